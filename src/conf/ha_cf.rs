@@ -1,0 +1,166 @@
+//! ha.cf: one directive a line.
+
+use super::Parsed;
+use crate::ids::{LinkName, NodeName};
+use crate::time::Duration;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AutoFailback {
+    On,
+    Off,
+    /// The default when ha.cf says nothing, as in the classic.
+    #[default]
+    Legacy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeKind {
+    Normal,
+    Ping,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeSpec {
+    pub name: NodeName,
+    pub kind: NodeKind,
+    /// Line of ha.cf.
+    pub line: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MediumKind {
+    Bcast {
+        dev: String,
+    },
+    /// `to` is the address or name as written; names are looked up by the master at start, never by the core.
+    Ucast {
+        dev: String,
+        to: String,
+    },
+    Mcast {
+        dev: String,
+        group: Ipv4Addr,
+        port: u16,
+        ttl: u8,
+        loopback: bool,
+    },
+    Ucast6 {
+        dev: String,
+        to: String,
+    },
+    Mcast6 {
+        dev: String,
+        group: std::net::Ipv6Addr,
+        port: u16,
+        hops: u8,
+        loopback: bool,
+    },
+    Serial {
+        device: PathBuf,
+        baud: u32,
+    },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MediumSpec {
+    pub kind: MediumKind,
+    /// UDP port in force when this line was read; not used by serial (mcast carries its own).
+    pub port: u16,
+    pub line: usize,
+}
+
+impl MediumSpec {
+    /// The link name the classic gives it: the interface, or the device path.
+    pub fn link(&self) -> LinkName {
+        let name = match &self.kind {
+            MediumKind::Bcast { dev }
+            | MediumKind::Ucast { dev, .. }
+            | MediumKind::Mcast { dev, .. }
+            | MediumKind::Ucast6 { dev, .. }
+            | MediumKind::Mcast6 { dev, .. } => dev.clone(),
+            MediumKind::Serial { device, .. } => device.display().to_string(),
+        };
+        name.parse()
+            .expect("the parser of ha.cf made sure that device names are link names")
+    }
+
+    /// `bcast`, `ucast`, … as in ha.cf.
+    pub fn medium(&self) -> &'static str {
+        match self.kind {
+            MediumKind::Bcast { .. } => "bcast",
+            MediumKind::Ucast { .. } => "ucast",
+            MediumKind::Mcast { .. } => "mcast",
+            MediumKind::Ucast6 { .. } => "ucast6",
+            MediumKind::Mcast6 { .. } => "mcast6",
+            MediumKind::Serial { .. } => "serial",
+        }
+    }
+
+    /// Serial lines carry classic text, everything else netstrings.
+    pub fn is_serial(&self) -> bool {
+        matches!(self.kind, MediumKind::Serial { .. })
+    }
+}
+
+/// A `respawn` or `failfast` line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientLine {
+    pub failfast: bool,
+    pub user: String,
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub line: usize,
+}
+
+/// ha.cf as read; times that the file leaves away are filled in from the table of defaults.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HaCf {
+    /// Normal and ping nodes in the order of the file.
+    pub nodes: Vec<NodeSpec>,
+    pub media: Vec<MediumSpec>,
+    pub keepalive: Duration,
+    pub deadtime: Duration,
+    pub warntime: Duration,
+    pub initdead: Duration,
+    pub deadping: Duration,
+    pub max_rexmit_delay: Duration,
+    pub hopfudge: u8,
+    pub auto_failback: AutoFailback,
+    /// `msgfmt netstring`: no inner auth field.
+    pub msgfmt_netstring: bool,
+    pub logfile: Option<PathBuf>,
+    pub debugfile: Option<PathBuf>,
+    pub logfacility: Option<String>,
+    pub syslogmsgfmt: bool,
+    pub debug: u8,
+    pub realtime: bool,
+    pub rtprio: u8,
+    pub generation_from_time: bool,
+    /// Ours: time limit of start and stop scripts.
+    pub resource_timeout: Duration,
+    /// Ours: `vip_lease off` turns the kernel lease off.
+    pub vip_lease: bool,
+    pub watchdog: Option<PathBuf>,
+    pub clients: Vec<ClientLine>,
+    /// `env NAME=VALUE`
+    pub env: Vec<(String, String)>,
+    /// Directives with one value as written, for `cl_status hbparameter` and the `HA_name` environment of scripts;
+    /// defaults included, in alphabetical order.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl HaCf {
+    pub fn normal_nodes(&self) -> impl Iterator<Item = &NodeName> {
+        self.nodes
+            .iter()
+            .filter(|n| n.kind == NodeKind::Normal)
+            .map(|n| &n.name)
+    }
+}
+
+/// Reads ha.cf for node `me`.
+pub fn parse(_file: &Path, _text: &str, _me: &NodeName) -> Parsed<HaCf> {
+    unimplemented!()
+}

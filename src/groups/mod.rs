@@ -1,0 +1,3 @@
+//! The v1 resource manager: who holds which group of haresources.
+
+pub mod job;

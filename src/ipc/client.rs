@@ -1,0 +1,1 @@
+//! The client library: sign on, ask, receive events. (being built)

@@ -1,0 +1,1 @@
+//! The daemon's ends of the FIFOs. (being built)

@@ -1,0 +1,151 @@
+//! A message: an ordered list of named fields.
+
+use super::fields;
+use std::fmt;
+
+/// 256 KiB, the largest message on a medium, as in heartbeat 3.0.6 (from source).
+pub const MAX_MESSAGE: usize = 256 * 1024;
+/// Far above the 20 or so fields of the largest real message; bounds the work a hostile packet can cause.
+pub const MAX_FIELDS: usize = 512;
+/// 16 levels of child messages, as in heartbeat 3.0.6 (from source).
+pub const MAX_DEPTH: usize = 16;
+
+/// What a field holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Text without NUL. Bytes, not `String`: what a peer signed must be written back unchanged.
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+    Struct(Message),
+    List(Vec<Vec<u8>>),
+}
+
+impl From<&str> for Value {
+    fn from(s: &str) -> Self {
+        Self::Text(s.as_bytes().to_vec())
+    }
+}
+
+impl From<String> for Value {
+    fn from(s: String) -> Self {
+        Self::Text(s.into_bytes())
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Field {
+    pub name: String,
+    pub value: Value,
+}
+
+/// Fields in order. A name may occur twice; look-ups return the first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Message {
+    fields: Vec<Field>,
+}
+
+impl Message {
+    /// A message of type `t=kind`.
+    pub fn new(kind: &str) -> Self {
+        Self::default().with(fields::TYPE, kind)
+    }
+
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The type, or the empty string when there is none.
+    pub fn kind(&self) -> &str {
+        self.get(fields::TYPE).unwrap_or("")
+    }
+
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|f| f.name == name).map(|f| &f.value)
+    }
+
+    /// The text of the first field called `name`; `None` also when it is not text or not UTF-8.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        match self.value(name)? {
+            Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            Value::Binary(_) | Value::Struct(_) | Value::List(_) => None,
+        }
+    }
+
+    pub fn binary(&self, name: &str) -> Option<&[u8]> {
+        match self.value(name)? {
+            Value::Binary(bytes) => Some(bytes),
+            Value::Text(_) | Value::Struct(_) | Value::List(_) => None,
+        }
+    }
+
+    /// The field as a number in hexadecimal without prefix (`seq`, `hg`, `ts`, `dt`, …).
+    pub fn hex(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.get(name)?, 16).ok()
+    }
+
+    /// The field as a decimal number (`ttl`, `protocol`, …).
+    pub fn dec(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
+
+    /// Overwrites the first field called `name` in its place, or adds it at the end.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.fields.iter_mut().find(|f| f.name == name) {
+            Some(field) => field.value = value,
+            None => self.push(name, value),
+        }
+    }
+
+    pub fn push(&mut self, name: &str, value: impl Into<Value>) {
+        self.fields.push(Field {
+            name: name.to_owned(),
+            value: value.into(),
+        });
+    }
+
+    /// `set`, for building a message in one expression.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.fields.retain(|f| f.name != name);
+    }
+}
+
+/// Why bytes are not a message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MsgError {
+    /// Neither `>>>` nor `###` at the start.
+    NoStart,
+    /// No end marker, or cut off in a field.
+    Unfinished,
+    /// Bytes after the end.
+    Trailing,
+    /// A field without `=`, with an empty name, a bad type digit or a bad length.
+    BadField,
+    BadBase64,
+    TooLong,
+    TooManyFields,
+    TooDeep,
+}
+
+impl fmt::Display for MsgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoStart => "begins with neither >>> nor ###",
+            Self::Unfinished => "has no end",
+            Self::Trailing => "goes on after its end",
+            Self::BadField => "has a malformed field",
+            Self::BadBase64 => "has a binary field that is not base64",
+            Self::TooLong => "is longer than 256 KiB",
+            Self::TooManyFields => "has more than 512 fields",
+            Self::TooDeep => "is nested deeper than 16 levels",
+        })
+    }
+}
+
+impl std::error::Error for MsgError {}

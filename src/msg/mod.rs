@@ -1,0 +1,16 @@
+//! The messages of the cluster: an ordered list of fields, and its two written forms.
+//!
+//! * [`classic`]: `>>>` … `<<<` text, for serial lines, FIFOs and shell scripts;
+//! * [`netstring`]: `###` … `%%%`, for UDP and ICMP;
+//! * [`stream`]: cutting classic messages out of a byte stream.
+//!
+//! Pure. Any bytes may be handed to the readers: they answer with a message or an error, never a panic, and never use
+//! more memory than the limits below allow.
+
+pub mod classic;
+pub mod fields;
+pub mod message;
+pub mod netstring;
+pub mod stream;
+
+pub use message::{Field, Message, MsgError, Value};

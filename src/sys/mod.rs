@@ -1,0 +1,22 @@
+//! The kernel: every `unsafe`, `libc::` and `nix::` of the project is in this room.
+//!
+//! Wrappers take and give `OwnedFd`/`BorrowedFd`, never a bare number; all descriptors are close-on-exec. Nothing here
+//! decides anything.
+
+#![allow(unsafe_code)]
+
+pub mod child;
+pub mod clock;
+pub mod fifo;
+pub mod files;
+pub mod namespace;
+pub mod netlink;
+pub mod packet;
+pub mod pair;
+pub mod poll;
+pub mod process;
+pub mod signals;
+pub mod tty;
+pub mod udp;
+
+pub use clock::{clock, now, wall};
