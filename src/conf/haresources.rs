@@ -44,3 +44,13 @@ pub struct Haresources {
 pub fn parse(_file: &Path, _text: &str, _nodes: &[NodeName]) -> Parsed<Haresources> {
     unimplemented!()
 }
+
+/// Digest of the whole file.
+pub fn digest(_haresources: &Haresources) -> String {
+    String::new()
+}
+
+/// A short digest of each line.
+pub fn line_digests(_haresources: &Haresources) -> Vec<(usize, String)> {
+    Vec::new()
+}

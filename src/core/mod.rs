@@ -1,1 +1,25 @@
-//! (being built)
+//! The message layer: who is there, over which links, and that every numbered message arrives.
+//!
+//! Pure. [`Core`] takes packets and time, and leaves two lists: `Send` actions for the media and [`Up`] events for the
+//! resource manager and the clients. The rules are those of heartbeat 3.0.6, except where its way is a known fault
+//! (each such place says so).
+//!
+//! * `layer`: the machine itself: timers, beats, death; what else it is asked
+//! * `receive`: from bytes to believed messages: signature, generation, number
+//! * `send`: numbering, signing, history, retransmission
+//! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
+//! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
+//! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
+
+pub mod counters;
+pub mod history;
+pub mod layer;
+mod membership;
+pub mod node;
+pub mod random;
+mod receive;
+mod send;
+pub mod window;
+
+pub use layer::{Core, Up};
+pub use node::NodeStatus;

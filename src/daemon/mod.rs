@@ -7,12 +7,16 @@
 pub mod view;
 
 use crate::auth::Keyring;
+use crate::clients::{Answer, Clients};
 use crate::conf::{HaCf, Haresources};
+use crate::core::{Core, NodeStatus, Up};
 use crate::groups::job::{Command, Outcome};
+use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
-use crate::msg::Message;
+use crate::msg::{Message, fields};
 use crate::time::{Instant, Now};
 use std::sync::Arc;
+use view::View;
 
 /// Everything a daemon is started with.
 #[derive(Clone, Debug)]
@@ -117,19 +121,133 @@ pub enum Action {
 
 /// The machine. `handle` consumes one event and says what the world must do.
 #[derive(Debug)]
-pub struct Daemon {}
+pub struct Daemon {
+    core: Core,
+    groups: Groups,
+    clients: Clients,
+    out: Vec<Action>,
+}
 
 impl Daemon {
-    pub fn new(_now: Now, _settings: Settings) -> (Self, Vec<Action>) {
-        unimplemented!()
+    pub fn new(now: Now, settings: Settings) -> (Self, Vec<Action>) {
+        let core = Core::new(now, &settings);
+        let groups = Groups::new(
+            now,
+            settings.me,
+            &settings.cf,
+            settings.haresources,
+            settings.resumed.as_deref(),
+        );
+        let mut daemon = Self {
+            core,
+            groups,
+            clients: Clients::default(),
+            out: Vec::new(),
+        };
+        daemon.settle(now);
+        let actions = std::mem::take(&mut daemon.out);
+        (daemon, actions)
     }
 
-    pub fn handle(&mut self, _now: Now, _event: Event) -> Vec<Action> {
-        unimplemented!()
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        self.core.turn(now);
+        match event {
+            Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
+            Event::MediumBroken { medium, why } => self.core.medium_broken(medium, why),
+            Event::MediumMended { medium } => self.core.medium_mended(medium),
+            Event::Local { message } => {
+                if let Some(message) = self.groups.local(now, message) {
+                    self.core.send(now, message);
+                }
+            }
+            Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
+            Event::Request { client, who, message } => self.request(now, client, who, &message),
+            Event::ClientGone { client } => self.clients.gone(client),
+            Event::Load { line } => self.core.set_load(line),
+            Event::Reload { cf, haresources, keys } => {
+                self.groups.reload(now, &cf, haresources);
+                if self.core.reconfigure(now, *cf, keys) {
+                    self.out.push(Action::MediaChanged);
+                }
+            }
+            Event::Stop => self.groups.stop(now),
+            Event::Timer => self.core.timer(now),
+        }
+        self.settle(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// Lets what happened below reach the rooms above, and what these order reach the media, until all is quiet.
+    fn settle(&mut self, now: Now) {
+        loop {
+            while let Some(up) = self.core.next_up() {
+                self.groups.up(now, &up);
+                self.publish(&up);
+            }
+            let core = &self.core;
+            self.groups.settle(now, &|node| !core.has_gaps(node));
+            let orders = self.groups.take_orders();
+            if orders.is_empty() {
+                break;
+            }
+            for order in orders {
+                match order {
+                    Order::Send(message) => self.core.send(now, message),
+                    Order::Tell(message) => self.tell_clients(&message),
+                    Order::Run { job, command } => self.out.push(Action::Run { job, command }),
+                    Order::Remember { held } => self.out.push(Action::Remember { held }),
+                    Order::Stopped => self.out.push(Action::Stopped),
+                }
+            }
+        }
+        self.out.extend(self.core.take_actions());
+    }
+
+    /// What connected programs hear of an event of the message layer.
+    fn publish(&mut self, up: &Up) {
+        let message = match up {
+            Up::Message { message, .. } => message.clone(),
+            Up::Status {
+                node,
+                status: NodeStatus::Dead,
+            } => Message::new("status")
+                .with(fields::SEQ, "1")
+                .with(fields::SRC, node.as_str())
+                .with(fields::STATUS, NodeStatus::Dead.as_str()),
+            Up::Link { node, link, up } => Message::new("ifstat")
+                .with(fields::NODE, node.as_str())
+                .with(fields::IFNAME, link.as_str())
+                .with(fields::STATUS, if *up { "up" } else { "dead" }),
+            Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
+        };
+        self.tell_clients(&message);
+    }
+
+    fn tell_clients(&mut self, message: &Message) {
+        let answers = self.clients.publish(message);
+        self.answer(answers);
+    }
+
+    fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
+        let view = self.core.view(&self.groups, now.mono);
+        let answers = self.clients.request(now, client, who, message, &view);
+        self.answer(answers);
+    }
+
+    fn answer(&mut self, answers: Vec<Answer>) {
+        self.out.extend(answers.into_iter().map(|a| match a {
+            Answer::Reply { client, message } => Action::Reply { client, message },
+            Answer::Drop { client } => Action::DropClient { client },
+        }));
     }
 
     /// When [`Event::Timer`] is due next.
     pub fn deadline(&self) -> Instant {
-        unimplemented!()
+        self.core.deadline().min(self.groups.deadline())
+    }
+
+    /// The state as it may be shown.
+    pub fn view(&self, now: Now) -> View<'_> {
+        self.core.view(&self.groups, now.mono)
     }
 }

@@ -2,8 +2,11 @@
 
 use crate::conf::HaCf;
 use crate::conf::ha_cf::NodeKind;
+use crate::core::node::Link;
+use crate::core::{Core, NodeStatus};
+use crate::groups::Groups;
 use crate::ids::{LinkName, NodeName, ResourceName};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 #[derive(Clone, Debug)]
 pub struct LinkView {
@@ -64,4 +67,50 @@ pub struct View<'a> {
     pub active: bool,
     /// name, value: takeovers, bad packets by cause, retransmissions, …
     pub counters: Vec<(String, u64)>,
+}
+
+impl Core {
+    /// Puts together what may be shown.
+    pub(super) fn view<'a>(&'a self, groups: &Groups, now: Instant) -> View<'a> {
+        let nodes = self
+            .nodes()
+            .iter()
+            .map(|n| NodeView {
+                name: n.name.clone(),
+                kind: NodeKind::Normal,
+                status: n.status.as_str(),
+                links: n
+                    .links
+                    .iter()
+                    .map(|(name, link)| LinkView {
+                        name: name.clone(),
+                        up: *link != Link::Dead,
+                    })
+                    .collect(),
+                since: now - n.since,
+                late_beats: n.late_beats,
+                haresources_differ: groups.peer_differs(&n.name),
+            })
+            .collect();
+        let media = self
+            .media()
+            .map(|(kind, link, broken)| MediumView {
+                kind,
+                link: link.clone(),
+                broken: broken.map(str::to_owned),
+            })
+            .collect();
+        let mut counters: Vec<(String, u64)> = self.counters().list().map(|(name, n)| (name.to_owned(), n)).collect();
+        counters.push(("acquisitions".to_owned(), groups.acquisitions()));
+        View {
+            me: self.me(),
+            cf: self.cf(),
+            nodes,
+            media,
+            groups: groups.view(now),
+            rsc_hold: groups.hold_word(),
+            active: self.status() == NodeStatus::Active,
+            counters,
+        }
+    }
 }

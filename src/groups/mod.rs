@@ -1,3 +1,32 @@
 //! The v1 resource manager: who holds which group of haresources.
+//!
+//! Pure. The truth about a group is with the node that runs it: every message of the resource manager carries what its
+//! sender *claims* (`hb_groups`), newest message wins, and everything else follows from the claims:
+//!
+//! * a group that no live node claims is an *orphan*; [`place::choose`] says who starts it, the same on every node;
+//! * a group that two nodes claim (a healed partition, a node that was frozen) is kept by [`place::keeper`] and stopped by
+//!   the other; nothing else moves;
+//! * a *handover* keeps the claim as `moving=TAKER` until the taker claims the group, so that it is never an orphan on the
+//!   way, whichever of the two dies.
+//!
+//! Towards a classic peer, which knows only the sets `local` and `foreign`, the messages of heartbeat 3.0.6 (`starting`,
+//! `resource`, `ask_resources`, `shutdone`, `hb_takeover`, `ip-request`) carry the same decisions.
+//!
+//! * `manager`: the machine: events in, orders out
+//! * `messages`: what the nodes say to each other, both ways
+//! * `handover`: planned moves: standby, takeover, failback
+//! * `group`: one group and its scripts: acquire left to right, release right to left
+//! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
+//! * `job`: a script run, as ordered and as ended
 
+pub mod group;
+mod handover;
 pub mod job;
+pub mod manager;
+mod messages;
+pub mod peer;
+pub mod place;
+pub mod set;
+
+pub use manager::{Groups, Order};
+pub use set::Set;

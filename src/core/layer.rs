@@ -1,0 +1,359 @@
+//! The message layer's state, its timers, and what the rooms above may ask of it.
+
+use super::counters::Counters;
+use super::history::History;
+use super::membership::Phase;
+use super::node::{Link, Node, NodeStatus};
+use super::random::Random;
+use crate::auth::Keyring;
+use crate::conf::HaCf;
+use crate::daemon::{Action, Settings};
+use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
+use crate::msg::Message;
+use crate::time::{Duration, Instant, Now};
+use std::collections::VecDeque;
+
+/// What the message layer tells the rooms above.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Up {
+    /// An accepted message, our own ones included.
+    Message {
+        from: NodeName,
+        generation: Generation,
+        seq: Seq,
+        message: Message,
+    },
+    /// The status of a node changed, ours included.
+    Status {
+        node: NodeName,
+        status: NodeStatus,
+    },
+    /// A node that was dead is heard again and had not been restarted: the network was the dead one.
+    Returned {
+        node: NodeName,
+    },
+    /// A known node has a new generation: its heartbeat was started anew.
+    Restarted {
+        node: NodeName,
+    },
+    Link {
+        node: NodeName,
+        link: LinkName,
+        up: bool,
+    },
+    /// This node was not running for so long: suspended, or starved of the processor.
+    Woke {
+        asleep: Duration,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Medium {
+    pub link: LinkName,
+    pub serial: bool,
+    pub kind: &'static str,
+    /// Why it does not work.
+    pub broken: Option<String>,
+}
+
+/// The message layer of one node.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) me: NodeName,
+    pub(super) uuid: [u8; 16],
+    pub(super) generation: Generation,
+    pub(super) cf: HaCf,
+    pub(super) keys: Keyring,
+    pub(super) random: Random,
+    pub(super) started: Instant,
+    pub(super) last_turn: Instant,
+    pub(super) next_beat: Instant,
+    pub(super) phase: Phase,
+    pub(super) status: NodeStatus,
+    pub(super) load: String,
+    /// In the order of ha.cf, this node included.
+    pub(super) nodes: Vec<Node>,
+    pub(super) media: Vec<Medium>,
+    pub(super) history: History,
+    pub(super) counters: Counters,
+    pub(super) out: Vec<Action>,
+    pub(super) up: VecDeque<Up>,
+}
+
+impl Core {
+    /// A node that has just started: it says `init`, then `up`, and listens.
+    pub fn new(now: Now, settings: &Settings) -> Self {
+        let mut core = Self {
+            me: settings.me.clone(),
+            uuid: settings.uuid,
+            generation: settings.generation,
+            cf: settings.cf.clone(),
+            keys: settings.keys.clone(),
+            random: Random::new(settings.seed),
+            started: now.mono,
+            last_turn: now.mono,
+            next_beat: now.mono,
+            phase: Phase::Listening,
+            status: NodeStatus::Init,
+            load: "n/a".to_owned(),
+            nodes: Vec::new(),
+            media: Vec::new(),
+            history: History::default(),
+            counters: Counters::default(),
+            out: Vec::new(),
+            up: VecDeque::new(),
+        };
+        core.lay_out(now.mono);
+        core.beat(now);
+        core.set_status(now, NodeStatus::Up);
+        core.next_beat = now.mono;
+        core
+    }
+
+    /// Makes nodes and media as `cf` has them, keeping what is known of those that stay.
+    fn lay_out(&mut self, now: Instant) {
+        self.media = self
+            .cf
+            .media
+            .iter()
+            .map(|m| Medium {
+                link: m.link(),
+                serial: m.is_serial(),
+                kind: m.medium(),
+                broken: None,
+            })
+            .collect();
+        let mut known = std::mem::take(&mut self.nodes);
+        for name in self.cf.normal_nodes().cloned().collect::<Vec<_>>() {
+            let mut node = match known.iter().position(|n| n.name == name) {
+                Some(i) => known.swap_remove(i),
+                None => Node::new(name, std::iter::empty(), now, self.cf.deadtime, self.random.below(10)),
+            };
+            node.links.retain(|link, _| self.media.iter().any(|m| m.link == *link));
+            for medium in &self.media {
+                node.links.entry(medium.link.clone()).or_insert(Link::Dead);
+            }
+            self.nodes.push(node);
+        }
+        for gone in known {
+            log::info!("node {}: no longer in ha.cf", gone.name);
+        }
+    }
+
+    /// Takes over a new configuration; nodes, links and numbers that stay are not touched. True when the media differ,
+    /// so that the driver must open and close some.
+    pub fn reconfigure(&mut self, now: Now, cf: HaCf, keys: Keyring) -> bool {
+        let media_changed = cf.media != self.cf.media;
+        let new_deadtime = cf.deadtime != self.cf.deadtime;
+        let broken: Vec<_> = self
+            .cf
+            .media
+            .iter()
+            .cloned()
+            .zip(self.media.iter().map(|m| m.broken.clone()))
+            .collect();
+        self.cf = cf;
+        self.keys = keys;
+        self.lay_out(now.mono);
+        for (spec, medium) in self.cf.media.iter().zip(&mut self.media) {
+            medium.broken = broken
+                .iter()
+                .find(|(old, _)| old == spec)
+                .and_then(|(_, why)| why.clone());
+        }
+        self.next_beat = self.next_beat.min(now.mono + self.cf.keepalive);
+        if new_deadtime {
+            // The peers wait for as long as we said last: tell them before it matters.
+            self.beat(now);
+        }
+        media_changed
+    }
+
+    pub fn medium_broken(&mut self, medium: MediumId, why: String) {
+        let Some(m) = self.media.get_mut(medium.0) else { return };
+        if m.broken.as_ref() != Some(&why) {
+            log::error!(
+                "link {}: {} does not work: {why}; trying again until it does",
+                m.link,
+                m.kind
+            );
+        }
+        m.broken = Some(why);
+    }
+
+    pub fn medium_mended(&mut self, medium: MediumId) {
+        let Some(m) = self.media.get_mut(medium.0) else { return };
+        if m.broken.take().is_some() {
+            log::info!("link {}: {} works", m.link, m.kind);
+        }
+    }
+
+    pub fn set_load(&mut self, line: String) {
+        self.load = line;
+    }
+
+    /// Notices how long nothing was handled; to be called first in every turn. Time in which this node did not listen
+    /// is not counted against its peers.
+    pub fn turn(&mut self, now: Now) {
+        let idle = now.mono - self.last_turn;
+        self.last_turn = now.mono;
+        let asleep = idle.saturating_sub(self.cf.keepalive);
+        if asleep < self.cf.deadtime / 2 {
+            return;
+        }
+        log::warn!(
+            "node {}: did nothing for {} ms: suspended, or starved of the processor",
+            self.me,
+            idle.as_millis()
+        );
+        self.counters.add("stalls");
+        for node in &mut self.nodes {
+            let waited = |heard: Instant| (heard + asleep).min(now.mono);
+            node.heard = node.heard.map(waited);
+            for link in node.links.values_mut() {
+                if let Link::Up { heard } = link {
+                    *heard = waited(*heard);
+                }
+            }
+        }
+        if asleep >= self.cf.deadtime {
+            self.up.push_back(Up::Woke { asleep });
+        }
+    }
+
+    /// Everything that is due: beats, deaths, links, requests for missing messages, the way to `active`.
+    pub fn timer(&mut self, now: Now) {
+        if now.mono >= self.next_beat {
+            self.beat(now);
+            self.next_beat += self.cf.keepalive;
+            if self.next_beat <= now.mono {
+                self.next_beat = now.mono + self.cf.keepalive;
+            }
+        }
+        for i in 0..self.nodes.len() {
+            self.judge_links(i, now.mono);
+            if self.nodes[i].name != self.me
+                && now.mono >= self.nodes[i].deadline(self.started, self.cf.initdead.max(self.cf.deadtime))
+            {
+                self.declare_dead(i, now.mono);
+            }
+        }
+        self.ask_for_missing(now);
+        self.advance_phase(now);
+    }
+
+    /// When `timer` is due next.
+    pub fn deadline(&self) -> Instant {
+        let initdead = self.cf.initdead.max(self.cf.deadtime);
+        let mut at = self.next_beat.min(self.phase.deadline());
+        for node in &self.nodes {
+            if node.name != self.me {
+                at = at
+                    .min(node.deadline(self.started, initdead))
+                    .min(node.window.deadline());
+            }
+            for link in node.links.values() {
+                if let Link::Up { heard } = link {
+                    at = at.min(*heard + node.dt);
+                }
+            }
+        }
+        at
+    }
+
+    fn judge_links(&mut self, i: usize, now: Instant) {
+        let node = &mut self.nodes[i];
+        for (name, link) in &mut node.links {
+            match link {
+                Link::Up { heard } if now - *heard >= node.dt => {
+                    *link = Link::Dead;
+                    log::warn!("Link {}:{name} dead.", node.name);
+                    self.up.push_back(Up::Link {
+                        node: node.name.clone(),
+                        link: name.clone(),
+                        up: false,
+                    });
+                }
+                Link::Up { .. } | Link::Dead => {}
+            }
+        }
+    }
+
+    fn declare_dead(&mut self, i: usize, now: Instant) {
+        let node = &mut self.nodes[i];
+        match node.heard {
+            Some(heard) => log::warn!(
+                "node {}: is dead (silent for {} ms)",
+                node.name,
+                (now - heard).as_millis()
+            ),
+            None => log::warn!("node {}: is dead (never heard within initdead)", node.name),
+        }
+        node.window.forget_missing();
+        node.status = NodeStatus::Dead;
+        node.since = now;
+        self.counters.add("deaths");
+        self.up.push_back(Up::Status {
+            node: self.nodes[i].name.clone(),
+            status: NodeStatus::Dead,
+        });
+    }
+
+    /// Changes our own status and tells it at once.
+    pub(super) fn set_status(&mut self, now: Now, status: NodeStatus) {
+        if self.status == status {
+            return;
+        }
+        self.status = status;
+        self.beat(now);
+        let me = self.index(&self.me).expect("ha.cf without this node is refused");
+        self.nodes[me].status = status;
+        self.nodes[me].since = now.mono;
+        self.up.push_back(Up::Status {
+            node: self.me.clone(),
+            status,
+        });
+    }
+
+    pub(super) fn index(&self, name: &NodeName) -> Option<usize> {
+        self.nodes.iter().position(|n| n.name == *name)
+    }
+
+    pub fn next_up(&mut self) -> Option<Up> {
+        self.up.pop_front()
+    }
+
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.out)
+    }
+
+    pub fn me(&self) -> &NodeName {
+        &self.me
+    }
+
+    pub fn status(&self) -> NodeStatus {
+        self.status
+    }
+
+    pub fn cf(&self) -> &HaCf {
+        &self.cf
+    }
+
+    /// What is known of every normal node, in the order of ha.cf.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub fn media(&self) -> impl Iterator<Item = (&'static str, &LinkName, Option<&str>)> {
+        self.media.iter().map(|m| (m.kind, &m.link, m.broken.as_deref()))
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Messages of `node` are known to be missing: what it says now may not be the whole story.
+    pub fn has_gaps(&self, node: &NodeName) -> bool {
+        self.index(node).is_some_and(|i| self.nodes[i].window.has_gaps())
+    }
+}

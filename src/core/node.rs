@@ -1,0 +1,107 @@
+//! What this node knows of one node: its status, its links, its numbers.
+
+use super::window::Window;
+use crate::ids::{Generation, LinkName, NodeName, Seq};
+use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
+
+/// The words that stand in `st`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum NodeStatus {
+    /// Never heard, or just started.
+    Init,
+    /// The program runs but is not ready.
+    Up,
+    /// Full member.
+    Active,
+    Dead,
+}
+
+impl NodeStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Up => "up",
+            Self::Active => "active",
+            Self::Dead => "dead",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "init" => Some(Self::Init),
+            "up" => Some(Self::Up),
+            "active" => Some(Self::Active),
+            "dead" => Some(Self::Dead),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    Dead,
+    Up { heard: Instant },
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub name: NodeName,
+    pub uuid: Option<[u8; 16]>,
+    pub status: NodeStatus,
+    /// What it said last, before it was found dead.
+    pub said: NodeStatus,
+    pub since: Instant,
+    /// `None` until the first authentic message.
+    pub generation: Option<Generation>,
+    pub window: Window,
+    /// Last status message; `None` before the first.
+    pub heard: Option<Instant>,
+    /// How long to wait for its next status, as it announces; ours until then.
+    pub dt: Duration,
+    pub links: BTreeMap<LinkName, Link>,
+    /// Its status messages carry `protocol`: it knows node list exchange and acknowledgements.
+    pub speaks_protocol: bool,
+    /// We acknowledge its numbers that end in this digit.
+    pub ack_digit: u64,
+    pub late_beats: u64,
+    /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
+    pub lost_since_status: u64,
+    /// It has acknowledged everything up to here.
+    pub acked: Seq,
+}
+
+impl Node {
+    pub fn new(name: NodeName, links: impl Iterator<Item = LinkName>, now: Instant, dt: Duration, digit: u64) -> Self {
+        Self {
+            name,
+            uuid: None,
+            status: NodeStatus::Init,
+            said: NodeStatus::Init,
+            since: now,
+            generation: None,
+            window: Window::default(),
+            heard: None,
+            dt,
+            links: links.map(|l| (l, Link::Dead)).collect(),
+            speaks_protocol: false,
+            ack_digit: digit,
+            late_beats: 0,
+            lost_since_status: 0,
+            acked: Seq(0),
+        }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.status == NodeStatus::Dead
+    }
+
+    /// When it is dead unless it is heard before.
+    pub fn deadline(&self, start: Instant, initdead: Duration) -> Instant {
+        match (self.status, self.heard) {
+            (NodeStatus::Dead, _) => Instant::NEVER,
+            (_, Some(heard)) => heard + self.dt,
+            (_, None) => start + initdead,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! From bytes to believed messages: signature, sender, generation, number; then what the message layer itself does.
+
+use super::layer::{Core, Up};
+use super::node::{Link, NodeStatus};
+use super::window::Verdict;
+use crate::auth::{self, Refusal};
+use crate::ids::{Generation, MediumId, NodeName, Seq};
+use crate::msg::{Message, fields};
+use crate::time::{Duration, Instant, Now};
+use log::Level;
+
+/// A peer may announce a death time of at most this much more than ten of ours; the classic believes any number.
+const LONGEST_DT: Duration = Duration::from_secs(60);
+
+impl Core {
+    /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
+    pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
+        let Some(link) = self.media.get(medium.0).map(|m| m.link.clone()) else {
+            return;
+        };
+        let message = match auth::open(packet, &self.keys) {
+            Ok(message) => message,
+            Err(refusal) => {
+                let cause = match refusal {
+                    Refusal::Malformed(_) => "bad_packets_malformed",
+                    Refusal::NoToken => "bad_packets_unsigned",
+                    Refusal::UnknownKey => "bad_packets_unknown_key",
+                    Refusal::WrongSignature => "bad_packets_wrong_signature",
+                };
+                self.counters.complain(now.mono, Level::Warn, cause, || {
+                    format!("link {link}: a packet of {} bytes is dropped: {refusal}", packet.len())
+                });
+                return;
+            }
+        };
+        let src = message.get(fields::SRC).and_then(|s| s.parse::<NodeName>().ok());
+        let (Some(src), Some(generation), false) = (
+            src,
+            message.hex(fields::GENERATION).map(Generation),
+            message.kind().is_empty(),
+        ) else {
+            self.counters
+                .complain(now.mono, Level::Error, "bad_packets_incomplete", || {
+                    format!("link {link}: a message without t, src or hg is dropped")
+                });
+            return;
+        };
+        let Some(i) = self.index(&src) else {
+            self.counters
+                .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
+                    format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
+                });
+            return;
+        };
+        if src == self.me {
+            self.hear_myself(now, i, &link, generation, &message);
+            return;
+        }
+        if self.nodes[i].generation.is_some_and(|known| generation < known) {
+            self.counters
+                .complain(now.mono, Level::Error, "bad_packets_replayed", || {
+                    format!("node {src}: attempted replay attack? generation {generation} is over; dropped")
+                });
+            return;
+        }
+        if message.kind().starts_with("NS_") {
+            self.take_unnumbered(now, i, generation, &message);
+            return;
+        }
+        self.take_numbered(now, i, &link, medium, generation, message);
+    }
+
+    /// Our own packet came back: the medium carries. A number we never sent means that somebody has our name.
+    fn hear_myself(&mut self, now: Now, i: usize, link: &crate::ids::LinkName, generation: Generation, m: &Message) {
+        let newest = self.history.newest();
+        let ours = generation == self.generation && m.hex(fields::SEQ).is_none_or(|s| Seq(s) <= newest);
+        if ours {
+            self.link_heard(i, link, now.mono);
+        } else if generation >= self.generation {
+            let me = self.me.clone();
+            self.counters
+                .complain(now.mono, Level::Error, "own_name_used_by_another", || {
+                    format!("link {link}: another machine sends as node {me}; give each node its own name")
+                });
+        }
+    }
+
+    fn link_heard(&mut self, i: usize, link: &crate::ids::LinkName, now: Instant) {
+        let node = &mut self.nodes[i];
+        let before = node.links.insert(link.clone(), Link::Up { heard: now });
+        if before.is_none_or(|l| l == Link::Dead) {
+            log::info!("Link {}:{link} up.", node.name);
+            self.up.push_back(Up::Link {
+                node: node.name.clone(),
+                link: link.clone(),
+                up: true,
+            });
+        }
+    }
+
+    /// `NS_` types carry no number, so they are believed only within the known generation of a live sender.
+    fn take_unnumbered(&mut self, now: Now, i: usize, generation: Generation, message: &Message) {
+        if self.nodes[i].generation != Some(generation) {
+            return;
+        }
+        let for_me = self.is_for_me(message);
+        match message.kind() {
+            "NS_rexmit" if for_me => self.repeat(now, message, i),
+            // Every node that misses the number may forget it; a request of somebody else tells as much.
+            "NS_nak_rexmit" => {
+                let Some(seq) = message.hex(fields::FIRSTSEQ).map(Seq) else {
+                    return;
+                };
+                if self.nodes[i].window.give_up(seq) {
+                    let name = self.nodes[i].name.clone();
+                    self.counters.complain(now.mono, Level::Error, "lost_for_good", || {
+                        format!("node {name}: Irretrievably lost packet {seq}")
+                    });
+                }
+            }
+            "NS_ackmsg" if for_me => {
+                let Some(acked) = message.hex(fields::ACKSEQ).map(Seq) else {
+                    return;
+                };
+                if acked <= self.history.newest() {
+                    self.nodes[i].acked = self.nodes[i].acked.max(acked);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_numbered(
+        &mut self,
+        now: Now,
+        i: usize,
+        link: &crate::ids::LinkName,
+        medium: MediumId,
+        generation: Generation,
+        message: Message,
+    ) {
+        let name = self.nodes[i].name.clone();
+        let (Some(seq), Some(_ts)) = (message.hex(fields::SEQ).map(Seq), message.hex(fields::TS)) else {
+            self.counters
+                .complain(now.mono, Level::Error, "bad_packets_incomplete", || {
+                    format!("node {name}: a {} message without seq or ts is dropped", message.kind())
+                });
+            return;
+        };
+        let is_status = message.kind() == "status";
+        let known = self.nodes[i].generation;
+        if known != Some(generation) {
+            // Learned from every message, not only from `status` as in the classic, which drops what a restarted
+            // peer says before its first beat.
+            let node = &mut self.nodes[i];
+            node.generation = Some(generation);
+            node.window.restart_at(seq);
+            if let Some(known) = known {
+                log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
+                self.up.push_back(Up::Restarted { node: name.clone() });
+            }
+            if self.nodes[i].is_dead() && !is_status {
+                self.revive(now, i, NodeStatus::Up);
+            }
+        } else if self.nodes[i].is_dead() {
+            let node = &mut self.nodes[i];
+            if node.window.last().is_some_and(|last| seq <= last) {
+                self.counters.add("stale_packets");
+                return;
+            }
+            node.window.restart_at(seq);
+            log::error!("CRIT: Cluster node {name} returning after partition.");
+            let said = node.said;
+            self.revive(now, i, said);
+            self.up.push_back(Up::Returned { node: name.clone() });
+        } else {
+            let due = self.first_request(now.mono);
+            match self.nodes[i].window.judge(seq, || due) {
+                Verdict::Next => {}
+                Verdict::AfterGap { missing } => {
+                    self.nodes[i].lost_since_status += missing;
+                    self.counters.complain(now.mono, Level::Warn, "gaps", || {
+                        format!("node {name}: {missing} lost packet(s) before {seq}; asking for them")
+                    });
+                }
+                Verdict::Late { complete: false } => {}
+                Verdict::Late { complete: true } => log::info!("No pkts missing from {name}!"),
+                Verdict::Jump { lost } => {
+                    log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
+                }
+                Verdict::Again => {
+                    self.counters.add("duplicates");
+                    self.link_heard(i, link, now.mono);
+                    return;
+                }
+                Verdict::Old => {
+                    self.counters.add("stale_packets");
+                    return;
+                }
+            }
+        }
+        self.link_heard(i, link, now.mono);
+        if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
+            self.nodes[i].uuid = Some(uuid);
+        }
+        self.acknowledge(now, i, seq);
+        self.forward(medium, &message);
+        if is_status {
+            self.take_status(now, i, &message);
+        }
+        if !self.is_for_me(&message) {
+            return;
+        }
+        match message.kind() {
+            "reqnodes" => self.answer_reqnodes(now, i),
+            "repnodes" => self.take_repnodes(now, &message, i),
+            _ => {}
+        }
+        self.up.push_back(Up::Message {
+            from: name,
+            generation,
+            seq,
+            message,
+        });
+    }
+
+    fn revive(&mut self, now: Now, i: usize, status: NodeStatus) {
+        let node = &mut self.nodes[i];
+        node.heard = Some(now.mono);
+        node.status = status;
+        node.since = now.mono;
+        self.up.push_back(Up::Status {
+            node: node.name.clone(),
+            status,
+        });
+    }
+
+    fn take_status(&mut self, now: Now, i: usize, message: &Message) {
+        let (keepalive, deadtime, warntime) = (self.cf.keepalive, self.cf.deadtime, self.cf.warntime);
+        let node = &mut self.nodes[i];
+        if let Some(heard) = node.heard {
+            let interval = now.mono - heard;
+            if interval > warntime && !node.is_dead() {
+                node.late_beats += 1;
+                let cause = match node.lost_since_status {
+                    0 => "the sender or the network was late".to_owned(),
+                    n => format!("{n} message(s) were lost on the way"),
+                };
+                let name = node.name.clone();
+                self.counters.complain(now.mono, Level::Warn, "late_heartbeats", || {
+                    format!(
+                        "Late heartbeat: Node {name}: interval {} ms ({cause})",
+                        interval.as_millis()
+                    )
+                });
+            }
+        }
+        let node = &mut self.nodes[i];
+        node.lost_since_status = 0;
+        node.heard = Some(now.mono);
+        node.speaks_protocol = message.get(fields::PROTOCOL).is_some();
+        if let Some(dt) = message.hex(fields::DEADTIME) {
+            node.dt = Duration::from_millis(dt).clamp(keepalive * 2, deadtime * 10 + LONGEST_DT);
+        }
+        let Some(status) = message.get(fields::STATUS).and_then(NodeStatus::parse) else {
+            let name = node.name.clone();
+            self.counters
+                .complain(now.mono, Level::Warn, "bad_packets_incomplete", || {
+                    format!("node {name}: a status message without a known st counts as a heartbeat only")
+                });
+            return;
+        };
+        node.said = status;
+        if node.status != status {
+            log::info!("Status update for node {}: status {}", node.name, status.as_str());
+            node.status = status;
+            node.since = now.mono;
+            self.up.push_back(Up::Status {
+                node: node.name.clone(),
+                status,
+            });
+        }
+    }
+
+    fn is_for_me(&self, message: &Message) -> bool {
+        match (message.binary(fields::DESTUUID), message.get(fields::DEST)) {
+            (Some(uuid), _) => uuid == self.uuid,
+            (None, Some(dest)) => dest.eq_ignore_ascii_case(self.me.as_str()),
+            (None, None) => true,
+        }
+    }
+
+    /// Every tenth number is acknowledged, so that a classic peer can free its history and keep its clients going.
+    fn acknowledge(&mut self, now: Now, i: usize, seq: Seq) {
+        let node = &self.nodes[i];
+        if !node.speaks_protocol || seq.0 % 10 != node.ack_digit {
+            return;
+        }
+        let Some(gap_free) = node.window.gap_free() else { return };
+        let behind = (gap_free.0 + 10 - node.ack_digit) % 10;
+        let Some(ack) = gap_free.0.checked_sub(behind).filter(|n| *n > 0) else {
+            return;
+        };
+        let message = Message::new("NS_ackmsg")
+            .with(fields::DEST, node.name.as_str())
+            .with(fields::ACKSEQ, format!("{ack:x}"));
+        self.send_unnumbered(now, message);
+    }
+
+    /// In a ring of serial lines (three nodes or more) what came on one port goes out on the others.
+    fn forward(&mut self, from: MediumId, message: &Message) {
+        let serial = self.media.iter().filter(|m| m.serial).count();
+        if serial < 2 || self.nodes.len() < 3 || !self.media[from.0].serial {
+            return;
+        }
+        let Some(ttl) = message.dec(fields::TTL).filter(|t| *t > 1) else {
+            return;
+        };
+        let mut copy = message.clone();
+        copy.set(fields::TTL, (ttl - 1).to_string());
+        for i in 0..self.media.len() {
+            if self.media[i].serial && i != from.0 {
+                self.transmit(&copy, Some(MediumId(i)));
+            }
+        }
+    }
+}

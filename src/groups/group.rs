@@ -1,0 +1,594 @@
+//! One group and its scripts: acquired left to right, released right to left, one script at a time.
+
+use super::job::{Command, Exit, Outcome, Verb};
+use super::peer::{Claim, ClaimState};
+use crate::conf::GroupSpec;
+use crate::ids::{JobId, NodeName, ResourceName};
+use crate::time::{Duration, Instant, Now};
+
+/// A stop that fails is tried so often, as `HA_STOPRETRYMAX` of heartbeat 3.0.6.
+const MAX_STOPS: u32 = 10;
+/// Pause between two tries of a stop, as in heartbeat 3.0.6.
+const STOP_AGAIN: Duration = Duration::from_secs(1);
+/// `status` that has not answered after this time counts as no answer.
+const STATUS_LIMIT: Duration = Duration::from_secs(20);
+/// Scripts that hold an address: their `start` on a running one announces it again.
+const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// `status` before `start`: what runs already is not started again.
+    Check,
+    Start,
+    Stop,
+    /// `status` after the last failed `stop`: is it really still there?
+    CheckStopped,
+    /// `start` of a running address, so that its neighbours hear of it again.
+    Announce,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Busy {
+    step: Step,
+    /// Index of the resource.
+    at: usize,
+    /// `None` while waiting for `retry`.
+    job: Option<JobId>,
+    retry: Instant,
+    tries: u32,
+    /// Release as soon as the running script has ended.
+    unwanted: bool,
+    /// Why, when it is being released because it could not be started.
+    failure: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum State {
+    Stopped,
+    Busy(Busy),
+    Running,
+    Blocked,
+}
+
+/// What has become of a group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Done {
+    Acquired,
+    /// It was not startable here and is released again.
+    Failed {
+        why: String,
+    },
+    Released,
+    /// A stop script fails and the resource is still there.
+    Blocked {
+        why: String,
+    },
+}
+
+/// The master's ear: jobs are ordered here.
+#[derive(Debug)]
+pub struct Bench {
+    pub now: Now,
+    pub limit: Duration,
+    pub next_job: u64,
+    pub orders: Vec<(JobId, Command)>,
+}
+
+impl Bench {
+    fn order(&mut self, command: Command) -> JobId {
+        self.next_job += 1;
+        let job = JobId(self.next_job);
+        self.orders.push((job, command));
+        job
+    }
+}
+
+#[derive(Debug)]
+pub struct Group {
+    pub spec: GroupSpec,
+    state: State,
+    /// In this state since.
+    pub since: Instant,
+    /// When the present claim was made, for `keeper`.
+    stamp: u64,
+    /// Released for this node, until it claims the group or the moment has come.
+    pub moving: Option<(NodeName, Instant)>,
+    pub failures: u32,
+    /// Not startable here, since.
+    pub failed_at: Option<Instant>,
+    /// The last thing that happened to it here, and why.
+    pub last: String,
+    /// Another node claims it too.
+    pub contested: bool,
+    /// Legacy mode: the holder was asked for it; until then we wait for the answer.
+    pub asking: Option<Instant>,
+    /// Legacy mode: this node is told when it is released.
+    pub asked_by: Option<NodeName>,
+    /// haresources has this for it since a reload; holds from the next start on.
+    pub next_spec: Option<GroupSpec>,
+    /// haresources no longer has it; it goes when it is stopped.
+    pub removed: bool,
+}
+
+impl Group {
+    pub fn new(spec: GroupSpec, now: Instant) -> Self {
+        Self {
+            spec,
+            state: State::Stopped,
+            since: now,
+            stamp: 0,
+            moving: None,
+            failures: 0,
+            failed_at: None,
+            last: String::new(),
+            contested: false,
+            asking: None,
+            asked_by: None,
+            next_spec: None,
+            removed: false,
+        }
+    }
+
+    pub fn key(&self) -> &ResourceName {
+        self.spec.key()
+    }
+
+    /// Starts what does not run yet. Only from `stopped`.
+    pub fn acquire(&mut self, bench: &mut Bench, why: &str) {
+        if self.state != State::Stopped {
+            return;
+        }
+        log::info!("group {}: acquiring it ({why})", self.key());
+        self.last = format!("acquired: {why}");
+        self.moving = None;
+        self.stamp = bench.now.wall.0;
+        self.go(bench, Step::Check, 0, None);
+    }
+
+    /// Stops everything; a script that runs now is awaited first.
+    pub fn release(&mut self, bench: &mut Bench, why: &str) {
+        match &mut self.state {
+            State::Stopped => return,
+            State::Busy(busy) => match busy.step {
+                Step::Stop | Step::CheckStopped => return,
+                Step::Check | Step::Start | Step::Announce => {
+                    if busy.unwanted {
+                        return;
+                    }
+                    busy.unwanted = true;
+                }
+            },
+            State::Running | State::Blocked => {
+                let last = self.spec.resources.len() - 1;
+                self.go(bench, Step::Stop, last, None);
+            }
+        }
+        log::info!("group {}: releasing it ({why})", self.key());
+        self.last = format!("released: {why}");
+    }
+
+    /// Announces its addresses anew; nothing when it is not simply running or has none.
+    pub fn announce(&mut self, bench: &mut Bench) {
+        if self.state == State::Running
+            && let Some(at) = self.address_after(0)
+        {
+            self.go(bench, Step::Announce, at, None);
+        }
+    }
+
+    fn address_after(&self, from: usize) -> Option<usize> {
+        (from..self.spec.resources.len()).find(|i| ADDRESS_SCRIPTS.contains(&self.spec.resources[*i].script.as_str()))
+    }
+
+    fn go(&mut self, bench: &mut Bench, step: Step, at: usize, failure: Option<String>) {
+        let job = self.order(bench, step, at);
+        self.state = State::Busy(Busy {
+            step,
+            at,
+            job: Some(job),
+            retry: Instant::NEVER,
+            tries: 0,
+            unwanted: false,
+            failure,
+        });
+        self.since = bench.now.mono;
+    }
+
+    fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
+        let (verb, limit) = match step {
+            Step::Check | Step::CheckStopped => (Verb::Status, STATUS_LIMIT.min(bench.limit)),
+            Step::Start | Step::Announce => (Verb::Start, bench.limit),
+            Step::Stop => (Verb::Stop, bench.limit),
+        };
+        bench.order(Command {
+            resource: self.spec.resources[at].clone(),
+            verb,
+            limit,
+        })
+    }
+
+    fn settle(&mut self, now: Instant, state: State) {
+        self.state = state;
+        self.since = now;
+    }
+
+    /// When `timer` is due.
+    pub fn deadline(&self) -> Instant {
+        match &self.state {
+            State::Busy(busy) => busy.retry,
+            State::Stopped | State::Running | State::Blocked => Instant::NEVER,
+        }
+    }
+
+    /// Repeats a stop whose pause is over.
+    pub fn timer(&mut self, bench: &mut Bench) {
+        let State::Busy(busy) = &self.state else { return };
+        if busy.retry > bench.now.mono {
+            return;
+        }
+        let job = self.order(bench, busy.step, busy.at);
+        if let State::Busy(busy) = &mut self.state {
+            busy.job = Some(job);
+            busy.retry = Instant::NEVER;
+        }
+    }
+
+    pub fn waits_for(&self, job: JobId) -> bool {
+        matches!(&self.state, State::Busy(busy) if busy.job == Some(job))
+    }
+
+    /// A script of this group has ended: the next step. `patient`: a stop that fails is repeated without end.
+    pub fn job_ended(&mut self, bench: &mut Bench, outcome: &Outcome, patient: bool) -> Option<Done> {
+        let State::Busy(busy) = self.state.clone() else {
+            return None;
+        };
+        let now = bench.now.mono;
+        let resource = self.spec.resources[busy.at].name.clone();
+        let ok = outcome.exit == Exit::Code(0);
+        match busy.step {
+            Step::Check | Step::Start | Step::Announce if busy.unwanted => {
+                let from = match busy.step {
+                    Step::Announce => self.spec.resources.len() - 1,
+                    _ => busy.at,
+                };
+                self.go(bench, Step::Stop, from, None);
+                None
+            }
+            Step::Check => {
+                if let Exit::CannotRun(why) = &outcome.exit {
+                    return self.give_back(bench, busy.at, format!("{resource}: {why}"));
+                }
+                if says_running(&outcome.output) {
+                    self.next_resource(bench, busy.at)
+                } else {
+                    self.go(bench, Step::Start, busy.at, None);
+                    None
+                }
+            }
+            Step::Start if ok => self.next_resource(bench, busy.at),
+            Step::Start => self.give_back(bench, busy.at, format!("start of {resource} {}", how(outcome))),
+            Step::Announce => {
+                match self.address_after(busy.at + 1) {
+                    Some(at) => self.go(bench, Step::Announce, at, None),
+                    None => self.settle(now, State::Running),
+                }
+                None
+            }
+            Step::Stop => {
+                if ok {
+                    return self.previous_resource(bench, &busy);
+                }
+                if let Exit::CannotRun(why) = &outcome.exit {
+                    log::error!("group {}: {resource} cannot be stopped: {why}; going on", self.key());
+                    return self.previous_resource(bench, &busy);
+                }
+                let tries = busy.tries + 1;
+                log::warn!(
+                    "group {}: stop of {resource} {} (try {tries})",
+                    self.key(),
+                    how(outcome)
+                );
+                let next = if tries >= MAX_STOPS && !patient {
+                    let job = self.order(bench, Step::CheckStopped, busy.at);
+                    Busy {
+                        step: Step::CheckStopped,
+                        job: Some(job),
+                        tries,
+                        ..busy
+                    }
+                } else {
+                    Busy {
+                        job: None,
+                        retry: now + STOP_AGAIN,
+                        tries,
+                        ..busy
+                    }
+                };
+                self.state = State::Busy(next);
+                None
+            }
+            Step::CheckStopped => {
+                if !says_running(&outcome.output) {
+                    log::error!(
+                        "group {}: {resource} fails to stop but says it is not running: its script is not \
+                         LSB-compliant; going on",
+                        self.key()
+                    );
+                    return self.previous_resource(bench, &busy);
+                }
+                let why = format!("{resource} cannot be stopped ({MAX_STOPS} tries) and still runs");
+                log::error!(
+                    "CRIT: group {}: {why}; it stays claimed by this node so that no other one starts it. Stop it by \
+                     hand, then run hb_standby",
+                    self.key()
+                );
+                self.last = format!("blocked: {why}");
+                self.settle(now, State::Blocked);
+                Some(Done::Blocked { why })
+            }
+        }
+    }
+
+    fn next_resource(&mut self, bench: &mut Bench, at: usize) -> Option<Done> {
+        if at + 1 < self.spec.resources.len() {
+            self.go(bench, Step::Check, at + 1, None);
+            return None;
+        }
+        log::info!("group {}: acquired", self.key());
+        self.failures = 0;
+        self.settle(bench.now.mono, State::Running);
+        Some(Done::Acquired)
+    }
+
+    fn previous_resource(&mut self, bench: &mut Bench, busy: &Busy) -> Option<Done> {
+        if busy.at > 0 {
+            self.go(bench, Step::Stop, busy.at - 1, busy.failure.clone());
+            return None;
+        }
+        log::info!("group {}: released", self.key());
+        self.settle(bench.now.mono, State::Stopped);
+        match busy.failure.clone() {
+            Some(why) => {
+                self.failures += 1;
+                self.failed_at = Some(bench.now.mono);
+                self.last = format!("failed: {why}");
+                Some(Done::Failed { why })
+            }
+            None => Some(Done::Released),
+        }
+    }
+
+    /// A start failed: what was begun is stopped again.
+    fn give_back(&mut self, bench: &mut Bench, at: usize, why: String) -> Option<Done> {
+        log::error!("CRIT: group {}: Giving up resources due to failure: {why}", self.key());
+        self.last = format!("giving up: {why}");
+        self.go(bench, Step::Stop, at, Some(why));
+        None
+    }
+
+    /// What we tell the others about it.
+    pub fn claim(&self) -> Option<Claim> {
+        let state = match &self.state {
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start if busy.unwanted => ClaimState::Stopping,
+                Step::Check | Step::Start => ClaimState::Starting,
+                Step::Announce if busy.unwanted => ClaimState::Stopping,
+                Step::Announce => ClaimState::Running,
+                Step::Stop | Step::CheckStopped => ClaimState::Stopping,
+            },
+            State::Running => ClaimState::Running,
+            State::Blocked => ClaimState::Blocked,
+            State::Stopped => match (&self.moving, self.failed_at) {
+                (Some((to, _)), _) => ClaimState::Moving(to.clone()),
+                (None, Some(_)) => ClaimState::Failed,
+                (None, None) => return None,
+            },
+        };
+        Some(Claim {
+            state,
+            stamp: self.stamp,
+        })
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.state == State::Stopped
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.claim().is_some_and(|c| c.state == ClaimState::Running)
+    }
+
+    /// Scripts of it run, or are about to.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, State::Busy(_))
+    }
+
+    /// It is, or will be, up here: starting or running and not on its way out.
+    pub fn is_wanted_here(&self) -> bool {
+        self.claim()
+            .is_some_and(|c| matches!(c.state, ClaimState::Starting | ClaimState::Running))
+    }
+
+    pub fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.failed_at = None;
+    }
+
+    /// The word for `cl_status`.
+    pub fn word(&self) -> &'static str {
+        match self.claim().map(|c| c.state) {
+            None | Some(ClaimState::Moving(_)) => "stopped",
+            Some(ClaimState::Starting) => "starting",
+            Some(ClaimState::Running) => "running",
+            Some(ClaimState::Stopping) => "stopping",
+            Some(ClaimState::Blocked) => "blocked",
+            Some(ClaimState::Failed) => "failed",
+        }
+    }
+}
+
+/// What heartbeat 3.0.6 takes for "running": the text, not the exit code.
+pub fn says_running(output: &str) -> bool {
+    let lower = output.to_ascii_lowercase();
+    (lower.contains("running") && !lower.contains("not running")) || output.contains("OK")
+}
+
+fn how(outcome: &Outcome) -> String {
+    match &outcome.exit {
+        Exit::Code(code) => format!("failed with exit code {code} after {} ms", outcome.took.as_millis()),
+        Exit::Signal(signal) => format!("was killed by signal {signal}"),
+        Exit::TimedOut => format!("took longer than {} s and was killed", outcome.took.as_secs()),
+        Exit::CannotRun(why) => format!("could not be run: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::ResourceSpec;
+
+    fn group(words: &[&str]) -> Group {
+        let resources = words
+            .iter()
+            .map(|w| ResourceSpec {
+                name: w.parse().unwrap(),
+                script: (*w).to_owned(),
+                args: Vec::new(),
+            })
+            .collect();
+        Group::new(
+            GroupSpec {
+                node: "a".parse().unwrap(),
+                resources,
+                line: 1,
+            },
+            Instant::default(),
+        )
+    }
+
+    fn bench() -> Bench {
+        Bench {
+            now: Now::default(),
+            limit: Duration::from_secs(300),
+            next_job: 0,
+            orders: Vec::new(),
+        }
+    }
+
+    /// Plays a group against scripts: `fails` says which `RESOURCE VERB` exits 1; gives the verbs in order.
+    fn play(g: &mut Group, b: &mut Bench, fails: &[&str]) -> (Vec<String>, Option<Done>) {
+        let (mut seen, mut done) = (Vec::new(), None);
+        for _ in 0..200 {
+            let orders = std::mem::take(&mut b.orders);
+            if orders.is_empty() {
+                if g.deadline() == Instant::NEVER {
+                    break;
+                }
+                b.now.mono = g.deadline();
+                g.timer(b);
+                continue;
+            }
+            for (job, command) in orders {
+                assert!(g.waits_for(job));
+                let line = format!("{} {}", command.resource.name, command.verb.as_str());
+                let failed = fails.contains(&line.as_str());
+                let output = match (command.verb, failed) {
+                    (Verb::Status, true) => "running",
+                    (Verb::Status, false) => "stopped",
+                    _ => "",
+                };
+                seen.push(line);
+                let outcome = Outcome {
+                    exit: Exit::Code(i32::from(failed)),
+                    output: output.into(),
+                    took: Duration::ZERO,
+                };
+                done = g.job_ended(b, &outcome, false).or(done);
+            }
+        }
+        (seen, done)
+    }
+
+    #[test]
+    fn s2_03_resources_start_left_to_right_and_stop_right_to_left() {
+        let (mut g, mut b) = (group(&["ip", "web"]), bench());
+        g.acquire(&mut b, "test");
+        let (seen, done) = play(&mut g, &mut b, &[]);
+        assert_eq!(seen, ["ip status", "ip start", "web status", "web start"]);
+        assert_eq!(done, Some(Done::Acquired));
+        g.release(&mut b, "test");
+        let (seen, done) = play(&mut g, &mut b, &[]);
+        assert_eq!(seen, ["web stop", "ip stop"]);
+        assert_eq!((done, g.claim()), (Some(Done::Released), None));
+    }
+
+    #[test]
+    fn what_runs_already_is_not_started_again() {
+        let (mut g, mut b) = (group(&["ip", "web"]), bench());
+        g.acquire(&mut b, "test");
+        let (seen, _) = play(&mut g, &mut b, &["ip status"]);
+        assert_eq!(seen, ["ip status", "web status", "web start"]);
+    }
+
+    #[test]
+    fn a_failed_start_gives_the_group_back() {
+        let (mut g, mut b) = (group(&["ip", "web", "mail"]), bench());
+        g.acquire(&mut b, "test");
+        let (seen, done) = play(&mut g, &mut b, &["web start"]);
+        assert_eq!(
+            seen,
+            [
+                "ip status",
+                "ip start",
+                "web status",
+                "web start",
+                "web stop",
+                "ip stop"
+            ]
+        );
+        assert!(matches!(done, Some(Done::Failed { .. })));
+        assert_eq!(g.claim().map(|c| c.state), Some(ClaimState::Failed));
+    }
+
+    #[test]
+    fn a_start_that_is_no_longer_wanted_is_not_begun() {
+        let (mut g, mut b) = (group(&["ip", "web"]), bench());
+        g.acquire(&mut b, "test");
+        g.release(&mut b, "changed our mind");
+        assert_eq!(g.claim().map(|c| c.state), Some(ClaimState::Stopping));
+        let (seen, done) = play(&mut g, &mut b, &[]);
+        assert_eq!(seen, ["ip status", "ip stop"]);
+        assert_eq!(done, Some(Done::Released));
+    }
+
+    #[test]
+    fn a_stop_is_tried_ten_times_then_the_group_is_blocked_or_let_go() {
+        for (still_there, want_blocked) in [(true, true), (false, false)] {
+            let (mut g, mut b) = (group(&["web"]), bench());
+            g.acquire(&mut b, "test");
+            play(&mut g, &mut b, &[]);
+            g.release(&mut b, "test");
+            let fails: &[&str] = if still_there {
+                &["web stop", "web status"]
+            } else {
+                &["web stop"]
+            };
+            let (seen, done) = play(&mut g, &mut b, fails);
+            assert_eq!(seen.iter().filter(|l| *l == "web stop").count(), 10);
+            assert_eq!(matches!(done, Some(Done::Blocked { .. })), want_blocked, "{done:?}");
+            assert_eq!(g.word(), if want_blocked { "blocked" } else { "stopped" });
+        }
+    }
+
+    #[test]
+    fn running_is_what_the_text_says() {
+        #[rustfmt::skip]
+        let table = [
+            ("INFO:  Running OK", true), ("nginx is running", true), ("OK", true), ("Running", true),
+            ("nginx is not running", false), ("stopped", false), ("", false), ("INFO:  Resource is stopped", false),
+        ];
+        for (text, want) in table {
+            assert_eq!(says_running(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,688 @@
+//! The machine: what it knows, the events it takes, and the settling of all groups after each of them.
+
+use super::group::{Bench, Done, Group};
+use super::handover::{Handover, Request, Taking, Wanted};
+use super::job::{Command, Outcome};
+use super::peer::{ClaimState, Peer};
+use super::place;
+use super::set::Set;
+use crate::conf::haresources::{digest, line_digests};
+use crate::conf::{AutoFailback, HaCf, Haresources};
+use crate::core::{NodeStatus, Up};
+use crate::daemon::view::GroupView;
+use crate::ids::{JobId, NodeName, ResourceName};
+use crate::msg::Message;
+use crate::time::{Duration, Instant, Now};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What we hold is told again so often although nothing changed: whoever missed it knows then.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// A group that no node could start is tried again after this time, as in heartbeat 3.0.6 …
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// … but only so often; then it waits for a command, a reload or a node that joins.
+const MAX_FAILURES: u32 = 3;
+/// How long a released group waits for the node it was released for.
+pub(super) const MOVING_FOR: Duration = Duration::from_secs(10);
+/// After `shutdone` we stay this long for peers that missed something, as in heartbeat 3.0.6.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is to be done, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    Send(Message),
+    /// For connected programs only.
+    Tell(Message),
+    Run {
+        job: JobId,
+        command: Command,
+    },
+    Remember {
+        held: Vec<ResourceName>,
+    },
+    /// The orderly stop is complete.
+    Stopped,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// This node is not `active` yet.
+    Waiting,
+    Serving,
+    /// Releasing everything.
+    Stopping,
+    /// Everything is released and `shutdone` is out; waiting until the moment or until all groups have found an owner.
+    Leaving {
+        until: Instant,
+    },
+    Stopped,
+}
+
+/// The v1 resource manager of one node.
+#[derive(Debug)]
+pub struct Groups {
+    pub(super) me: NodeName,
+    pub(super) mode: AutoFailback,
+    /// All normal nodes in the order of ha.cf.
+    pub(super) order: Vec<NodeName>,
+    pub(super) deadtime: Duration,
+    initdead: Duration,
+    /// In the order of haresources.
+    pub(super) groups: Vec<Group>,
+    pub(super) peers: BTreeMap<NodeName, Peer>,
+    pub(super) phase: Phase,
+    pub(super) bench: Bench,
+    pub(super) handover: Option<Handover>,
+    pub(super) taking: Option<Taking>,
+    pub(super) wanted: Option<Wanted>,
+    pub(super) queue: VecDeque<Request>,
+    /// The classic's sets that have no group in haresources, and that we hold by name only.
+    pub(super) empty: Set,
+    pub(super) digest: String,
+    pub(super) lines: Vec<(usize, String)>,
+    pub(super) told: String,
+    pub(super) tell_at: Instant,
+    pub(super) failback_at: Instant,
+    /// Do not start orphans before: a handover was called off and the taker may not know yet.
+    pub(super) hold_off: Instant,
+    remembered: Vec<ResourceName>,
+    pub(super) orders: Vec<Order>,
+    pub(super) moves: u64,
+}
+
+impl Groups {
+    pub fn new(now: Now, me: NodeName, cf: &HaCf, haresources: Haresources, resumed: Option<&[ResourceName]>) -> Self {
+        let mut groups = Self {
+            me,
+            mode: cf.auto_failback,
+            order: cf.normal_nodes().cloned().collect(),
+            deadtime: cf.deadtime,
+            initdead: cf.initdead,
+            groups: Vec::new(),
+            peers: BTreeMap::new(),
+            phase: Phase::Waiting,
+            bench: Bench {
+                now,
+                limit: cf.resource_timeout,
+                next_job: 0,
+                orders: Vec::new(),
+            },
+            handover: None,
+            taking: None,
+            wanted: None,
+            queue: VecDeque::new(),
+            empty: Set::NONE,
+            digest: digest(&haresources),
+            lines: line_digests(&haresources),
+            told: String::new(),
+            tell_at: Instant::NEVER,
+            failback_at: now.mono,
+            hold_off: now.mono,
+            remembered: Vec::new(),
+            orders: Vec::new(),
+            moves: 0,
+        };
+        groups.set_peers();
+        groups.groups = haresources
+            .groups
+            .into_iter()
+            .map(|spec| Group::new(spec, now.mono))
+            .collect();
+        for key in resumed.unwrap_or(&[]) {
+            match groups.groups.iter_mut().find(|g| g.key() == key) {
+                Some(group) => group.acquire(&mut groups.bench, "it ran here before heartbeat was started again"),
+                None => log::warn!("group {key}: ran here before, but haresources no longer has it; stop it by hand"),
+            }
+        }
+        groups
+    }
+
+    fn set_peers(&mut self) {
+        let (me, order) = (self.me.clone(), self.order.clone());
+        self.peers.retain(|name, _| order.contains(name));
+        for name in order.iter().filter(|n| **n != me) {
+            self.peers
+                .entry(name.clone())
+                .or_insert_with(|| Peer::new(name.clone()));
+        }
+    }
+
+    /// Takes over changed files: groups that stay are not touched, groups that went are released, new ones are placed.
+    pub fn reload(&mut self, now: Now, cf: &HaCf, haresources: Haresources) {
+        self.bench.now = now;
+        self.mode = cf.auto_failback;
+        self.order = cf.normal_nodes().cloned().collect();
+        self.deadtime = cf.deadtime;
+        self.initdead = cf.initdead;
+        self.bench.limit = cf.resource_timeout;
+        self.set_peers();
+        self.digest = digest(&haresources);
+        self.lines = line_digests(&haresources);
+        let mut old = std::mem::take(&mut self.groups);
+        for spec in haresources.groups {
+            let group = match old.iter().position(|g| g.key() == spec.key()) {
+                Some(i) if old[i].spec.resources == spec.resources || !old[i].is_stopped() => {
+                    let mut kept = old.swap_remove(i);
+                    if kept.spec.resources == spec.resources {
+                        kept.spec = spec;
+                    } else {
+                        log::warn!(
+                            "group {}: its resources changed but it is in use; the new list holds after its next move",
+                            kept.key()
+                        );
+                        kept.next_spec = Some(spec);
+                    }
+                    kept
+                }
+                Some(_) | None => Group::new(spec, now.mono),
+            };
+            self.groups.push(group);
+        }
+        for mut gone in old {
+            if !gone.is_stopped() {
+                gone.removed = true;
+                gone.release(&mut self.bench, "haresources no longer has it");
+                self.groups.push(gone);
+            }
+        }
+        for group in &mut self.groups {
+            group.forget_failures();
+        }
+        for peer in self.peers.values_mut() {
+            // Compared again with its next message.
+            peer.digest = None;
+        }
+    }
+
+    /// An event of the message layer.
+    pub fn up(&mut self, now: Now, up: &Up) {
+        self.bench.now = now;
+        match up {
+            Up::Status { node, status } if *node == self.me => {
+                if *status == NodeStatus::Active && self.phase == Phase::Waiting {
+                    self.serve();
+                }
+            }
+            Up::Status {
+                node,
+                status: NodeStatus::Dead,
+            } => self.peer_died(node),
+            Up::Status { node, status } => {
+                let Some(peer) = self.peers.get_mut(node) else { return };
+                let active = *status == NodeStatus::Active;
+                if !peer.alive || peer.active != active {
+                    peer.silent_since = now.mono;
+                }
+                peer.alive = true;
+                peer.active = active;
+            }
+            Up::Restarted { node } => {
+                if let Some(peer) = self.peers.get_mut(node) {
+                    // What it claimed stays claimed until it speaks: it may have been started again with its groups.
+                    peer.told = false;
+                    peer.leaving = false;
+                    peer.silent_since = now.mono;
+                }
+                self.cancel_with(node, "it was started again");
+            }
+            Up::Returned { node } => {
+                if let Some(peer) = self.peers.get_mut(node) {
+                    peer.told = false;
+                    peer.silent_since = now.mono;
+                }
+                self.tell_at = now.mono;
+            }
+            Up::Woke { .. } => {
+                // The others may have gone on without us: hear them before anything is started.
+                for peer in self.peers.values_mut().filter(|p| p.alive) {
+                    peer.told = false;
+                    peer.silent_since = now.mono;
+                }
+                self.tell_at = now.mono;
+            }
+            Up::Message {
+                from,
+                generation,
+                seq,
+                message,
+            } => self.message(from, (*generation, *seq), message),
+            Up::Link { .. } => {}
+        }
+    }
+
+    fn serve(&mut self) {
+        self.phase = Phase::Serving;
+        self.tell_at = self.bench.now.mono;
+        // A set without any group is "held" by the node it is local to, as the classic has it.
+        self.empty.local = true;
+        if self.mode != AutoFailback::Legacy {
+            let starting = self.with_claims(Message::new("starting"));
+            self.orders.push(Order::Send(starting));
+        } else {
+            self.ask_for_local_groups();
+        }
+    }
+
+    fn peer_died(&mut self, node: &NodeName) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        peer.alive = false;
+        peer.active = false;
+        peer.told = false;
+        peer.claims.clear();
+        peer.set = Set::NONE;
+        peer.failback_due = false;
+        if peer.leaving {
+            log::info!("Dead node {node} gave up resources.");
+        } else if self.phase == Phase::Serving {
+            log::info!("Resources being acquired from {node}.");
+            self.empty.foreign = true;
+        }
+        self.cancel_with(node, "it is dead");
+    }
+
+    /// A script ended.
+    pub fn job_ended(&mut self, now: Now, job: JobId, outcome: &Outcome) {
+        self.bench.now = now;
+        let patient = matches!(self.phase, Phase::Stopping);
+        let Some(i) = self.groups.iter().position(|g| g.waits_for(job)) else {
+            log::debug!("job {job}: nobody waits for it any more");
+            return;
+        };
+        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
+            return;
+        };
+        match done {
+            Done::Acquired => self.moves += 1,
+            Done::Released => self.released(i),
+            Done::Failed { .. } | Done::Blocked { .. } => {}
+        }
+        if self.groups[i].is_stopped()
+            && let Some(spec) = self.groups[i].next_spec.take()
+        {
+            self.groups[i].spec = spec;
+        }
+        if self.groups[i].removed && self.groups[i].is_stopped() {
+            self.groups.remove(i);
+        }
+    }
+
+    /// A group is down here: for whom?
+    fn released(&mut self, i: usize) {
+        let until = self.bench.now.mono + MOVING_FOR;
+        let to = match (&self.handover, self.phase) {
+            (_, Phase::Stopping) => self.successor(i),
+            (Some(h), _) if h.keys.contains(self.groups[i].key()) => Some(h.to.clone()),
+            (Some(_) | None, _) => None,
+        };
+        self.groups[i].moving = to.map(|to| (to, until));
+        if let Some(asker) = self.groups[i].asked_by.take() {
+            self.groups[i].moving = Some((asker.clone(), until));
+            self.answer_ip_request(&asker, i, true);
+        }
+    }
+
+    /// Who starts group `i` when we leave.
+    fn successor(&self, i: usize) -> Option<NodeName> {
+        let group = &self.groups[i];
+        let able: Vec<&NodeName> = self
+            .order
+            .iter()
+            .filter(|n| {
+                self.peers
+                    .get(*n)
+                    .is_some_and(|p| p.can_serve() && !p.failed(group.key()))
+            })
+            .collect();
+        place::choose(&group.spec.node, &able).cloned()
+    }
+
+    /// SIGTERM: release everything; `Order::Stopped` follows.
+    pub fn stop(&mut self, now: Now) {
+        self.bench.now = now;
+        match self.phase {
+            Phase::Stopping | Phase::Leaving { .. } | Phase::Stopped => return,
+            Phase::Waiting | Phase::Serving => {}
+        }
+        log::info!("node {}: stopping; all groups are released", self.me);
+        for request in std::mem::take(&mut self.queue) {
+            self.tell_phase(
+                &request.reqid,
+                "failed",
+                "heartbeat is stopping",
+                None,
+                None,
+                request.set,
+            );
+        }
+        if let Some(h) = self.handover.take() {
+            self.tell_phase(&h.reqid, "failed", "heartbeat is stopping", None, Some(&h.to), h.set);
+        }
+        self.end_taking();
+        self.phase = Phase::Stopping;
+        self.empty = Set::NONE;
+        for group in &mut self.groups {
+            group.release(&mut self.bench, "heartbeat is stopping");
+        }
+        self.tell(Some("shutdown"));
+    }
+
+    /// Brings everything to where it belongs; to be called after every event. `caught_up` tells whether no message of
+    /// a node is known to be missing.
+    pub fn settle(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
+        self.bench.now = now;
+        for group in &mut self.groups {
+            group.timer(&mut self.bench);
+        }
+        self.end_moves();
+        match self.phase {
+            Phase::Waiting | Phase::Stopped => {}
+            Phase::Serving => {
+                self.resolve_conflicts();
+                self.start_groups(caught_up);
+                self.go_on_with_handover();
+                self.go_on_with_taking();
+                self.begin_next_move(caught_up);
+            }
+            Phase::Stopping => {
+                if self.groups.iter().all(Group::is_stopped) {
+                    log::info!("All HA resources relinquished.");
+                    let shutdone = self.with_claims(Message::new("shutdone").with("st", "dead"));
+                    self.orders.push(Order::Send(shutdone));
+                    self.phase = Phase::Leaving {
+                        until: now.mono + LINGER,
+                    };
+                }
+            }
+            Phase::Leaving { until } => {
+                let all_found = self.groups.iter().all(|g| g.moving.is_none());
+                let alone = !self.peers.values().any(|p| p.alive);
+                let only_ours = self.peers.values().all(|p| !p.alive || p.ours);
+                if now.mono >= until || alone || (all_found && only_ours) {
+                    self.phase = Phase::Stopped;
+                    self.orders.push(Order::Stopped);
+                }
+            }
+        }
+        self.tell_if_due();
+        self.remember();
+    }
+
+    /// A released group stops waiting for its taker once that has it, cannot have it, or the time is over.
+    fn end_moves(&mut self) {
+        let now = self.bench.now.mono;
+        for group in &mut self.groups {
+            let Some((to, until)) = &group.moving else { continue };
+            let over = match self.peers.get(to) {
+                Some(peer) => peer.holds(group.key()) || peer.failed(group.key()) || !peer.can_serve(),
+                None => true,
+            };
+            if over {
+                group.moving = None;
+            } else if now >= *until {
+                log::warn!(
+                    "group {}: node {to} did not take it within {} s",
+                    group.key(),
+                    MOVING_FOR.as_secs()
+                );
+                // It may still be about to: it must have heard of this before anybody else starts the group.
+                self.hold_off = now + self.deadtime;
+                group.moving = None;
+            }
+        }
+    }
+
+    /// Two nodes claim a group: one keeps it, the other stops it.
+    fn resolve_conflicts(&mut self) {
+        let goes_home = self.mode != AutoFailback::Off;
+        for i in 0..self.groups.len() {
+            let (key, preferred) = (self.groups[i].key().clone(), self.groups[i].spec.node.clone());
+            if !self.groups[i].is_wanted_here() {
+                continue;
+            }
+            let mine = self.groups[i].claim().expect("a wanted group is claimed");
+            let mut contested = false;
+            let mut lost_to = None;
+            for peer in self.peers.values().filter(|p| p.alive && p.told) {
+                let Some(theirs) = peer.claims.get(&key).filter(|c| c.holds()) else {
+                    continue;
+                };
+                contested = true;
+                if theirs.state != ClaimState::Stopping
+                    && *place::keeper(&preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
+                {
+                    lost_to = Some(peer.name.clone());
+                }
+            }
+            let group = &mut self.groups[i];
+            if contested && !group.contested {
+                log::error!("CRIT: group {key}: Both machines own our resources! (this node and another one)");
+            }
+            if let Some(other) = lost_to {
+                group.release(&mut self.bench, &format!("node {other} has it too and keeps it"));
+            } else if group.contested && !contested {
+                log::info!("group {key}: this node is the only owner again; announcing its addresses");
+                group.announce(&mut self.bench);
+            }
+            self.groups[i].contested = contested;
+        }
+    }
+
+    /// Starts the groups that are this node's turn: released for us, or orphans.
+    fn start_groups(&mut self, caught_up: &dyn Fn(&NodeName) -> bool) {
+        if !self.may_start(caught_up) {
+            return;
+        }
+        let now = self.bench.now.mono;
+        for i in 0..self.groups.len() {
+            let group = &self.groups[i];
+            if !group.is_stopped() || group.moving.is_some() || group.removed {
+                continue;
+            }
+            let key = group.key().clone();
+            let given = self
+                .peers
+                .values()
+                .find_map(|p| match p.claims.get(&key).map(|c| &c.state) {
+                    Some(ClaimState::Moving(to)) if p.alive => Some((p.name.clone(), *to == self.me)),
+                    _ => None,
+                });
+            if self.peers.values().any(|p| p.alive && p.holds(&key)) {
+                continue;
+            }
+            if let Some((from, for_me)) = given {
+                if for_me && group.failed_at.is_none() {
+                    self.groups[i].acquire(&mut self.bench, &format!("node {from} hands it over"));
+                }
+                continue;
+            }
+            if now < self.hold_off || self.groups[i].asking.is_some_and(|until| now < until) {
+                continue;
+            }
+            self.groups[i].asking = None;
+            self.start_orphan(i);
+        }
+    }
+
+    /// Everything that may decide about an orphan is known.
+    fn may_start(&self, caught_up: &dyn Fn(&NodeName) -> bool) -> bool {
+        let now = self.bench.now.mono;
+        self.peers.values().filter(|p| p.alive).all(|p| {
+            let patience = self.deadtime.max(TELL_EVERY * 2);
+            let known = p.told || !p.active || self.mode == AutoFailback::Legacy || now - p.silent_since >= patience;
+            known && caught_up(&p.name)
+        })
+    }
+
+    fn start_orphan(&mut self, i: usize) {
+        let now = self.bench.now.mono;
+        let group = &self.groups[i];
+        let key = group.key();
+        let joining =
+            |p: &Peer| p.alive && !p.active && !p.leaving && now - p.silent_since < self.initdead.max(self.deadtime);
+        let candidates = |with_failed: bool| -> Vec<&NodeName> {
+            self.order
+                .iter()
+                .filter(|n| match self.peers.get(*n) {
+                    None => with_failed || group.failed_at.is_none(),
+                    Some(p) => (p.can_serve() || joining(p)) && (with_failed || !p.failed(key)),
+                })
+                .collect()
+        };
+        let able = candidates(false);
+        let chosen = place::choose(&group.spec.node, &able);
+        if chosen == Some(&self.me) {
+            let why = if group.spec.node == self.me {
+                "no node has it and it prefers this one"
+            } else {
+                "no node has it"
+            };
+            self.groups[i].acquire(&mut self.bench, why);
+        } else if chosen.is_none()
+            && group.failures < MAX_FAILURES
+            && group.failed_at.is_some_and(|at| now - at >= RETRY_AFTER)
+            && place::choose(&group.spec.node, &candidates(true)) == Some(&self.me)
+        {
+            self.groups[i].failed_at = None;
+            self.groups[i].acquire(&mut self.bench, "no node could start it; trying again");
+        }
+    }
+
+    /// `Timer` is due then.
+    pub fn deadline(&self) -> Instant {
+        let mut at = self.tell_at;
+        for group in &self.groups {
+            at = at.min(group.deadline());
+            if let Some((_, until)) = &group.moving {
+                at = at.min(*until);
+            }
+            if let Some(until) = group.asking {
+                at = at.min(until);
+            }
+            if let Some(failed) = group.failed_at
+                && group.failures < MAX_FAILURES
+                && group.is_stopped()
+            {
+                at = at.min(later(failed + RETRY_AFTER, self.bench.now.mono));
+            }
+        }
+        for peer in self.peers.values().filter(|p| p.alive && !p.told) {
+            at = at.min(later(
+                peer.silent_since + self.deadtime.max(TELL_EVERY * 2),
+                self.bench.now.mono,
+            ));
+            at = at.min(later(
+                peer.silent_since + self.initdead.max(self.deadtime),
+                self.bench.now.mono,
+            ));
+        }
+        at = at
+            .min(later(self.hold_off, self.bench.now.mono))
+            .min(later(self.failback_at, self.bench.now.mono));
+        if let Phase::Leaving { until } = self.phase {
+            at = at.min(until);
+        }
+        at.min(self.moves_deadline())
+    }
+
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        for (job, command) in std::mem::take(&mut self.bench.orders) {
+            self.orders.push(Order::Run { job, command });
+        }
+        std::mem::take(&mut self.orders)
+    }
+
+    pub(super) fn next_tell(&self) -> Instant {
+        self.bench.now.mono + TELL_EVERY
+    }
+
+    fn remember(&mut self) {
+        let held: Vec<ResourceName> = self
+            .groups
+            .iter()
+            .filter(|g| g.claim().is_some_and(|c| c.holds()))
+            .map(|g| g.key().clone())
+            .collect();
+        if held != self.remembered {
+            self.remembered.clone_from(&held);
+            self.orders.push(Order::Remember { held });
+        }
+    }
+
+    /// What we hold, in the classic's words.
+    pub fn set(&self) -> Set {
+        if matches!(self.phase, Phase::Stopping | Phase::Leaving { .. } | Phase::Stopped) {
+            return Set::NONE;
+        }
+        let holds = |local: bool, by_name: bool| {
+            let mut of_set = self
+                .groups
+                .iter()
+                .filter(|g| (g.spec.node == self.me) == local)
+                .peekable();
+            match of_set.peek() {
+                None => by_name,
+                Some(_) => of_set.any(Group::is_wanted_here),
+            }
+        };
+        Set {
+            local: holds(true, self.empty.local),
+            foreign: holds(false, self.empty.foreign),
+        }
+    }
+
+    /// Nothing is being moved or about to be.
+    pub fn is_stable(&self) -> bool {
+        let settled = |g: &Group| !g.is_busy() || g.is_running();
+        self.phase == Phase::Serving
+            && self.handover.is_none()
+            && self.taking.is_none()
+            && self.groups.iter().all(settled)
+    }
+
+    /// For `cl_status rscstatus`.
+    pub fn hold_word(&self) -> &'static str {
+        if self.is_stable() {
+            self.set().as_str()
+        } else {
+            "transition"
+        }
+    }
+
+    pub fn acquisitions(&self) -> u64 {
+        self.moves
+    }
+
+    pub fn peer_differs(&self, node: &NodeName) -> Vec<String> {
+        self.peers.get(node).map(|p| p.differs.clone()).unwrap_or_default()
+    }
+
+    pub fn view(&self, now: Instant) -> Vec<GroupView> {
+        self.groups
+            .iter()
+            .map(|g| {
+                let mut owners: Vec<NodeName> = self
+                    .peers
+                    .values()
+                    .filter(|p| p.alive && p.holds(g.key()))
+                    .map(|p| p.name.clone())
+                    .collect();
+                if g.claim().is_some_and(|c| c.holds()) {
+                    owners.insert(0, self.me.clone());
+                }
+                GroupView {
+                    key: g.key().clone(),
+                    resources: g.spec.resources.iter().map(|r| r.name.clone()).collect(),
+                    preferred: g.spec.node.clone(),
+                    here: g.word(),
+                    owners,
+                    since: now - g.since,
+                    last: g.last.clone(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// `at` when it is still to come; a deadline that has passed must not keep the timer spinning.
+pub(super) fn later(at: Instant, now: Instant) -> Instant {
+    if at > now { at } else { Instant::NEVER }
+}
