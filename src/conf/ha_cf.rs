@@ -1,12 +1,15 @@
 //! ha.cf: one directive a line.
 //!
-//! [`directives`] is the table of what there is, [`reader`] reads line by line, [`values`] reads single words, [`whole`]
-//! checks what only the whole file can tell (deadtime against keepalive, the own node, the order of lines).
+//! `directives` is the table of what there is; `reader` goes line by line and puts words (`draft`) and rests of lines
+//! (`whole_line`) into the draft; `values` reads single words; `whole` checks what only the whole file can tell: deadtime
+//! against keepalive, the own node, the order of lines.
 
 mod directives;
+mod draft;
 mod reader;
 mod values;
 mod whole;
+mod whole_line;
 
 pub use directives::{DIRECTIVES, Directive};
 
@@ -171,7 +174,7 @@ impl HaCf {
 }
 
 /// What a directive is when ha.cf does not say: name, value as `getparm` shows it, where the value comes from.
-/// The reader starts by reading these. warntime, initdead and deadping follow from deadtime, see [`whole`].
+/// The reader starts by reading these. warntime, initdead and deadping follow from deadtime, see `whole`.
 pub const DEFAULTS: &[(&str, &str, &str)] = &[
     ("auto_failback", "legacy", "heartbeat 3.0.6"),
     ("autojoin", "none", "heartbeat 3.0.6"),

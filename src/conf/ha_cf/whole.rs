@@ -1,6 +1,6 @@
 //! What only the whole file can tell: values that must fit each other, the own node, the order of lines.
 
-use super::reader::Draft;
+use super::draft::Draft;
 use super::{AutoFailback, HaCf, MediumKind, NodeKind};
 use crate::conf::Complaints;
 use crate::ids::NodeName;
