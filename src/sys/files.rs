@@ -1,1 +1,130 @@
-//! (being built)
+//! Files that must be whole or absent, users, interfaces: what the checks and the key generator ask of the kernel.
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use nix::unistd::{User, geteuid};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The user that this process acts as.
+pub fn own_user() -> u32 {
+    geteuid().as_raw()
+}
+
+/// `None`: the machine has no such user. May ask a name service, and so may take a while.
+pub fn user_id(name: &str) -> Option<u32> {
+    User::from_name(name).ok().flatten().map(|u| u.uid.as_raw())
+}
+
+/// What `uname -n` prints.
+pub fn host_name() -> io::Result<String> {
+    let name = nix::sys::utsname::uname()?;
+    Ok(name.nodename().to_string_lossy().into_owned())
+}
+
+/// A network interface of this network namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Interface {
+    pub up: bool,
+    /// Of its first IPv4 address that has one.
+    pub broadcast: Option<Ipv4Addr>,
+}
+
+/// By name; names with a label (`eth0:0`) stand beside their interface.
+pub fn interfaces() -> io::Result<BTreeMap<String, Interface>> {
+    let mut all: BTreeMap<String, Interface> = BTreeMap::new();
+    for address in getifaddrs()? {
+        let entry = all.entry(address.interface_name).or_default();
+        entry.up |= address.flags.contains(InterfaceFlags::IFF_UP);
+        if address.flags.contains(InterfaceFlags::IFF_BROADCAST) && entry.broadcast.is_none() {
+            entry.broadcast = address
+                .broadcast
+                .as_ref()
+                .and_then(|b| b.as_sockaddr_in())
+                .map(|b| b.ip());
+        }
+    }
+    Ok(all)
+}
+
+/// Bytes nobody can guess.
+pub fn random(bytes: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// Puts a file in place as a whole: whoever reads it, even after a power failure, finds the old one or the new one.
+/// With `overwrite` false an existing file is left alone, and the error is `AlreadyExists`.
+pub fn put(path: &Path, content: &[u8], mode: u32, overwrite: bool) -> io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let (fresh, mut file) = fresh_file(dir, &name.to_string_lossy(), mode)?;
+    let written = (|| {
+        file.write_all(content)?;
+        // The umask took bits away that the caller asked for.
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.sync_all()?;
+        if overwrite {
+            return fs::rename(&fresh, path);
+        }
+        // A link fails when the name exists, a rename would replace it.
+        fs::hard_link(&fresh, path)
+    })();
+    if written.is_err() || !overwrite {
+        let _ = fs::remove_file(&fresh);
+    }
+    written?;
+    File::open(dir)?.sync_all()
+}
+
+/// A new file beside the one to be written, with a name that no one had before.
+fn fresh_file(dir: &Path, name: &str, mode: u32) -> io::Result<(PathBuf, File)> {
+    for _ in 0..16 {
+        let mut tail = [0; 8];
+        random(&mut tail)?;
+        let fresh = dir.join(format!(".{name}.{:016x}", u64::from_ne_bytes(tail)));
+        match OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|file| (fresh, file)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_put_whole_and_not_over_another_unless_asked() {
+        let dir = std::env::temp_dir().join(format!("ha-files-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let path = dir.join("keys");
+        put(&path, b"one", 0o600, false).unwrap();
+        assert_eq!(
+            put(&path, b"two", 0o600, false).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        put(&path, b"two", 0o640, true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no rest of a try is left");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_machine_answers() {
+        assert_eq!(user_id("root"), Some(0));
+        assert_eq!(user_id("no-such-user-here"), None);
+        assert!(!host_name().unwrap().is_empty());
+        assert!(interfaces().unwrap().contains_key("lo"));
+    }
+}

@@ -1,0 +1,293 @@
+//! What only the machine can tell: interfaces, serial devices, scripts, users, services.
+
+use super::read::complain;
+use crate::conf::ha_cf::ClientLine;
+use crate::conf::{Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
+use crate::paths;
+use crate::sys::files::{self, Interface};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A `respawn` line that cannot work keeps heartbeat 3.0.6 from starting. This version starts no clients: it only warns,
+/// so that a file that names a program which is not there yet goes on working.
+const BROKEN_CLIENT: Severity = Severity::Warning;
+
+const SERVICES: &str = "/etc/services";
+
+pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
+    media(file, cf, all);
+    for client in &cf.clients {
+        for message in client_faults(client) {
+            complain(all, file, client.line, BROKEN_CLIENT, message);
+        }
+    }
+    for log in [&cf.logfile, &cf.debugfile].into_iter().flatten() {
+        if let Some(dir) = log.parent().filter(|d| !d.is_dir()) {
+            let message = format!(
+                "log {}: there is no directory {}: make it",
+                log.display(),
+                dir.display()
+            );
+            complain(all, file, 0, Severity::Warning, message);
+        }
+    }
+    if let Ok(text) = fs::read_to_string(SERVICES) {
+        for (line, message) in ports(cf, &text) {
+            complain(all, file, line, Severity::Warning, message);
+        }
+    }
+}
+
+/// A medium that does not work is tried again by the daemon; only when none works there is no point in starting.
+fn media(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
+    let interfaces = files::interfaces();
+    let faults: Vec<(usize, Option<String>)> = cf
+        .media
+        .iter()
+        .map(|m| (m.line, medium_fault(m, interfaces.as_ref().ok())))
+        .collect();
+    let works = faults.iter().any(|(_, fault)| fault.is_none());
+    let (severity, end) = if works {
+        (
+            Severity::Warning,
+            "until it works, the daemon tries again and uses the other media",
+        )
+    } else {
+        (Severity::Error, "no medium of this file works")
+    };
+    for (line, fault) in faults {
+        if let Some(fault) = fault {
+            complain(all, file, line, severity, format!("{fault}; {end}"));
+        }
+    }
+}
+
+fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interface>>) -> Option<String> {
+    let (name, link) = (medium.medium(), medium.link());
+    let dev = match &medium.kind {
+        MediumKind::Serial { device, .. } => {
+            return match fs::metadata(device) {
+                Ok(facts) if facts.file_type().is_char_device() => None,
+                Ok(_) => Some(format!(
+                    "serial {link}: is not a serial device: write one such as /dev/ttyS0"
+                )),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Some(format!(
+                    "serial {link}: there is no such device: look for it with `ls /dev/tty*`"
+                )),
+                Err(e) => Some(format!("serial {link}: {e}")),
+            };
+        }
+        MediumKind::Bcast { dev }
+        | MediumKind::Ucast { dev, .. }
+        | MediumKind::Mcast { dev, .. }
+        | MediumKind::Ucast6 { dev, .. }
+        | MediumKind::Mcast6 { dev, .. } => dev,
+    };
+    // Without the list of interfaces nothing is known to be wrong.
+    let interfaces = interfaces?;
+    if let Some((whole, _)) = dev.split_once(':') {
+        return Some(format!(
+            "{name} {link}: is a label, not an interface: write `{name} {whole}`"
+        ));
+    }
+    let Some(interface) = interfaces.get(dev) else {
+        let names: Vec<&str> = interfaces.keys().map(String::as_str).filter(|n| *n != "lo").collect();
+        let names = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        return Some(format!(
+            "{name} {link}: there is no such interface (there are: {names})"
+        ));
+    };
+    if medium.medium() == "bcast" && interface.broadcast.is_none() {
+        return Some(format!(
+            "{name} {link}: the interface has no IPv4 broadcast address: give it an address, or use mcast"
+        ));
+    }
+    None
+}
+
+fn client_faults(client: &ClientLine) -> Vec<String> {
+    let word = if client.failfast { "failfast" } else { "respawn" };
+    let mut faults = Vec::new();
+    if files::user_id(&client.user).is_none() {
+        faults.push(format!(
+            "{word}: there is no user {}: create it (useradd) or write another",
+            client.user
+        ));
+    }
+    if let Some(fault) = program_fault(&client.program) {
+        faults.push(format!("{word} {}: {fault}", client.program.display()));
+    }
+    faults
+}
+
+fn program_fault(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(facts) if !facts.is_file() => Some("is not a file".to_owned()),
+        Ok(facts) if facts.permissions().mode() & 0o111 == 0 => {
+            Some(format!("is not executable: chmod +x {}", path.display()))
+        }
+        Ok(_) => None,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Some("there is no such program".to_owned()),
+        Err(e) => Some(e.to_string()),
+    }
+}
+
+/// Ports that /etc/services gives to someone else, by the line of the medium.
+fn ports(cf: &HaCf, services: &str) -> Vec<(usize, String)> {
+    let mut names: BTreeMap<u16, &str> = BTreeMap::new();
+    let mut ours = None;
+    for line in services.lines() {
+        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
+        let (Some(name), Some(at)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Some(port) = at.strip_suffix("/udp").and_then(|p| p.parse().ok()) else {
+            continue;
+        };
+        names.entry(port).or_insert(name);
+        if name == "ha-cluster" || words.any(|alias| alias == "ha-cluster") {
+            ours.get_or_insert(port);
+            names.insert(port, "ha-cluster");
+        }
+    }
+    let mut found = Vec::new();
+    let mut told = BTreeSet::new();
+    for medium in &cf.media {
+        let shares = matches!(
+            medium.kind,
+            MediumKind::Bcast { .. } | MediumKind::Ucast { .. } | MediumKind::Ucast6 { .. }
+        );
+        if !shares || !told.insert(medium.port) {
+            continue;
+        }
+        if let Some(name) = names.get(&medium.port).filter(|n| **n != "ha-cluster") {
+            let text = format!(
+                "udpport {}: {SERVICES} gives this port to {name}: make sure that it does not run",
+                medium.port
+            );
+            found.push((medium.line, text));
+        }
+        if let Some(other) = ours.filter(|p| *p != 694 && medium.port == 694) {
+            let text = format!(
+                "udpport: {SERVICES} says that ha-cluster is port {other}, which heartbeat 3.0.6 takes when ha.cf does not \
+                 say; write `udpport {other}` above the media if the other node still runs it"
+            );
+            found.push((medium.line, text));
+        }
+    }
+    found
+}
+
+/// Scripts of the groups: in resource.d, else in init.d, and executable.
+pub(super) fn haresources(file: &Path, groups: &Haresources, all: &mut Vec<Complaint>) {
+    let places = [paths::resource_d(), paths::init_d()];
+    let mut told = BTreeSet::new();
+    for group in &groups.groups {
+        for resource in &group.resources {
+            if !told.insert(&resource.script) {
+                continue;
+            }
+            if let Some(message) = script_fault(&resource.script, &places) {
+                complain(all, file, group.line, Severity::Warning, message);
+            }
+        }
+    }
+}
+
+fn script_fault(script: &str, places: &[PathBuf; 2]) -> Option<String> {
+    let mut here = None;
+    for place in places {
+        let path = place.join(script);
+        match program_fault(&path) {
+            None => return None,
+            Some(_) if path.exists() => here = here.or(Some(path)),
+            Some(_) => {}
+        }
+    }
+    Some(match here {
+        Some(path) => format!(
+            "script {script}: {} cannot be run: chmod +x {}",
+            path.display(),
+            path.display()
+        ),
+        None => format!(
+            "script {script}: is neither in {} nor in {}: install it, or correct its name",
+            places[0].display(),
+            places[1].display()
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::ha_cf;
+
+    fn cf(lines: &str) -> HaCf {
+        let text = format!("auto_failback on\nlogfacility none\n{lines}\nnode n1\n");
+        let parsed = ha_cf::parse(Path::new("ha.cf"), &text, &"n1".parse().unwrap());
+        parsed.value.expect("a good file")
+    }
+
+    #[test]
+    fn a_broken_medium_is_an_error_only_when_it_is_the_last_one() {
+        #[rustfmt::skip]
+        let table = [
+            // media                                             severities by line
+            ("ucast lo 127.0.0.1",                               vec![]),
+            ("ucast no-such-dev 10.0.0.1",                       vec![(3, Severity::Error)]),
+            ("ucast no-such-dev 10.0.0.1\nucast lo 127.0.0.1",   vec![(3, Severity::Warning)]),
+            ("serial /dev/no-such\nbcast no-such-dev",           vec![(3, Severity::Error), (4, Severity::Error)]),
+            ("serial /etc/passwd\nserial /dev/null",             vec![(3, Severity::Warning)]),
+            ("ucast lo:0 127.0.0.1\nbcast lo",                   vec![(3, Severity::Error), (4, Severity::Error)]),
+        ];
+        for (lines, expected) in table {
+            let mut all = Vec::new();
+            media(Path::new("ha.cf"), &cf(lines), &mut all);
+            let got: Vec<_> = all.iter().map(|c| (c.line, c.severity)).collect();
+            assert_eq!(got, expected, "{lines}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn ports_of_others_are_told_once() {
+        let services = "ntp 123/udp # time\nha-cluster 694/udp\nha-cluster 694/tcp\nfoo\t695/udp\tbar\n";
+        #[rustfmt::skip]
+        let table = [
+            ("bcast eth0 eth1",                services,                0),
+            ("udpport 123\nbcast eth0 eth1",   services,                1),
+            ("udpport 695\nbcast eth0",        services,                1),
+            ("bcast eth0",                     "ha-cluster 1001/udp",   1),
+            ("udpport 1001\nbcast eth0",       "ha-cluster 1001/udp",   0),
+            ("bcast eth0",                     "x 694/udp ha-cluster",  0),
+            ("mcast eth0 239.0.0.1 123 1 0",   services,                0),
+        ];
+        for (lines, services, count) in table {
+            let found = ports(&cf(lines), services);
+            assert_eq!(found.len(), count, "{lines}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn clients_need_a_user_and_a_program() {
+        #[rustfmt::skip]
+        let table = [
+            ("respawn root /bin/sh -c true",        0),
+            ("respawn no-such-user-here /bin/sh",   1),
+            ("respawn root /etc/passwd",            1),
+            ("respawn no-such-user-here /no/such",  2),
+            ("failfast root /tmp",                  1),
+        ];
+        for (line, count) in table {
+            let faults = client_faults(&cf(&format!("bcast eth0\n{line}")).clients[0]);
+            assert_eq!(faults.len(), count, "{line}: {faults:?}");
+        }
+    }
+}
