@@ -40,7 +40,8 @@ fn take_in(dir: &Path, device: &Path) -> io::Result<()> {
     let lock = lock_file(dir, device);
     let me = std::process::id();
     // Written under another name and linked: nobody ever sees a lock without a number in it.
-    let own = dir.join(format!("LTMP.{me}"));
+    let name = lock.file_name().unwrap_or_default().to_string_lossy();
+    let own = dir.join(format!("LTMP.{me}.{name}"));
     let made = write_new(&own, me).and_then(|()| claim(&own, &lock, device, me));
     let _ = fs::remove_file(&own);
     match made {
