@@ -1,12 +1,30 @@
 //! bcast, ucast, mcast (IPv4 and IPv6) and serial.
 //!
 //! The master opens a medium ([`open`]) with its rights; the core, which has none, gets the descriptor over the socket
-//! pair and reads and writes through a [`Port`]. Nothing here blocks: a full queue drops the oldest message.
+//! pair and reads and writes through a [`Port`]. Nothing in a port blocks: a full queue drops the oldest message.
+//!
+//! A port tells apart what passes (a full buffer, a firewall, a peer that is not there: counted, no error) and what
+//! does not (the interface was deleted or set down, its address changed, the line hung up: an error). After an error the
+//! core asks the master to open the medium again; that fails, with the reason, until it would really work.
 
-use crate::conf::MediumSpec;
+mod framer;
+mod lock;
+mod net;
+mod port;
+mod port_user;
+mod queue;
+mod serial;
+
+pub use framer::Framer;
+pub use port::Port;
+
+use crate::conf::{MediumKind, MediumSpec};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+
+/// Above the largest UDP payload, 65507 bytes.
+const MAX_DATAGRAM: usize = 64 * 1024;
 
 /// An opened medium as it travels from the master to the core.
 #[derive(Debug)]
@@ -16,42 +34,35 @@ pub struct Opened {
     pub to: Option<SocketAddr>,
 }
 
-/// Opens one medium. The error names what is missing ("interface eth9 does not exist").
-pub fn open(_spec: &MediumSpec) -> io::Result<Opened> {
-    unimplemented!()
+/// Opens one medium. The error names what is missing ("interface eth9 does not exist"). Looks up the name of a ucast
+/// line, which may take seconds; everything else is quick.
+pub fn open(spec: &MediumSpec) -> io::Result<Opened> {
+    match &spec.kind {
+        MediumKind::Bcast { dev } => net::bcast(dev, spec.port),
+        MediumKind::Ucast { dev, to } => net::ucast(dev, to, spec.port),
+        MediumKind::Mcast {
+            dev,
+            group,
+            port,
+            ttl,
+            loopback,
+        } => net::mcast(dev, *group, *port, *ttl, *loopback),
+        MediumKind::Ucast6 { dev, to } => net::ucast6(dev, to, spec.port),
+        MediumKind::Mcast6 {
+            dev,
+            group,
+            port,
+            hops,
+            loopback,
+        } => net::mcast6(dev, *group, *port, *hops, *loopback),
+        MediumKind::Serial { device, baud } => serial::open(device, *baud),
+    }
 }
 
-/// An open medium in the core's loop.
-#[derive(Debug)]
-pub struct Port {}
-
-impl Port {
-    pub fn new(_spec: &MediumSpec, _opened: Opened) -> io::Result<Self> {
-        unimplemented!()
-    }
-
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
-    }
-
-    /// Queued bytes wait for the descriptor (serial lines).
-    pub fn wants_write(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// The packets that wait, at most `limit`; an error means the medium is broken and must be opened again.
-    pub fn receive(&mut self, _limit: usize) -> io::Result<Vec<Vec<u8>>> {
-        unimplemented!()
-    }
-
-    /// Sends, or queues, one message. A full socket buffer is not an error: the message is lost and counted, as on
-    /// any network.
-    pub fn send(&mut self, _bytes: &[u8]) -> io::Result<()> {
-        unimplemented!()
-    }
-
-    /// Writes queued bytes when the descriptor is writable.
-    pub fn flush(&mut self) -> io::Result<()> {
-        unimplemented!()
+/// For the master, when a medium is no longer used: gives back the lock file of a serial line. One that is never given
+/// back is taken over once its process is dead.
+pub fn release(spec: &MediumSpec) {
+    if let MediumKind::Serial { device, .. } = &spec.kind {
+        lock::release(device);
     }
 }
