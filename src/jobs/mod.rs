@@ -3,13 +3,15 @@
 //! * [`runner`]: the scripts that run now, and how each of them ends;
 //! * [`find`]: where a script is looked for;
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
-//! * [`environment`]: the whole environment of scripts.
+//! * [`environment`]: the whole environment of scripts;
+//! * [`manager`]: the verbs of ResourceManager, for work by hand.
 //!
 //! May use `sys`. Used by the master and by the commands. Promises: no call blocks on a script, no script runs for ever,
 //! and every one that was started is reported exactly once.
 
 pub mod environment;
 pub mod find;
+pub mod manager;
 pub mod output;
 pub mod runner;
 
