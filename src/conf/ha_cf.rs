@@ -1,6 +1,16 @@
 //! ha.cf: one directive a line.
+//!
+//! [`directives`] is the table of what there is, [`reader`] reads line by line, [`values`] reads single words, [`whole`]
+//! checks what only the whole file can tell (deadtime against keepalive, the own node, the order of lines).
 
-use super::Parsed;
+mod directives;
+mod reader;
+mod values;
+mod whole;
+
+pub use directives::{DIRECTIVES, Directive};
+
+use super::{Complaints, Parsed};
 use crate::ids::{LinkName, NodeName};
 use crate::time::Duration;
 use std::net::Ipv4Addr;
@@ -160,7 +170,56 @@ impl HaCf {
     }
 }
 
-/// Reads ha.cf for node `me`.
-pub fn parse(_file: &Path, _text: &str, _me: &NodeName) -> Parsed<HaCf> {
-    unimplemented!()
+/// What a directive is when ha.cf does not say: name, value as `getparm` shows it, where the value comes from.
+/// The reader starts by reading these. warntime, initdead and deadping follow from deadtime, see [`whole`].
+pub const DEFAULTS: &[(&str, &str, &str)] = &[
+    ("auto_failback", "legacy", "heartbeat 3.0.6"),
+    ("autojoin", "none", "heartbeat 3.0.6"),
+    ("baud", "19200", "heartbeat 3.0.6"),
+    ("cluster", "linux-ha", "heartbeat 3.0.6"),
+    ("compression_threshold", "2", "heartbeat 3.0.6"),
+    ("conn_logd_time", "60", "heartbeat 3.0.6"),
+    ("coredumps", "true", "heartbeat 3.0.6"),
+    ("crm", "false", "heartbeat 3.0.6"),
+    ("deadtime", "30000ms", "heartbeat 3.0.6"),
+    ("debug", "0", "heartbeat 3.0.6"),
+    ("hbgenmethod", "file", "heartbeat 3.0.6"),
+    ("hopfudge", "1", "heartbeat 3.0.6"),
+    ("keepalive", "1000ms", "heartbeat 3.0.6"),
+    ("log_badpack", "true", "heartbeat 3.0.6"),
+    ("max_rexmit_delay", "250", "heartbeat 3.0.6"),
+    ("memreserve", "6500", "heartbeat 3.0.6"),
+    ("msgfmt", "classic", "heartbeat 3.0.6"),
+    ("normalpoll", "true", "heartbeat 3.0.6"),
+    ("realtime", "true", "heartbeat 3.0.6"),
+    (
+        "resource_timeout",
+        "300",
+        "ours: longer than a slow database needs, short enough to be noticed the same hour",
+    ),
+    ("rtprio", "1", "heartbeat 3.0.6"),
+    ("syslogmsgfmt", "true", "heartbeat 3.0.6"),
+    ("traditional_compression", "no", "heartbeat 3.0.6"),
+    (
+        "udpport",
+        "694",
+        "heartbeat 3.0.6 where /etc/services has no ha-cluster",
+    ),
+    ("uuidfrom", "file", "heartbeat 3.0.6"),
+    (
+        "vip_lease",
+        "on",
+        "ours: the address must not outlive the program that guards it",
+    ),
+];
+
+/// Reads ha.cf for node `me`. All mistakes are reported, each with its line.
+pub fn parse(file: &Path, text: &str, me: &NodeName) -> Parsed<HaCf> {
+    let mut bad = Complaints::about(file);
+    let draft = reader::read(text, &mut bad);
+    let cf = whole::finish(draft, me, &mut bad);
+    bad.finish(|| Some(cf))
 }
+
+#[cfg(test)]
+mod tests;

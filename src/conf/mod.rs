@@ -4,9 +4,11 @@
 //! the program executable) is asked in `check`. Every complaint names file and line, what is wrong and what to write.
 
 pub mod authkeys;
+mod complaints;
 pub mod ha_cf;
 pub mod haresources;
 
+pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{AutoFailback, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 
