@@ -1,56 +1,19 @@
 //! Runs resource scripts: own process group, closed descriptors, /dev/null on stdin, a time limit, captured output.
 //!
-//! Used by the master only.
+//! * [`runner`]: the scripts that run now, and how each of them ends;
+//! * [`find`]: where a script is looked for;
+//! * [`output`]: what a script writes: the last of it kept, its lines logged;
+//! * [`environment`]: the whole environment of scripts;
+//! * [`manager`]: the verbs of ResourceManager, for work by hand.
+//!
+//! May use `sys`. Used by the master and by the commands. Promises: no call blocks on a script, no script runs for ever,
+//! and every one that was started is reported exactly once.
 
-use crate::groups::job::{Command, Outcome};
-use crate::ids::JobId;
-use crate::time::Instant;
-use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+pub mod environment;
+pub mod find;
+pub mod manager;
+pub mod output;
+pub mod runner;
 
-/// A script that has ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub job: JobId,
-    pub command: Command,
-    pub outcome: Outcome,
-}
-
-/// The scripts that run now.
-#[derive(Debug)]
-pub struct Jobs {}
-
-impl Jobs {
-    /// `places` are the directories where scripts are looked for, in order; `env` is the whole environment of scripts.
-    pub fn new(_places: Vec<PathBuf>, _env: Vec<(String, String)>) -> Self {
-        unimplemented!()
-    }
-
-    pub fn set_env(&mut self, _env: Vec<(String, String)>) {
-        unimplemented!()
-    }
-
-    /// Starts a script. When it cannot be started at all, `tick` reports it as ended at once.
-    pub fn start(&mut self, _now: Instant, _job: JobId, _command: Command) {
-        unimplemented!()
-    }
-
-    /// The descriptors to wait for.
-    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        unimplemented!()
-    }
-
-    /// Reads what the scripts wrote, sends due signals and reports what has ended. Never blocks; call it whenever a
-    /// descriptor is readable, after SIGCHLD, and at `deadline()`.
-    pub fn tick(&mut self, _now: Instant) -> Vec<Ended> {
-        unimplemented!()
-    }
-
-    pub fn deadline(&self) -> Instant {
-        unimplemented!()
-    }
-
-    pub fn running(&self) -> usize {
-        unimplemented!()
-    }
-}
+pub use environment::script_env;
+pub use runner::{Ended, Jobs, run_to_end};

@@ -1,1 +1,167 @@
-//! (being built)
+//! Starting one script: a process of its own that inherits nothing from us but the pipe for its output.
+//!
+//! The scripts of a site are old and many; they get what a shell at boot time would give them: /dev/null on stdin, every
+//! signal at its default, normal scheduling, umask 022, `/` as directory. What a realtime daemon holds (locked memory,
+//! sockets, its immunity to the OOM killer) must not leak into the web server that a script starts.
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{Pid, pipe2};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+}
+
+/// A process that was started and has not been waited for.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    pidfd: OwnedFd,
+}
+
+impl Child {
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Readable once the process has ended.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// True once it has ended; it stays a zombie, so its process group number cannot be given to anybody else yet.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::PIDFd(self.fd()), flags) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => false,
+            Ok(_) | Err(_) => true,
+        }
+    }
+
+    /// Takes the exit code when there is one. An error means that somebody else in this program waited for it.
+    pub fn reap(&mut self) -> io::Result<Option<Ended>> {
+        Ok(self.process.try_wait()?.map(|status| match status.code() {
+            Some(code) => Ended::Code(code),
+            None => Ended::Signal(status.signal().unwrap_or(0)),
+        }))
+    }
+
+    /// Asks the whole process group to end.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Ends the whole process group.
+    pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Not reaped yet, so the number is still its own. ESRCH (nobody left) is what we want anyway.
+        let _ = killpg(Pid::from_raw(self.process.id() as i32), signal);
+    }
+}
+
+/// Starts `program` in a session of its own with exactly this environment. The second value is the non-blocking end of
+/// the pipe that is its standard output and error. A text file without `#!` is handed to /bin/sh, as a shell would do.
+pub fn spawn(program: &Path, args: &[String], env: &[(String, String)]) -> io::Result<(Child, OwnedFd)> {
+    match exec(program, None, args, env) {
+        Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => exec(Path::new("/bin/sh"), Some(program), args, env),
+        other => other,
+    }
+}
+
+fn exec(
+    program: &Path,
+    script: Option<&Path>,
+    args: &[String],
+    env: &[(String, String)],
+) -> io::Result<(Child, OwnedFd)> {
+    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    // Only our end: a script that writes faster than we read must wait, not fail.
+    nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut command = Command::new(program);
+    command
+        .args(script)
+        .args(args)
+        .env_clear()
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(theirs.try_clone()?)
+        .stderr(theirs);
+    // SAFETY: `prepare` makes plain system calls only: no allocation, no lock, nothing that another thread could have
+    // been holding at the moment of the fork.
+    unsafe { command.pre_exec(prepare) };
+    let mut process = command.spawn()?;
+    match pidfd_open(process.id()) {
+        Ok(pidfd) => Ok((Child { process, pidfd }, ours)),
+        Err(e) => {
+            // Without it the end of the script would go unnoticed: better not to run it at all.
+            let _ = process.kill();
+            let _ = process.wait();
+            Err(io::Error::new(
+                e.kind(),
+                format!("pidfd_open (Linux 5.3 or later): {e}"),
+            ))
+        }
+    }
+}
+
+fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match i32::try_from(fd) {
+        // SAFETY: the kernel has just made this descriptor for us (close-on-exec), nobody else knows of it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Runs in the new process between fork and exec: only async-signal-safe calls. Nothing here is a reason not to run the
+/// script, except a session it cannot have: without it a signal to the group would hit ourselves.
+fn prepare() -> io::Result<()> {
+    const HIGHEST_SIGNAL: i32 = 64;
+    const SIGSET_BYTES: usize = 8;
+    // SAFETY: all of these are system calls on numbers, on local values that outlive the call, and on literals that
+    // end with NUL; the default disposition installs no code.
+    unsafe {
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The bare system call, because glibc will not touch 32 and 33, which can have been inherited as ignored too.
+        // All zero is SIG_DFL without flags and mask, in the kernel's form of the structure on every architecture.
+        let default = [0u64; 8];
+        for n in 1..=HIGHEST_SIGNAL {
+            let nothing: *mut u64 = std::ptr::null_mut();
+            libc::syscall(libc::SYS_rt_sigaction, n, default.as_ptr(), nothing, SIGSET_BYTES); // KILL and STOP refuse
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+
+        let mut normal: libc::sched_param = std::mem::zeroed();
+        normal.sched_priority = 0;
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const normal);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if score >= 0 {
+            libc::write(score, c"0".as_ptr().cast(), 1);
+            libc::close(score);
+        }
+        libc::umask(0o022);
+        // Marks rather than closes: std's own pipe, by which a failed exec is reported, must live until the exec.
+        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! A program and its page say the same: every program has a page, every flag that `--help` prints stands in it, and the
+//! pages are well formed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `[[bin]]` sections of Cargo.toml.
+fn programs() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let names: Vec<String> = text
+        .split("[[bin]]")
+        .skip(1)
+        .map(|section| {
+            let name = section
+                .lines()
+                .find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'));
+            name.expect("a [[bin]] has a name").to_owned()
+        })
+        .collect();
+    assert!(!names.is_empty());
+    names
+}
+
+/// The page of a program: a command (1), or a daemon or helper for the administrator (8).
+fn page_of(program: &str) -> Option<PathBuf> {
+    let candidates = ["8", "1"].map(|section| root().join(format!("man/{program}.{section}")));
+    candidates.into_iter().find(|p| p.exists())
+}
+
+fn pages() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("man")).unwrap();
+    let mut pages: Vec<PathBuf> = entries
+        .map(|e| e.unwrap().path())
+        .filter(|p| {
+            p.extension()
+                .is_some_and(|e| matches!(e.to_str(), Some("1" | "5" | "7" | "8")))
+        })
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// Dashes as a reader sees them, from mdoc (`.Fl -json`) and man (`\-\-json`).
+fn plain(page: &str) -> String {
+    page.replace("\\-", "-").replace("Fl ", "-")
+}
+
+fn flags(help: &str) -> Vec<String> {
+    let is_flag = |w: &&str| {
+        let name = w.trim_start_matches('-');
+        let dashes = w.len() - name.len();
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && (dashes == 2 || (dashes == 1 && name.len() == 1))
+    };
+    let mut flags: Vec<String> = help
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
+        .filter(is_flag)
+        .map(str::to_owned)
+        .collect();
+    flags.sort();
+    flags.dedup();
+    flags
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let part_of_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.split(|c: char| !part_of_word(c)).any(|w| w == word)
+}
+
+#[test]
+fn every_program_has_a_page() {
+    let missing: Vec<String> = programs().into_iter().filter(|p| page_of(p).is_none()).collect();
+    assert!(missing.is_empty(), "no man/NAME.8 or man/NAME.1 for: {missing:?}");
+}
+
+#[test]
+fn every_flag_of_help_stands_in_the_page() {
+    let built = Path::new(env!("CARGO_BIN_EXE_heartbeat")).parent().unwrap();
+    let mut bad = Vec::new();
+    for program in programs() {
+        let output = Command::new(built.join(&program))
+            .arg("--help")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        if !output.status.success() || help.trim().is_empty() {
+            bad.push(format!(
+                "{program}: --help ends with {} and {} bytes",
+                output.status,
+                help.len()
+            ));
+            continue;
+        }
+        let Some(path) = page_of(&program) else {
+            continue; // the business of the test above
+        };
+        let page = plain(&std::fs::read_to_string(path).unwrap());
+        for flag in flags(&help).iter().filter(|f| !has_word(&page, f)) {
+            bad.push(format!("{program}: {flag} is in --help but not in the page"));
+        }
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}
+
+#[test]
+fn pages_of_programs_tell_their_exit_status() {
+    let of_programs = |p: &PathBuf| p.extension().is_some_and(|e| e == "1" || e == "8");
+    for page in pages().into_iter().filter(of_programs) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(
+            text.contains("EXIT STATUS") || text.starts_with(".so "),
+            "{}: no section EXIT STATUS",
+            page.display()
+        );
+    }
+}
+
+#[test]
+fn pages_are_well_formed() {
+    if Command::new("mandoc").arg("-V").stdin(Stdio::null()).output().is_err() {
+        println!("SKIPPED: pages_are_well_formed: mandoc is not installed");
+        return;
+    }
+    let mut bad = String::new();
+    for page in pages() {
+        let output = Command::new("mandoc")
+            .args(["-T", "lint", "-W", "warning"])
+            .arg(&page)
+            .output()
+            .unwrap();
+        bad.push_str(&String::from_utf8_lossy(&output.stdout));
+        bad.push_str(&String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() || !bad.is_empty(), "{}", page.display());
+    }
+    assert!(bad.is_empty(), "\n{bad}");
+}
+
+#[test]
+fn flags_are_found_in_help_and_page() {
+    let help = "Usage: x [OPTIONS]\n  -f, --fore-ground  stay -- in the foreground (auto-failback)\n  -C <STATE>\n";
+    assert_eq!(flags(help), ["--fore-ground", "-C", "-f"]);
+    let page = plain(".It Fl f , Fl -fore-ground\n.It \\fB\\-C\\fR \\fISTATE\\fR");
+    for flag in flags(help) {
+        assert!(has_word(&page, &flag), "{flag}");
+    }
+    assert!(!has_word(&page, "--fore"));
+}
