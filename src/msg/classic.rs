@@ -27,8 +27,7 @@ pub fn signed_part(message: &Message) -> Vec<u8> {
     out
 }
 
-/// Reads one whole message (a datagram, or what `stream` cut out). One NUL may follow it: the 0.4 and 1.x versions
-/// send one.
+/// Reads one whole message, such as a datagram. One NUL may follow it: the 0.4 and 1.x versions send one.
 pub fn decode(bytes: &[u8]) -> Result<Message, MsgError> {
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
     if bytes.len() > MAX_MESSAGE {

@@ -177,3 +177,47 @@ impl fmt::Display for MsgError {
 }
 
 impl std::error::Error for MsgError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_digits_and_nothing_else() {
+        #[rustfmt::skip]
+        let table = [
+            // text               hex                dec
+            ("0",                 Some(0),           Some(0)),
+            ("10",                Some(16),          Some(10)),
+            ("6b014bb4",          Some(0x6b01_4bb4), None),
+            ("ffffffffffffffff",  Some(u64::MAX),    None),
+            ("10000000000000000", None,              Some(10_000_000_000_000_000)),
+            ("",                  None,              None),
+            ("+1",                None,              None),
+            ("-1",                None,              None),
+            (" 1",                None,              None),
+            ("0x1",               None,              None),
+        ];
+        for (text, hex, dec) in table {
+            let message = Message::new("t").with("n", text);
+            assert_eq!((message.hex("n"), message.dec("n")), (hex, dec), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn first_of_two_fields_is_found_and_overwritten_in_its_place() {
+        let mut message = Message::new("t");
+        message.push("x", "1");
+        message.push("x", "2");
+        assert_eq!(message.get("x"), Some("1"));
+        message.set("x", "3");
+        let names: Vec<_> = message
+            .fields()
+            .iter()
+            .map(|f| (f.name.as_str(), f.value.clone()))
+            .collect();
+        assert_eq!(names, [("t", "t".into()), ("x", "3".into()), ("x", "2".into())]);
+        message.remove("x");
+        assert_eq!(message.fields().len(), 1);
+    }
+}

@@ -106,8 +106,11 @@ fn read<'a>(bytes: &'a [u8], level: usize, left: &mut usize) -> Result<(Message,
     Ok((message, &rest[END.len()..]))
 }
 
+/// What one netstring holds, and what is behind it.
+type Peeled<'a> = (&'a [u8], &'a [u8]);
+
 /// The next field's netstring and the rest, or `None` when `rest` begins with the end mark.
-fn field(rest: &[u8]) -> Result<Option<(&[u8], &[u8])>, MsgError> {
+fn field(rest: &[u8]) -> Result<Option<Peeled<'_>>, MsgError> {
     if rest.starts_with(END) {
         Ok(None)
     } else if END.starts_with(rest) {
@@ -118,7 +121,7 @@ fn field(rest: &[u8]) -> Result<Option<(&[u8], &[u8])>, MsgError> {
 }
 
 /// Takes one `LEN:bytes,` off. No number that fits has more digits than `MAX_MESSAGE`.
-fn peel(bytes: &[u8]) -> Result<(&[u8], &[u8]), MsgError> {
+fn peel(bytes: &[u8]) -> Result<Peeled<'_>, MsgError> {
     const DIGITS: usize = 6;
     let digits = bytes.iter().take(DIGITS + 1).take_while(|b| b.is_ascii_digit()).count();
     let mut rest = match bytes.get(digits) {

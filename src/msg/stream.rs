@@ -92,6 +92,8 @@ mod tests {
     use crate::msg::arbitrary;
     use proptest::prelude::*;
 
+    type Row<'a> = (&'a [u8], Vec<Result<Message, MsgError>>);
+
     fn a() -> Message {
         Message::new("a")
     }
@@ -99,7 +101,7 @@ mod tests {
     #[test]
     fn spoilt_messages_are_told_and_the_next_one_is_found() {
         #[rustfmt::skip]
-        let table: [(&[u8], Vec<Result<Message, MsgError>>); 12] = [
+        let table: [Row; 12] = [
             (b">>>\nt=a\n<<<\n",                          vec![Ok(a())]),
             (b">>>\nt=a\n\n<<<\njunk\n>>>\nt=a\n<<<\n",  vec![Ok(a()), Ok(a())]),
             (b">>>\nt=a\n<<<",                             vec![]),
