@@ -1,1 +1,178 @@
-//! (being built)
+//! Processes of our own: starting the master, the core and the heir under their titles, rights, priorities.
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Group, Pid, Uid, User, setgid, setgroups, setuid};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Descriptors are handed to our processes under these numbers, in the order of the list.
+const FIRST_FD: RawFd = 3;
+/// Where they are parked so that none is overwritten before it is copied.
+const PARKING: RawFd = 64;
+
+fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(title);
+    for (name, value) in env {
+        command.env(name, value);
+    }
+    let fds: Vec<RawFd> = fds.iter().map(|f| f.as_raw_fd()).collect();
+    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, dup2, setsid, sigprocmask.
+    unsafe {
+        command.pre_exec(move || {
+            for (i, fd) in fds.iter().enumerate() {
+                if libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, PARKING + i as RawFd) != PARKING + i as RawFd {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            for i in 0..fds.len() as RawFd {
+                if libc::dup2(PARKING + i, FIRST_FD + i) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            if new_session {
+                libc::setsid();
+            }
+            Ok(())
+        });
+    }
+    command
+}
+
+/// Starts this program once more as another of its processes; `title` is what `ps` shows.
+pub fn spawn_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> io::Result<Child> {
+    let mut command = own_program(title, env, fds, new_session);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if new_session {
+        command.current_dir("/");
+    }
+    command.spawn()
+}
+
+/// Becomes another of our processes; returns only when that failed.
+pub fn become_own(title: &str, env: &[(&str, String)]) -> io::Error {
+    own_program(title, env, &[], false).exec()
+}
+
+/// Takes the descriptors that `spawn_own` handed over, close-on-exec from now on. To be called once, before anything
+/// else opens a descriptor.
+pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
+    (0..count as RawFd)
+        .map(|i| {
+            let raw = FIRST_FD + i;
+            // SAFETY: plain system call on a number; it fails when the number is not open.
+            if unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: `fcntl` just showed that it is open, and by the start-up protocol nothing else in this process
+            // owns it: this runs once, before any other descriptor is opened.
+            Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+        })
+        .collect()
+}
+
+/// Real-time priority (SCHED_RR) that children do not inherit.
+pub fn realtime(priority: u8) -> io::Result<()> {
+    let param = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: `param` lives across the call; pid 0 is this thread.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &param) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Back to normal scheduling, for threads that need no priority.
+pub fn normal_priority() {
+    let param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: as in `realtime`.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
+}
+
+/// Keeps this process in memory.
+pub fn lock_memory() -> io::Result<()> {
+    Ok(mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
+}
+
+/// Gives up root for good. `None` when the user or the group does not exist.
+pub fn drop_rights(user: &str, group: &str) -> io::Result<Option<()>> {
+    let (Some(user), Some(group)) = (User::from_name(user)?, Group::from_name(group)?) else { return Ok(None) };
+    setgroups(&[group.gid])?;
+    setgid(group.gid)?;
+    setuid(user.uid)?;
+    Ok(Some(()))
+}
+
+pub fn user_and_group(user: &str, group: &str) -> Option<(u32, u32)> {
+    let user = User::from_name(user).ok().flatten()?;
+    let group = Group::from_name(group).ok().flatten()?;
+    Some((user.uid.as_raw(), group.gid.as_raw()))
+}
+
+pub fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// This process is the one with that pid and can be signalled.
+pub fn is_alive(pid: u32) -> bool {
+    match i32::try_from(pid) {
+        Ok(pid) if pid > 0 => !matches!(kill(Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH)),
+        _ => false,
+    }
+}
+
+/// TERM or HUP to a process known by its pid.
+pub fn signal(pid: u32, reload: bool) -> io::Result<()> {
+    let signal = if reload { Signal::SIGHUP } else { Signal::SIGTERM };
+    Ok(kill(Pid::from_raw(pid as i32), signal)?)
+}
+
+/// A descriptor that becomes readable when the process ends.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: plain system call; a negative answer is an error, any other is a fresh descriptor that is ours alone.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw as RawFd) })
+}
+
+/// Waits until the process has ended; false when the time was over before.
+pub fn wait_gone(pid: u32, limit: Duration) -> bool {
+    use std::os::fd::AsFd;
+    let Ok(fd) = pidfd(pid) else { return true };
+    let deadline = super::now() + limit;
+    while super::now() < deadline {
+        match super::poll::wait(&[super::poll::Want::read(fd.as_fd())], deadline) {
+            Ok(ready) if ready[0].read => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The local time as `Nov 21 08:18:36`, for log lines.
+pub fn local_time(seconds: u64) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let time = libc::time_t::try_from(seconds).unwrap_or(0);
+    // SAFETY: `tm` is plain numbers, for which zero is a value; both pointers live across the call.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&time, &mut tm);
+        tm
+    };
+    let month = MONTHS[usize::try_from(tm.tm_mon).unwrap_or(0) % 12];
+    format!("{month} {:02} {:02}:{:02}:{:02}", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec)
+}
+
+
+/// Sets an environment variable away before any thread exists.
+pub fn unset_env(name: impl AsRef<OsStr>) {
+    // SAFETY: called first thing in `main`, when this is the only thread.
+    unsafe { std::env::remove_var(name) };
+}
