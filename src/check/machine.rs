@@ -94,7 +94,11 @@ fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interf
         ));
     }
     let Some(interface) = interfaces.get(dev) else {
-        let names: Vec<&str> = interfaces.keys().map(String::as_str).filter(|n| *n != "lo").collect();
+        let names: Vec<&str> = interfaces
+            .keys()
+            .map(String::as_str)
+            .filter(|n| *n != "lo" && !n.contains(':'))
+            .collect();
         let names = if names.is_empty() {
             "none".to_owned()
         } else {

@@ -58,6 +58,7 @@ impl Files {
             complaints.extend(parsed.complaints);
             parsed.value
         });
+        read::sample_key(&self.authkeys, keys.as_ref(), &mut complaints);
         if let Some(cf) = &cf {
             machine::ha_cf(&self.ha_cf, cf, &mut complaints);
         }
