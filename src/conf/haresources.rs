@@ -6,7 +6,7 @@ use super::{Complaints, Parsed, lines};
 use crate::ids::{BadName, NodeName, ResourceName};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// One resource of a group: which script, with which arguments.
@@ -246,6 +246,17 @@ fn resource(word: &str) -> Result<ResourceSpec, String> {
     }
     if script == "IPaddr" || script == "IPaddr2" {
         address(args.first().map_or("", String::as_str))?;
+    }
+    // `::` inside an IPv6 address is a separator to every version.
+    let joined = rest
+        .and_then(|r| r.split('/').next())
+        .and_then(|r| r.parse::<Ipv6Addr>().ok());
+    if let (Some(ip), true) = (joined, args.len() > 1) {
+        let groups: Vec<String> = ip.segments().iter().map(|g| format!("{g:x}")).collect();
+        return Err(format!(
+            "\"{name}\": `::` separates arguments, also inside an address: write {script}::{}",
+            groups.join(":")
+        ));
     }
     Ok(ResourceSpec {
         name,
