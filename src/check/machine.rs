@@ -8,6 +8,7 @@ use crate::sys::files::{self, Interface};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::ToSocketAddrs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -94,7 +95,11 @@ fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interf
         ));
     }
     let Some(interface) = interfaces.get(dev) else {
-        let names: Vec<&str> = interfaces.keys().map(String::as_str).filter(|n| *n != "lo").collect();
+        let names: Vec<&str> = interfaces
+            .keys()
+            .map(String::as_str)
+            .filter(|n| *n != "lo" && !n.contains(':'))
+            .collect();
         let names = if names.is_empty() {
             "none".to_owned()
         } else {
@@ -110,6 +115,25 @@ fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interf
         ));
     }
     None
+}
+
+/// What the master will not find when it looks the names up.
+pub(super) fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
+    let mut all = Vec::new();
+    for medium in &cf.media {
+        if let MediumKind::Ucast { to, .. } | MediumKind::Ucast6 { to, .. } = &medium.kind {
+            let host = to.split('%').next().unwrap_or(to);
+            if let Err(e) = (host, medium.port).to_socket_addrs() {
+                let text = format!(
+                    "{} {}: the name {to} cannot be looked up ({e}): write its address, or add it to /etc/hosts",
+                    medium.medium(),
+                    medium.link()
+                );
+                complain(&mut all, file, medium.line, Severity::Warning, text);
+            }
+        }
+    }
+    all
 }
 
 fn client_faults(client: &ClientLine) -> Vec<String> {
@@ -254,6 +278,15 @@ mod tests {
             let got: Vec<_> = all.iter().map(|c| (c.line, c.severity)).collect();
             assert_eq!(got, expected, "{lines}: {all:?}");
         }
+    }
+
+    #[test]
+    fn addresses_are_not_looked_up() {
+        let good = cf("ucast lo 127.0.0.1\nucast6 lo fe80::1%lo\nucast lo localhost");
+        assert_eq!(host_names(Path::new("ha.cf"), &good), []);
+        let bad = cf("ucast lo 127.0.0.1\nucast lo no-such-host.invalid");
+        let lines: Vec<_> = host_names(Path::new("ha.cf"), &bad).iter().map(|c| c.line).collect();
+        assert_eq!(lines, [4]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::conf::{Complaint, HaCf, Haresources, Severity, authkeys, ha_cf, hares
 use crate::ids::NodeName;
 use crate::paths;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the three files are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +58,7 @@ impl Files {
             complaints.extend(parsed.complaints);
             parsed.value
         });
+        read::sample_key(&self.authkeys, keys.as_ref(), &mut complaints);
         if let Some(cf) = &cf {
             machine::ha_cf(&self.ha_cf, cf, &mut complaints);
         }
@@ -116,6 +117,11 @@ impl Loaded {
     pub fn is_usable(&self) -> bool {
         !self.complaints.iter().any(|c| c.severity == Severity::Error)
     }
+}
+
+/// Host names of ucast lines that cannot be looked up. For `heartbeat -t` only: it may wait for a name server.
+pub fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
+    machine::host_names(file, cf)
 }
 
 /// Reads and checks the installed files for node `me`.

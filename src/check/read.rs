@@ -1,5 +1,6 @@
 //! Files into text: missing, unreadable, open to strangers, not UTF-8.
 
+use crate::auth::Keyring;
 use crate::conf::{Complaint, Severity};
 use crate::sys;
 use std::fs::{File, Metadata};
@@ -101,6 +102,16 @@ pub(super) fn keys(file: &Path, all: &mut Vec<Complaint>) -> Option<String> {
     };
     not_utf8(file, &text, |line| &line[..content(line)], all);
     Some(text)
+}
+
+/// The key of the sample is known to everybody who has this program.
+pub(super) fn sample_key(file: &Path, keys: Option<&Keyring>, all: &mut Vec<Complaint>) {
+    for (number, key) in keys.iter().flat_map(|k| &k.keys) {
+        if key.secret.starts_with(b"change-this-key") {
+            let message = format!("key {number} is the one of the sample file: write another with hb_keygen --force");
+            complain(all, file, 0, Severity::Warning, message);
+        }
+    }
 }
 
 fn not_utf8(file: &Path, text: &str, content: impl Fn(&str) -> &str, all: &mut Vec<Complaint>) {

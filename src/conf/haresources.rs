@@ -6,7 +6,7 @@ use super::{Complaints, Parsed, lines};
 use crate::ids::{BadName, NodeName, ResourceName};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// One resource of a group: which script, with which arguments.
@@ -96,6 +96,7 @@ fn logical_lines(text: &str, bad: &mut Complaints) -> Vec<Logical> {
     let mut all: Vec<Logical> = Vec::new();
     // A word that ends in `\` goes on in the next line; `Some` while a continuation is open.
     let mut open: Option<String> = None;
+    let mut comment_to_continue: Option<usize> = None;
     let mut last = 0;
     for (number, raw) in lines(text) {
         last = number;
@@ -110,12 +111,14 @@ fn logical_lines(text: &str, bad: &mut Complaints) -> Vec<Logical> {
         } else {
             content
         };
-        if comment.is_some_and(|c| c.ends_with('\\')) {
+        // A group that is commented out in all its lines is no reason to say anything.
+        if let Some(before) = comment_to_continue.filter(|_| !content.trim().is_empty()) {
             bad.warn(
-                number,
+                before,
                 "the comment ends with `\\`: here the line ends, heartbeat 3.0.6 may go on with the next one; remove it",
             );
         }
+        comment_to_continue = comment.filter(|c| c.ends_with('\\')).map(|_| number);
         if comment.is_some() && open.is_some() {
             bad.warn(
                 number,
@@ -243,6 +246,17 @@ fn resource(word: &str) -> Result<ResourceSpec, String> {
     }
     if script == "IPaddr" || script == "IPaddr2" {
         address(args.first().map_or("", String::as_str))?;
+    }
+    // `::` inside an IPv6 address is a separator to every version.
+    let joined = rest
+        .and_then(|r| r.split('/').next())
+        .and_then(|r| r.parse::<Ipv6Addr>().ok());
+    if let (Some(ip), true) = (joined, args.len() > 1) {
+        let groups: Vec<String> = ip.segments().iter().map(|g| format!("{g:x}")).collect();
+        return Err(format!(
+            "\"{name}\": `::` separates arguments, also inside an address: write {script}::{}",
+            groups.join(":")
+        ));
     }
     Ok(ResourceSpec {
         name,

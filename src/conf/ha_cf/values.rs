@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const BAUD: [u32; 7] = [9600, 19200, 38400, 57600, 115_200, 230_400, 460_800];
 
 /// Names that syslog.h has, as heartbeat 3.0.6 takes them.
-pub(crate) const FACILITIES: [&str; 21] = [
+const FACILITIES: [&str; 21] = [
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "security", "syslog", "user", "uucp",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];

@@ -95,6 +95,7 @@ fn every_mistake_has_its_line() {
         ("n1 a \\ # x\n",                  1, Severity::Error,   "must be its last character"),
         ("n1 a \\\n 10.0.0.256\n",         2, Severity::Error,   "not an IPv4 address"),
         ("n1 /etc/init.d/httpd\n",         1, Severity::Error,   "(`httpd`)"),
+        ("n1 IPv6addr::2001:db8::1/64\n", 1, Severity::Error,   "write IPv6addr::2001:db8:0:0:0:0:0:1"),
         ("n1 ::x\n",                       1, Severity::Error,   "names no script"),
     ];
     for (text, line, severity, words) in table {
