@@ -31,9 +31,10 @@ impl Counters {
             count.unlogged += 1;
             return;
         }
+        let what = what();
         match count.unlogged {
-            0 => log::log!(level, "{}", what()),
-            n => log::log!(level, "{} ({n} more like it since the last such line)", what()),
+            0 => log::log!(level, "{what}"),
+            n => log::log!(level, "{what} ({n} more like it since the last such line)"),
         }
         count.logged = Some(now);
         count.unlogged = 0;

@@ -56,6 +56,14 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     File::open("/dev/urandom")?.read_exact(bytes)
 }
 
+/// A pipe: the reading end waits, the writing end never does. Both close-on-exec.
+pub fn pipe() -> io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((read, write))
+}
+
 /// Puts a file in place as a whole: whoever reads it, even after a power failure, finds the old one or the new one.
 /// With `overwrite` false an existing file is left alone, and the error is `AlreadyExists`.
 pub fn put(path: &Path, content: &[u8], mode: u32, overwrite: bool) -> io::Result<()> {

@@ -1,0 +1,112 @@
+//! The files that carry state from one process, or one boot, to the next. Each is put in place as a whole, so that a
+//! power cut leaves the old one or the new one.
+
+use crate::ids::{Generation, ResourceName};
+use crate::paths;
+use crate::sys::{self, files};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The next generation: one more than in the file, the current time the first time (or when the file says `time`).
+/// Written to disk before it is used: a node that comes up with an old one is taken for a replay.
+pub fn next_generation(from_time: bool) -> io::Result<Generation> {
+    next_generation_in(&paths::generation(), from_time, sys::wall().0)
+}
+
+fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Generation> {
+    let old = match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse::<u64>().ok(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    let next = match old {
+        // Never backwards, whatever the clock says.
+        Some(old) if from_time => now.max(old.saturating_add(1)),
+        Some(old) => old.saturating_add(1),
+        None => now,
+    };
+    // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
+    files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
+    Ok(Generation(next))
+}
+
+/// The uuid of this node; made at the first start.
+pub fn uuid() -> io::Result<[u8; 16]> {
+    let path = paths::uuid();
+    if let Ok(bytes) = fs::read(&path)
+        && let Ok(uuid) = bytes.try_into()
+        && uuid != [0; 16]
+    {
+        return Ok(uuid);
+    }
+    let mut uuid = [0; 16];
+    files::random(&mut uuid)?;
+    // Random uuid, version 4.
+    uuid[6] = uuid[6] & 0x0f | 0x40;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    files::put(&path, &uuid, 0o644, true)?;
+    Ok(uuid)
+}
+
+/// The pid of the running master, if there is one.
+pub fn running() -> Option<u32> {
+    let pid = recorded_pid()?;
+    let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // A pid that went to another program after a crash does not count.
+    (sys::process::is_alive(pid) && title.starts_with(b"heartbeat")).then_some(pid)
+}
+
+pub fn recorded_pid() -> Option<u32> {
+    fs::read_to_string(paths::pid_file()).ok()?.trim().parse().ok()
+}
+
+/// Right aligned in 10 characters, as heartbeat 3.0.6 writes it.
+pub fn write_pid() -> io::Result<()> {
+    files::put(&paths::pid_file(), format!("{:>10}\n", std::process::id()).as_bytes(), 0o644, true)
+}
+
+/// Removed at an orderly stop, so that `status` says "stopped" and not "dead".
+pub fn remove_pid() {
+    let _ = fs::remove_file(paths::pid_file());
+}
+
+/// What this node holds, for the master that comes after this one.
+pub fn write_held(held: &[ResourceName]) -> io::Result<()> {
+    let lines: String = held.iter().map(|k| format!("{k}\n")).collect();
+    files::put(&paths::held(), lines.as_bytes(), 0o600, true)
+}
+
+pub fn read_held() -> Vec<ResourceName> {
+    let text = fs::read_to_string(paths::held()).unwrap_or_default();
+    text.lines().filter_map(|l| l.parse().ok()).collect()
+}
+
+pub fn remove_held() {
+    let _ = fs::remove_file(paths::held());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_only_grow() {
+        let dir = std::env::temp_dir().join(format!("ha-generation-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("hb_generation");
+        #[rustfmt::skip]
+        let steps = [
+            // from time   now    next
+            (false,        1000,  1000),
+            (false,        5000,  1001),
+            (true,         5000,  5000),
+            (true,         400,   5001),
+        ];
+        for (from_time, now, want) in steps {
+            assert_eq!(next_generation_in(&path, from_time, now).unwrap(), Generation(want));
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{want:>15}\n"));
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
