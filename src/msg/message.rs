@@ -80,12 +80,17 @@ impl Message {
 
     /// The field as a number in hexadecimal without prefix (`seq`, `hg`, `ts`, `dt`, …).
     pub fn hex(&self, name: &str) -> Option<u64> {
-        u64::from_str_radix(self.get(name)?, 16).ok()
+        let text = self.get(name)?;
+        // The library would also take a sign.
+        text.starts_with(|c: char| c.is_ascii_hexdigit())
+            .then(|| u64::from_str_radix(text, 16).ok())?
     }
 
     /// The field as a decimal number (`ttl`, `protocol`, …).
     pub fn dec(&self, name: &str) -> Option<u64> {
-        self.get(name)?.parse().ok()
+        let text = self.get(name)?;
+        text.starts_with(|c: char| c.is_ascii_digit())
+            .then(|| text.parse().ok())?
     }
 
     /// Overwrites the first field called `name` in its place, or adds it at the end.
@@ -97,9 +102,9 @@ impl Message {
         }
     }
 
-    pub fn push(&mut self, name: &str, value: impl Into<Value>) {
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.fields.push(Field {
-            name: name.to_owned(),
+            name: name.into(),
             value: value.into(),
         });
     }
@@ -114,6 +119,29 @@ impl Message {
     pub fn remove(&mut self, name: &str) {
         self.fields.retain(|f| f.name != name);
     }
+}
+
+/// A field name as read from outside: in UTF-8, not empty, and nothing in it that classic text would read otherwise.
+pub(super) fn checked_name(bytes: &[u8]) -> Result<String, MsgError> {
+    let name = std::str::from_utf8(bytes).map_err(|_| MsgError::BadField)?;
+    if name.is_empty() || name.starts_with('(') || name.contains(['\n', '\0', '=']) {
+        return Err(MsgError::BadField);
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn checked_text(bytes: &[u8]) -> Result<&[u8], MsgError> {
+    if bytes.contains(&0) {
+        Err(MsgError::BadField)
+    } else {
+        Ok(bytes)
+    }
+}
+
+/// Counts one more field of a message being read, its children's included.
+pub(super) fn take_field(left: &mut usize) -> Result<(), MsgError> {
+    *left = left.checked_sub(1).ok_or(MsgError::TooManyFields)?;
+    Ok(())
 }
 
 /// Why bytes are not a message.

@@ -7,10 +7,14 @@
 //! Pure. Any bytes may be handed to the readers: they answer with a message or an error, never a panic, and never use
 //! more memory than the limits below allow.
 
+mod base64;
 pub mod classic;
 pub mod fields;
 pub mod message;
 pub mod netstring;
 pub mod stream;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
 
 pub use message::{Field, Message, MsgError, Value};

@@ -1,0 +1,187 @@
+//! The keys of authkeys, a token over bytes, and its check.
+
+use crate::msg::MsgError;
+use hmac::{Hmac, KeyInit, Mac};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The CRC of POSIX `cksum`, without the length that `cksum` feeds in last: what 3.0.6 calls crc.
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_CKSUM);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    Crc,
+    Md5,
+    Sha1,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    pub method: Method,
+    /// Empty for crc.
+    pub secret: Vec<u8>,
+}
+
+impl fmt::Debug for Key {
+    /// Never shows the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.method)
+    }
+}
+
+impl Key {
+    /// The signature of `bytes` in lower-case hexadecimal; crc without leading zeros, as 3.0.6 prints it.
+    fn sign(&self, bytes: &[u8]) -> String {
+        match self.method {
+            Method::Crc => format!("{:x}", CRC.checksum(bytes)),
+            Method::Md5 => hmac::<Hmac<md5::Md5>>(&self.secret, bytes),
+            Method::Sha1 => hmac::<Hmac<sha1::Sha1>>(&self.secret, bytes),
+        }
+    }
+}
+
+fn hmac<M: Mac + KeyInit>(secret: &[u8], bytes: &[u8]) -> String {
+    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(bytes);
+    let tag = mac.finalize().into_bytes();
+    tag.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The keys of authkeys by number (0 to 15), and the one we sign with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Keyring {
+    pub active: u8,
+    pub keys: BTreeMap<u8, Key>,
+}
+
+impl Keyring {
+    /// The token `NUM HEX` for `bytes` with the active key; `None` when there is no such key (the reader of authkeys
+    /// lets no such ring pass).
+    pub fn sign(&self, bytes: &[u8]) -> Option<String> {
+        let key = self.keys.get(&self.active)?;
+        Some(format!("{} {}", self.active, key.sign(bytes)))
+    }
+
+    /// Checks `bytes` against a token `NUM HEX` with the key of that number.
+    pub fn check(&self, token: &str, bytes: &[u8]) -> Result<(), Refusal> {
+        let (number, hex) = token.split_once(' ').ok_or(Refusal::NoToken)?;
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Refusal::NoToken);
+        }
+        let number: u8 = number.parse().map_err(|_| Refusal::UnknownKey)?;
+        let key = self.keys.get(&number).ok_or(Refusal::UnknownKey)?;
+        if same(key.sign(bytes).as_bytes(), hex.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Refusal::WrongSignature)
+        }
+    }
+}
+
+/// Compares in a time that depends on the lengths alone, which are no secret.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a
+        .iter()
+        .zip(b)
+        .fold(0, |bits, (a, b)| std::hint::black_box(bits | (a ^ b)));
+    a.len() == b.len() && differing == 0
+}
+
+/// Why a packet was not believed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Refusal {
+    Malformed(MsgError),
+    NoToken,
+    /// The token names a key that we do not have.
+    UnknownKey,
+    WrongSignature,
+}
+
+impl From<MsgError> for Refusal {
+    fn from(e: MsgError) -> Self {
+        Self::Malformed(e)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(e) => write!(f, "malformed: it {e}"),
+            Self::NoToken => f.write_str("not signed"),
+            Self::UnknownKey => f.write_str("signed with a key number that authkeys does not have"),
+            Self::WrongSignature => f.write_str("wrong signature: are the authkeys files the same?"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(method: Method, secret: &[u8]) -> Key {
+        Key {
+            method,
+            secret: secret.to_vec(),
+        }
+    }
+
+    /// RFC 2202 cases 1, 2 and 6 (a key longer than a block), and the check value of the CRC's catalogue.
+    #[test]
+    fn signatures_are_the_published_ones() {
+        #[rustfmt::skip]
+        let table: [(Method, &[u8], &[u8], &str); 8] = [
+            (Method::Md5,  &[0x0b; 16], b"Hi There", "9294727a3638bb1c13f48ef8158bfc9d"),
+            (Method::Md5,  b"Jefe", b"what do ya want for nothing?", "750c783e6ab0b503eaa86e310a5db738"),
+            (Method::Md5,  &[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First", "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd"),
+            (Method::Sha1, &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
+            (Method::Sha1, b"Jefe", b"what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+            (Method::Sha1, &[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First", "aa4ae5e15272d00e95705637ce8a3b55ed402112"),
+            (Method::Crc,  b"", b"123456789", "765e7680"),
+            (Method::Crc,  b"", b"", "ffffffff"),
+        ];
+        for (method, secret, bytes, hex) in table {
+            assert_eq!(key(method, secret).sign(bytes), hex, "{method:?} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn key_is_chosen_by_the_number_in_the_token() {
+        let ring = |active| Keyring {
+            active,
+            keys: BTreeMap::from([(1, key(Method::Sha1, b"old")), (12, key(Method::Md5, b"new"))]),
+        };
+        let old = ring(1).sign(b"x").unwrap();
+        let new = ring(12).sign(b"x").unwrap();
+        for (token, result) in [
+            (old.clone(), Ok(())),
+            (new.clone(), Ok(())),
+            (old.replacen("1 ", "12 ", 1), Err(Refusal::WrongSignature)),
+            (old.replacen("1 ", "2 ", 1), Err(Refusal::UnknownKey)),
+            (old.replacen("1 ", "16 ", 1), Err(Refusal::UnknownKey)),
+            (old.replacen("1 ", "257 ", 1), Err(Refusal::UnknownKey)),
+            (old.replacen("1 ", "+1 ", 1), Err(Refusal::NoToken)),
+            (old.replacen("1 ", " ", 1), Err(Refusal::NoToken)),
+            (old.replacen("1 ", "1", 1), Err(Refusal::NoToken)),
+            (old.to_uppercase(), Err(Refusal::WrongSignature)),
+            (format!("{old}0"), Err(Refusal::WrongSignature)),
+            (old[..old.len() - 1].to_owned(), Err(Refusal::WrongSignature)),
+            ("1 ".to_owned(), Err(Refusal::WrongSignature)),
+            (String::new(), Err(Refusal::NoToken)),
+        ] {
+            assert_eq!(ring(12).check(&token, b"x"), result, "{token:?}");
+        }
+        assert_eq!(ring(3).sign(b"x"), None);
+    }
+
+    #[test]
+    fn debug_output_hides_the_secret() {
+        let ring = Keyring {
+            active: 1,
+            keys: BTreeMap::from([(1, key(Method::Sha1, b"labkey"))]),
+        };
+        let shown = format!("{ring:?}");
+        assert!(!shown.contains("labkey") && !shown.contains("108"), "{shown}");
+    }
+}
