@@ -77,11 +77,13 @@ pub fn send_command(message: &Message) -> Result<(), ClientError> {
     send_command_to(&paths::fifo(), message)
 }
 
-/// A message as it goes into a FIFO with many writers: behind two line ends, which cut off whatever another writer left
-/// unfinished (the first ends its line, which may be `>>>`; the second spoils the message begun by that). Without them
-/// the rubbish of one would spoil the message of the next.
+/// What goes before a message in a FIFO with many writers: it ends the line that another writer left unfinished (it may
+/// be `>>>`), and spoils the message begun by that; between messages it is skipped. Without it the rubbish of one would
+/// spoil the message of the next.
+const FRESH_START: &[u8] = b"\n!\n";
+
 pub(super) fn alone(message: &Message) -> Vec<u8> {
-    let mut bytes = b"\n\n".to_vec();
+    let mut bytes = FRESH_START.to_vec();
     bytes.extend(classic::encode(message));
     bytes
 }

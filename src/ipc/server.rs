@@ -36,7 +36,7 @@ pub enum ServerEvent {
         who: Identity,
         message: Message,
     },
-    /// It ended, or was thrown out here. Not sent for what `drop_client` removed.
+    /// It ended, or was thrown out here. Not sent for what `drop_client` removed before.
     Gone { client: ClientId },
 }
 
