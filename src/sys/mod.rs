@@ -9,6 +9,7 @@ pub mod child;
 pub mod clock;
 pub mod fifo;
 pub mod files;
+pub mod interrupt;
 pub mod namespace;
 pub mod netlink;
 pub mod packet;
