@@ -1,3 +1,84 @@
-fn main() {
-    unimplemented!()
+//! The daemon, and the command that starts, stops and checks it. See heartbeat(8).
+
+use clap::{Arg, ArgAction, Command};
+use ha::run::start;
+use std::process::ExitCode;
+
+fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        let short = name.chars().next().expect("every flag has a letter");
+        Arg::new(name).short(short).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("heartbeat")
+        .about("Keeps the resources of haresources alive on one of the nodes; without options: starts the daemon")
+        .disable_version_flag(true)
+        .arg(flag("s", "Status: is it running? (0 yes, 1 died, 3 stopped)"))
+        .arg(flag("k", "Stop: release all resources, wait until the daemon is gone"))
+        .arg(flag(
+            "r",
+            "Reload: check the files, then let the running daemon read them",
+        ))
+        .arg(flag(
+            "t",
+            "Check ha.cf, haresources and authkeys; every mistake with file and line",
+        ))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .requires("t")
+                .help("With -t: as JSON"),
+        )
+        .arg(flag("f", "Stay in the foreground, log also to standard error"))
+        .arg(flag("d", "Accepted as in the classic; use \"debug 1\" in ha.cf or SIGUSR1").action(ArgAction::Count))
+        .arg(flag("l", "Accepted as in the classic; use \"realtime off\" in ha.cf"))
+        .arg(flag("v", "Verbose: check the files first and show what they say"))
+        .arg(flag("D", "Print the default values of ha.cf"))
+        .arg(flag("W", "The same as wiki text"))
+        .arg(flag("V", "Print the version"))
+        .arg(flag("R", "Internal: carry on with the resources held").hide(true))
+        .arg(
+            Arg::new("C")
+                .short('C')
+                .value_name("STATE")
+                .requires("R")
+                .hide(true)
+                .help("Internal, with -R"),
+        )
+        .arg(Arg::new("extra").num_args(0..).hide(true))
+}
+
+fn main() -> ExitCode {
+    if let Some(role) = start::role() {
+        return start::act(&role);
+    }
+    let args = match command().try_get_matches() {
+        Ok(args) => args,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let on = |flag: &str| args.get_flag(flag);
+    if on("V") {
+        println!("{}", env!("CARGO_PKG_VERSION"));
+        ExitCode::SUCCESS
+    } else if on("D") || on("W") {
+        start::defaults(on("W"))
+    } else if on("t") {
+        start::test_files(args.get_flag("json"))
+    } else if on("s") {
+        start::status()
+    } else if on("k") {
+        start::stop()
+    } else if on("R") {
+        start::resume()
+    } else if on("r") {
+        start::reload()
+    } else {
+        if on("v") {
+            start::test_files(false);
+        }
+        start::start(on("f"))
+    }
 }

@@ -21,22 +21,45 @@ pub enum ToCore {
         resumed: Option<Vec<ResourceName>>,
     },
     /// The descriptor travels beside the message.
-    Opened { medium: MediumId, to: Option<SocketAddr> },
-    NotOpened { medium: MediumId, why: String },
-    Ended { job: JobId, outcome: Outcome },
-    Reload { texts: Texts },
+    Opened {
+        medium: MediumId,
+        to: Option<SocketAddr>,
+    },
+    NotOpened {
+        medium: MediumId,
+        why: String,
+    },
+    Ended {
+        job: JobId,
+        outcome: Outcome,
+    },
+    Reload {
+        texts: Texts,
+    },
     Stop,
-    Debug { more: bool },
+    Debug {
+        more: bool,
+    },
 }
 
 /// From the core to the master.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToMaster {
     /// The machine runs; says how many media work, and why the others do not.
-    Ready { working: usize, broken: Vec<String> },
-    Open { medium: MediumId },
-    Run { job: JobId, command: Command },
-    Held { held: Vec<ResourceName> },
+    Ready {
+        working: usize,
+        broken: Vec<String>,
+    },
+    Open {
+        medium: MediumId,
+    },
+    Run {
+        job: JobId,
+        command: Command,
+    },
+    Held {
+        held: Vec<ResourceName>,
+    },
     Stopped,
 }
 
@@ -86,7 +109,14 @@ fn get_texts(message: &Message) -> Option<Texts> {
 impl ToCore {
     pub fn encode(&self) -> Vec<u8> {
         let message = match self {
-            Self::Begin { texts, me, uuid, generation, seed, resumed } => {
+            Self::Begin {
+                texts,
+                me,
+                uuid,
+                generation,
+                seed,
+                resumed,
+            } => {
                 let message = put_texts(texts, Message::new("begin"))
                     .with("me", me.as_str())
                     .with("uuid", Value::Binary(uuid.to_vec()))
@@ -100,9 +130,9 @@ impl ToCore {
             Self::Opened { medium, to } => Message::new("opened")
                 .with("medium", medium.0.to_string())
                 .with("to", to.map_or_else(String::new, |t| t.to_string())),
-            Self::NotOpened { medium, why } => {
-                Message::new("not-opened").with("medium", medium.0.to_string()).with("why", blob(why))
-            }
+            Self::NotOpened { medium, why } => Message::new("not-opened")
+                .with("medium", medium.0.to_string())
+                .with("why", blob(why)),
             Self::Ended { job, outcome } => {
                 let (exit, detail) = match &outcome.exit {
                     Exit::Code(n) => ("code", n.to_string()),
@@ -147,7 +177,10 @@ impl ToCore {
                     to => Some(to.parse().ok()?),
                 },
             },
-            "not-opened" => Self::NotOpened { medium: medium(&m)?, why: text(&m, "why")? },
+            "not-opened" => Self::NotOpened {
+                medium: medium(&m)?,
+                why: text(&m, "why")?,
+            },
             "ended" => {
                 let detail = text(&m, "detail")?;
                 let exit = match m.get("exit")? {
@@ -158,11 +191,20 @@ impl ToCore {
                     _ => return None,
                 };
                 let took = Duration::from_millis(m.dec("took")?);
-                Self::Ended { job: JobId(m.dec("job")?), outcome: Outcome { exit, output: text(&m, "output")?, took } }
+                Self::Ended {
+                    job: JobId(m.dec("job")?),
+                    outcome: Outcome {
+                        exit,
+                        output: text(&m, "output")?,
+                        took,
+                    },
+                }
             }
             "reload" => Self::Reload { texts: get_texts(&m)? },
             "stop" => Self::Stop,
-            "debug" => Self::Debug { more: m.get("more")? == "1" },
+            "debug" => Self::Debug {
+                more: m.get("more")? == "1",
+            },
             _ => return None,
         })
     }
@@ -171,9 +213,9 @@ impl ToCore {
 impl ToMaster {
     pub fn encode(&self) -> Vec<u8> {
         let message = match self {
-            Self::Ready { working, broken } => {
-                Message::new("ready").with("working", working.to_string()).with("broken", list(broken))
-            }
+            Self::Ready { working, broken } => Message::new("ready")
+                .with("working", working.to_string())
+                .with("broken", list(broken)),
             Self::Open { medium } => Message::new("open").with("medium", medium.0.to_string()),
             Self::Run { job, command } => Message::new("run")
                 .with("job", job.to_string())
@@ -193,8 +235,13 @@ impl ToMaster {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let m = netstring::decode(bytes).ok()?.message;
         Some(match m.kind() {
-            "ready" => Self::Ready { working: m.dec("working")? as usize, broken: words(&m, "broken")? },
-            "open" => Self::Open { medium: MediumId(m.dec("medium")? as usize) },
+            "ready" => Self::Ready {
+                working: m.dec("working")? as usize,
+                broken: words(&m, "broken")?,
+            },
+            "open" => Self::Open {
+                medium: MediumId(m.dec("medium")? as usize),
+            },
             "run" => Self::Run {
                 job: JobId(m.dec("job")?),
                 command: Command {
@@ -212,7 +259,9 @@ impl ToMaster {
                     limit: Duration::from_millis(m.dec("limit")?),
                 },
             },
-            "held" => Self::Held { held: split(m.get("held")?)? },
+            "held" => Self::Held {
+                held: split(m.get("held")?)?,
+            },
             "stopped" => Self::Stopped,
             _ => return None,
         })
@@ -226,10 +275,17 @@ mod tests {
 
     #[test]
     fn everything_said_reads_back() {
-        let texts =
-            Texts { ha_cf: "node a\n".into(), haresources: "a 10.0.0.1\n".into(), authkeys: "auth 1\n1 crc\n".into() };
+        let texts = Texts {
+            ha_cf: "node a\n".into(),
+            haresources: "a 10.0.0.1\n".into(),
+            authkeys: "auth 1\n1 crc\n".into(),
+        };
         let key: ResourceName = "10.0.0.1/24".parse().unwrap();
-        let outcome = |exit| Outcome { exit, output: "Running OK\n\u{1}".into(), took: Duration::from_millis(5) };
+        let outcome = |exit| Outcome {
+            exit,
+            output: "Running OK\n\u{1}".into(),
+            took: Duration::from_millis(5),
+        };
         let to_core = [
             ToCore::Begin {
                 texts: texts.clone(),
@@ -239,14 +295,42 @@ mod tests {
                 seed: u64::MAX,
                 resumed: Some(vec![key.clone()]),
             },
-            ToCore::Begin { texts: texts.clone(), me: "a".into(), uuid: [0; 16], generation: 1, seed: 0, resumed: None },
-            ToCore::Opened { medium: MediumId(3), to: Some("10.0.0.255:694".parse().unwrap()) },
-            ToCore::Opened { medium: MediumId(0), to: None },
-            ToCore::NotOpened { medium: MediumId(1), why: "interface eth9 does not exist".into() },
-            ToCore::Ended { job: JobId(1), outcome: outcome(Exit::Code(0)) },
-            ToCore::Ended { job: JobId(1), outcome: outcome(Exit::Signal(9)) },
-            ToCore::Ended { job: JobId(1), outcome: outcome(Exit::TimedOut) },
-            ToCore::Ended { job: JobId(1), outcome: outcome(Exit::CannotRun("no such script".into())) },
+            ToCore::Begin {
+                texts: texts.clone(),
+                me: "a".into(),
+                uuid: [0; 16],
+                generation: 1,
+                seed: 0,
+                resumed: None,
+            },
+            ToCore::Opened {
+                medium: MediumId(3),
+                to: Some("10.0.0.255:694".parse().unwrap()),
+            },
+            ToCore::Opened {
+                medium: MediumId(0),
+                to: None,
+            },
+            ToCore::NotOpened {
+                medium: MediumId(1),
+                why: "interface eth9 does not exist".into(),
+            },
+            ToCore::Ended {
+                job: JobId(1),
+                outcome: outcome(Exit::Code(0)),
+            },
+            ToCore::Ended {
+                job: JobId(1),
+                outcome: outcome(Exit::Signal(9)),
+            },
+            ToCore::Ended {
+                job: JobId(1),
+                outcome: outcome(Exit::TimedOut),
+            },
+            ToCore::Ended {
+                job: JobId(1),
+                outcome: outcome(Exit::CannotRun("no such script".into())),
+            },
             ToCore::Reload { texts },
             ToCore::Stop,
             ToCore::Debug { more: true },
@@ -254,13 +338,24 @@ mod tests {
         for said in to_core {
             assert_eq!(ToCore::decode(&said.encode()), Some(said));
         }
-        let resource = ResourceSpec { name: key.clone(), script: "IPaddr".into(), args: vec!["10.0.0.1/24".into()] };
+        let resource = ResourceSpec {
+            name: key.clone(),
+            script: "IPaddr".into(),
+            args: vec!["10.0.0.1/24".into()],
+        };
         let to_master = [
-            ToMaster::Ready { working: 1, broken: vec!["link eth9: gone".into()] },
+            ToMaster::Ready {
+                working: 1,
+                broken: vec!["link eth9: gone".into()],
+            },
             ToMaster::Open { medium: MediumId(0) },
             ToMaster::Run {
                 job: JobId(4),
-                command: Command { resource, verb: Verb::Start, limit: Duration::from_secs(300) },
+                command: Command {
+                    resource,
+                    verb: Verb::Start,
+                    limit: Duration::from_secs(300),
+                },
             },
             ToMaster::Held { held: vec![key] },
             ToMaster::Held { held: vec![] },

@@ -33,7 +33,11 @@ impl Write for Sink {
         if self.also_stderr {
             let _ = io::stderr().write_all(line);
         }
-        let (text, end): (&[u8], &[u8]) = if line.len() > MAX_LINE { (&line[..MAX_LINE], b"...\n") } else { (line, b"") };
+        let (text, end): (&[u8], &[u8]) = if line.len() > MAX_LINE {
+            (&line[..MAX_LINE], b"...\n")
+        } else {
+            (line, b"")
+        };
         let whole = [text, end].concat();
         if (&self.pipe).write(&whole).is_err() {
             DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -58,13 +62,20 @@ fn word(level: Level, text: &str) -> &'static str {
 }
 
 pub fn filter(debug: u8) -> LevelFilter {
-    if debug > 0 { LevelFilter::Debug } else { LevelFilter::Info }
+    if debug > 0 {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    }
 }
 
 /// Sends the log lines of this process into `pipe`: `Nov 21 08:18:36 n1 heartbeat: [21]: info: TEXT`.
 pub fn init(me: &NodeName, pipe: OwnedFd, debug: u8, also_stderr: bool) {
     let me = me.clone();
-    let sink = Sink { pipe: pipe.into(), also_stderr };
+    let sink = Sink {
+        pipe: pipe.into(),
+        also_stderr,
+    };
     let done = env_logger::Builder::new()
         .filter_level(LevelFilter::Debug)
         .target(env_logger::Target::Pipe(Box::new(sink)))
@@ -109,11 +120,14 @@ impl Places {
 pub fn start_writer(places: Places) -> io::Result<(OwnedFd, Sender<Places>)> {
     let (read, write) = sys::files::pipe()?;
     let (sender, receiver) = channel();
-    std::thread::Builder::new().name("log writer".to_owned()).stack_size(128 * 1024).spawn(move || {
-        // Threads made before the master goes real-time are normal anyway; this says that it is meant.
-        sys::process::normal_priority();
-        write_lines(read, places, &receiver);
-    })?;
+    std::thread::Builder::new()
+        .name("log writer".to_owned())
+        .stack_size(128 * 1024)
+        .spawn(move || {
+            // Threads made before the master goes real-time are normal anyway; this says that it is meant.
+            sys::process::normal_priority();
+            write_lines(read, places, &receiver);
+        })?;
     Ok((write, sender))
 }
 
@@ -198,7 +212,9 @@ impl Syslog {
         let rest = rest.split_once(' ').map_or(rest, |(_, r)| r);
         let packet = format!("<{}>{date}{}", number * 8 + severity, rest.trim_end());
         if self.socket.is_none() {
-            self.socket = UnixDatagram::unbound().and_then(|s| s.set_nonblocking(true).map(|()| s)).ok();
+            self.socket = UnixDatagram::unbound()
+                .and_then(|s| s.set_nonblocking(true).map(|()| s))
+                .ok();
         }
         if let Some(socket) = &self.socket {
             let _ = socket.send_to(packet.as_bytes(), "/dev/log");

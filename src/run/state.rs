@@ -63,7 +63,12 @@ pub fn recorded_pid() -> Option<u32> {
 
 /// Right aligned in 10 characters, as heartbeat 3.0.6 writes it.
 pub fn write_pid() -> io::Result<()> {
-    files::put(&paths::pid_file(), format!("{:>10}\n", std::process::id()).as_bytes(), 0o644, true)
+    files::put(
+        &paths::pid_file(),
+        format!("{:>10}\n", std::process::id()).as_bytes(),
+        0o644,
+        true,
+    )
 }
 
 /// Removed at an orderly stop, so that `status` says "stopped" and not "dead".

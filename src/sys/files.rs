@@ -51,6 +51,11 @@ pub fn interfaces() -> io::Result<BTreeMap<String, Interface>> {
     Ok(all)
 }
 
+/// The mode as given, whatever the umask.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
 /// Bytes nobody can guess.
 pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     File::open("/dev/urandom")?.read_exact(bytes)

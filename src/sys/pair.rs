@@ -26,7 +26,10 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// What was read.
 #[derive(Debug)]
 pub enum Got {
-    Message { bytes: Vec<u8>, fd: Option<OwnedFd> },
+    Message {
+        bytes: Vec<u8>,
+        fd: Option<OwnedFd>,
+    },
     /// Nothing waits.
     Nothing,
     /// The other process is gone.
@@ -42,7 +45,10 @@ pub struct End {
 
 impl End {
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, queue: VecDeque::new() }
+        Self {
+            fd,
+            queue: VecDeque::new(),
+        }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {

@@ -78,7 +78,9 @@ pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
 
 /// Real-time priority (SCHED_RR) that children do not inherit.
 pub fn realtime(priority: u8) -> io::Result<()> {
-    let param = libc::sched_param { sched_priority: i32::from(priority) };
+    let param = libc::sched_param {
+        sched_priority: i32::from(priority),
+    };
     // SAFETY: `param` lives across the call; pid 0 is this thread.
     if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &param) } < 0 {
         return Err(io::Error::last_os_error());
@@ -100,7 +102,9 @@ pub fn lock_memory() -> io::Result<()> {
 
 /// Gives up root for good. `None` when the user or the group does not exist.
 pub fn drop_rights(user: &str, group: &str) -> io::Result<Option<()>> {
-    let (Some(user), Some(group)) = (User::from_name(user)?, Group::from_name(group)?) else { return Ok(None) };
+    let (Some(user), Some(group)) = (User::from_name(user)?, Group::from_name(group)?) else {
+        return Ok(None);
+    };
     setgroups(&[group.gid])?;
     setgid(group.gid)?;
     setuid(user.uid)?;
@@ -158,7 +162,9 @@ pub fn wait_gone(pid: u32, limit: Duration) -> bool {
 
 /// The local time as `Nov 21 08:18:36`, for log lines.
 pub fn local_time(seconds: u64) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let time = libc::time_t::try_from(seconds).unwrap_or(0);
     // SAFETY: `tm` is plain numbers, for which zero is a value; both pointers live across the call.
     let tm = unsafe {
@@ -167,9 +173,11 @@ pub fn local_time(seconds: u64) -> String {
         tm
     };
     let month = MONTHS[usize::try_from(tm.tm_mon).unwrap_or(0) % 12];
-    format!("{month} {:02} {:02}:{:02}:{:02}", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec)
+    format!(
+        "{month} {:02} {:02}:{:02}:{:02}",
+        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
+    )
 }
-
 
 /// Sets an environment variable away before any thread exists.
 pub fn unset_env(name: impl AsRef<OsStr>) {

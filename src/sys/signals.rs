@@ -25,11 +25,23 @@ impl Signals {
     /// Blocks the signals we read, and those that the classic ignores (INT, PIPE, TTIN, TTOU, TSTP).
     pub fn catch() -> io::Result<Self> {
         let mut read = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD] {
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+            Signal::SIGCHLD,
+        ] {
             read.add(signal);
         }
         let mut blocked = read;
-        for signal in [Signal::SIGINT, Signal::SIGPIPE, Signal::SIGTTIN, Signal::SIGTTOU, Signal::SIGTSTP] {
+        for signal in [
+            Signal::SIGINT,
+            Signal::SIGPIPE,
+            Signal::SIGTTIN,
+            Signal::SIGTTOU,
+            Signal::SIGTSTP,
+        ] {
             blocked.add(signal);
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None)?;

@@ -1,0 +1,511 @@
+//! The core process: media, FIFOs and the clock around the pure [`Daemon`]. It has no rights, opens nothing, and decides
+//! nothing here: it waits, reads, feeds, performs.
+
+use super::link::{Texts, ToCore, ToMaster};
+use super::logger;
+use crate::auth::Keyring;
+use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::daemon::{Action, Daemon, Event, Settings};
+use crate::ids::{Generation, MediumId, NodeName};
+use crate::ipc::CommandFifo;
+use crate::ipc::server::{Server, ServerEvent};
+use crate::media::{Opened, Port};
+use crate::paths;
+use crate::sys::pair::{End, Got};
+use crate::sys::poll::{Want, wait};
+use crate::sys::{self, process, signals};
+use crate::time::{Duration, Instant};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
+const PACKETS_A_TURN: usize = 64;
+/// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_secs(1);
+/// Before the first beat we wait this long for the media to be open.
+const OPEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// A medium as the core sees it.
+#[derive(Debug)]
+enum Slot {
+    /// Asked of the master.
+    Opening,
+    Open(Port),
+    /// To be asked for again.
+    Broken {
+        retry: Instant,
+    },
+}
+
+#[derive(Debug)]
+struct Driver {
+    master: End,
+    fifo: CommandFifo,
+    server: Server,
+    specs: Vec<MediumSpec>,
+    slots: Vec<Slot>,
+    /// How often each medium was opened in vain.
+    tries: Vec<u32>,
+    daemon: Option<Daemon>,
+    me: NodeName,
+    load_at: Instant,
+    keepalive: Duration,
+    /// The stop came while the media were being opened.
+    stop_early: bool,
+    stopped: bool,
+}
+
+/// Runs until the master says stop and everything is released, or until the master is gone.
+pub fn run() -> io::Result<()> {
+    let mut fds = process::inherited(4)?.into_iter();
+    let mut next = || {
+        fds.next()
+            .ok_or_else(|| io::Error::other("a descriptor of the master is missing"))
+    };
+    let (master, fifo, register, log) = (next()?, next()?, next()?, next()?);
+    signals::block_all_but_kill()?;
+    let master = End::new(master);
+    let ToCore::Begin {
+        texts,
+        me,
+        uuid,
+        generation,
+        seed,
+        resumed,
+    } = first_message(&master)?
+    else {
+        return Err(io::Error::other("the master did not begin with its settings"));
+    };
+    let me: NodeName = me.parse().map_err(|e| io::Error::other(format!("{e}")))?;
+    let (cf, haresources, keys) = parse(&texts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
+    logger::init(&me, log, cf.debug, false);
+    take_place(&cf);
+    let settings = Settings {
+        me: me.clone(),
+        uuid,
+        generation: Generation(generation),
+        cf,
+        haresources,
+        keys,
+        seed,
+        resumed,
+    };
+    let mut driver = Driver {
+        master,
+        fifo: CommandFifo::new(fifo),
+        server: Server::new(register, paths::state()),
+        specs: settings.cf.media.clone(),
+        slots: Vec::new(),
+        tries: vec![0; settings.cf.media.len()],
+        daemon: None,
+        me,
+        load_at: Instant::default(),
+        keepalive: settings.cf.keepalive,
+        stop_early: false,
+        stopped: false,
+    };
+    for i in 0..driver.specs.len() {
+        driver.slots.push(Slot::Opening);
+        driver.ask_for(MediumId(i));
+    }
+    let mut broken = driver.open_all()?;
+    let (daemon, actions) = Daemon::new(sys::clock(), settings);
+    driver.daemon = Some(daemon);
+    driver.perform(actions);
+    for (medium, why) in broken.drain(..) {
+        driver.feed(Event::MediumBroken { medium, why });
+    }
+    driver.report_ready();
+    if driver.stop_early {
+        driver.feed(Event::Stop);
+    }
+    while !driver.stopped {
+        driver.turn()?;
+    }
+    driver.drain();
+    Ok(())
+}
+
+/// Real time, memory, and last of all the rights: each is wanted but not needed, so a refusal is said and survived.
+fn take_place(cf: &HaCf) {
+    if cf.realtime {
+        if let Err(e) = process::realtime(cf.rtprio) {
+            log::warn!("core: no real-time priority ({e}): beats may be late on a busy machine");
+        }
+        if let Err(e) = process::lock_memory() {
+            log::warn!("core: cannot be locked into memory ({e}): beats may be late when the machine swaps");
+        }
+    }
+    if !process::is_root() {
+        return;
+    }
+    match process::drop_rights("hacluster", "haclient") {
+        Ok(Some(())) => {}
+        Ok(None) => log::warn!("core: there is no user hacluster or no group haclient; it goes on as root"),
+        Err(e) => log::warn!("core: cannot become hacluster ({e}); it goes on as root"),
+    }
+}
+
+/// Waits for the settings.
+fn first_message(master: &End) -> io::Result<ToCore> {
+    let deadline = sys::now() + Duration::from_secs(10);
+    while sys::now() < deadline {
+        wait(&[Want::read(master.fd())], deadline)?;
+        match master.receive()? {
+            Got::Message { bytes, .. } => {
+                return ToCore::decode(&bytes).ok_or_else(|| io::Error::other("the master said rubbish"));
+            }
+            Got::Nothing => {}
+            Got::Closed => return Err(io::Error::other("the master is gone")),
+        }
+    }
+    Err(io::Error::other("the master did not say anything"))
+}
+
+/// The same bytes that the master has checked.
+fn parse(texts: &Texts, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
+    let cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
+    let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
+    let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
+    let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
+    Some((cf, haresources, keys))
+}
+
+impl Driver {
+    fn ask_for(&mut self, medium: MediumId) {
+        self.master.send(ToMaster::Open { medium }.encode(), None);
+    }
+
+    /// Before the first beat: until every medium is open or known not to be.
+    fn open_all(&mut self) -> io::Result<Vec<(MediumId, String)>> {
+        let deadline = sys::now() + OPEN_WITHIN;
+        let mut broken = Vec::new();
+        while sys::now() < deadline && self.slots.iter().any(|s| matches!(s, Slot::Opening)) {
+            wait(
+                &[Want {
+                    fd: self.master.fd(),
+                    write: self.master.wants_write(),
+                }],
+                deadline,
+            )?;
+            self.master.flush();
+            match self.master.receive()? {
+                Got::Message { bytes, fd } => match ToCore::decode(&bytes) {
+                    Some(ToCore::Opened { medium, to }) => {
+                        if let Some(why) = self.opened(medium, to, fd) {
+                            broken.push((medium, why));
+                        }
+                    }
+                    Some(ToCore::NotOpened { medium, why }) => {
+                        self.broken(medium);
+                        broken.push((medium, why));
+                    }
+                    Some(ToCore::Stop) => self.stop_early = true,
+                    _ => {}
+                },
+                Got::Nothing => {}
+                Got::Closed => return Err(io::Error::other("the master is gone")),
+            }
+        }
+        for (i, slot) in self.slots.iter().enumerate() {
+            if matches!(slot, Slot::Opening) {
+                broken.push((
+                    MediumId(i),
+                    "it is still being opened (is a name server silent?)".to_owned(),
+                ));
+            }
+        }
+        Ok(broken)
+    }
+
+    fn report_ready(&mut self) {
+        let view = self.daemon.as_ref().expect("it was made before").view(sys::clock());
+        let broken: Vec<String> = view
+            .media
+            .iter()
+            .filter_map(|m| m.broken.as_ref().map(|why| format!("{} {}: {why}", m.kind, m.link)))
+            .collect();
+        let working = view.media.len() - broken.len();
+        self.master.send(ToMaster::Ready { working, broken }.encode(), None);
+    }
+
+    /// Why the opened medium is of no use, when it is not.
+    fn opened(&mut self, medium: MediumId, to: Option<std::net::SocketAddr>, fd: Option<OwnedFd>) -> Option<String> {
+        let (Some(spec), Some(fd)) = (self.specs.get(medium.0), fd) else {
+            return None;
+        };
+        match Port::new(spec, Opened { fd, to }) {
+            Ok(port) => {
+                self.slots[medium.0] = Slot::Open(port);
+                self.tries[medium.0] = 0;
+                None
+            }
+            Err(e) => {
+                self.broken(medium);
+                Some(e.to_string())
+            }
+        }
+    }
+
+    fn broken(&mut self, medium: MediumId) {
+        let Some(slot) = self.slots.get_mut(medium.0) else {
+            return;
+        };
+        let tries = self.tries[medium.0] + 1;
+        self.tries[medium.0] = tries;
+        let pause = if tries <= 5 { FIRST_RETRY } else { RETRY };
+        *slot = Slot::Broken {
+            retry: sys::now() + pause,
+        };
+    }
+
+    /// One round: wait, read everything that is there, then the timer.
+    fn turn(&mut self) -> io::Result<()> {
+        let daemon = self.daemon.as_ref().expect("turns begin after it was made");
+        let mut deadline = daemon.deadline().min(self.load_at);
+        let mut wants = vec![
+            Want {
+                fd: self.master.fd(),
+                write: self.master.wants_write(),
+            },
+            Want::read(self.fifo.fd()),
+        ];
+        let clients_from = wants.len();
+        wants.extend(self.server.wants());
+        let ports_from = wants.len();
+        let mut open = Vec::new();
+        for (i, slot) in self.slots.iter().enumerate() {
+            match slot {
+                Slot::Open(port) => {
+                    wants.push(Want {
+                        fd: port.fd(),
+                        write: port.wants_write(),
+                    });
+                    open.push(i);
+                }
+                Slot::Broken { retry } => deadline = deadline.min(*retry),
+                Slot::Opening => {}
+            }
+        }
+        let ready = wait(&wants, deadline)?;
+        // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
+        for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
+            if ready.write {
+                self.use_port(slot, |port| port.flush());
+            }
+            if ready.read {
+                self.read_port(slot);
+            }
+        }
+        if ready[0].write {
+            self.master.flush();
+        }
+        if ready[0].read {
+            self.read_master()?;
+        }
+        if ready[1].read {
+            for message in self.fifo.read() {
+                self.feed(Event::Local { message });
+            }
+        }
+        for event in self.server.pump(&ready[clients_from..ports_from]) {
+            self.feed(match event {
+                ServerEvent::Request { client, who, message } => Event::Request { client, who, message },
+                ServerEvent::Gone { client } => Event::ClientGone { client },
+            });
+        }
+        self.timers();
+        Ok(())
+    }
+
+    fn timers(&mut self) {
+        let now = sys::now();
+        if now >= self.load_at {
+            self.load_at = now + self.keepalive.max(Duration::from_secs(1));
+            if let Ok(line) = std::fs::read_to_string("/proc/loadavg") {
+                self.feed(Event::Load {
+                    line: line.trim_end().to_owned(),
+                });
+            }
+        }
+        for i in 0..self.slots.len() {
+            if matches!(self.slots[i], Slot::Broken { retry } if now >= retry) {
+                self.slots[i] = Slot::Opening;
+                self.ask_for(MediumId(i));
+            }
+        }
+        if self.daemon.as_ref().is_some_and(|d| now >= d.deadline()) {
+            self.feed(Event::Timer);
+        }
+    }
+
+    fn read_port(&mut self, slot: usize) {
+        let Slot::Open(port) = &mut self.slots[slot] else {
+            return;
+        };
+        match port.receive(PACKETS_A_TURN) {
+            Ok(packets) => {
+                for bytes in packets {
+                    self.feed(Event::Received {
+                        medium: MediumId(slot),
+                        bytes,
+                    });
+                }
+            }
+            Err(e) => self.port_broke(MediumId(slot), &e),
+        }
+    }
+
+    fn use_port(&mut self, slot: usize, what: impl FnOnce(&mut Port) -> io::Result<()>) {
+        if let Some(Slot::Open(port)) = self.slots.get_mut(slot)
+            && let Err(e) = what(port)
+        {
+            self.port_broke(MediumId(slot), &e);
+        }
+    }
+
+    fn port_broke(&mut self, medium: MediumId, why: &io::Error) {
+        self.broken(medium);
+        self.feed(Event::MediumBroken {
+            medium,
+            why: why.to_string(),
+        });
+    }
+
+    fn read_master(&mut self) -> io::Result<()> {
+        loop {
+            match self.master.receive()? {
+                Got::Message { bytes, fd } => match ToCore::decode(&bytes) {
+                    Some(said) => self.from_master(said, fd),
+                    None => log::error!("core: the master said something that is not understood"),
+                },
+                Got::Nothing => return Ok(()),
+                // The heir takes the master's place and starts a core of its own.
+                Got::Closed => return Err(io::Error::other("the master is gone")),
+            }
+        }
+    }
+
+    fn from_master(&mut self, said: ToCore, fd: Option<OwnedFd>) {
+        match said {
+            ToCore::Begin { .. } => log::error!("core: the master began twice"),
+            ToCore::Opened { medium, to } => match self.opened(medium, to, fd) {
+                None => self.feed(Event::MediumMended { medium }),
+                Some(why) => self.feed(Event::MediumBroken { medium, why }),
+            },
+            ToCore::NotOpened { medium, why } => {
+                self.broken(medium);
+                self.feed(Event::MediumBroken { medium, why });
+            }
+            ToCore::Ended { job, outcome } => self.feed(Event::JobEnded { job, outcome }),
+            ToCore::Reload { texts } => self.reload(&texts),
+            ToCore::Stop => self.feed(Event::Stop),
+            ToCore::Debug { more } => {
+                let level = if more { 1 } else { 0 };
+                log::set_max_level(logger::filter(level));
+            }
+        }
+    }
+
+    fn reload(&mut self, texts: &Texts) {
+        let Some((cf, haresources, keys)) = parse(texts, &self.me) else {
+            log::error!("core: the new files do not parse here; the old configuration stays");
+            return;
+        };
+        log::set_max_level(logger::filter(cf.debug));
+        self.keepalive = cf.keepalive;
+        // Ports of lines that stay are kept as they are; the numbers of the media follow the new ha.cf.
+        let mut old: Vec<(MediumSpec, Slot, u32)> = self
+            .specs
+            .drain(..)
+            .zip(self.slots.drain(..))
+            .zip(self.tries.drain(..))
+            .map(|((spec, slot), tries)| (spec, slot, tries))
+            .collect();
+        let mut fresh = Vec::new();
+        for (i, spec) in cf.media.iter().enumerate() {
+            match old
+                .iter()
+                .position(|(s, slot, _)| s.kind == spec.kind && s.port == spec.port && !matches!(slot, Slot::Opening))
+            {
+                Some(at) => {
+                    let (_, slot, tries) = old.swap_remove(at);
+                    self.slots.push(slot);
+                    self.tries.push(tries);
+                }
+                None => {
+                    self.slots.push(Slot::Opening);
+                    self.tries.push(0);
+                    fresh.push(MediumId(i));
+                }
+            }
+            self.specs.push(spec.clone());
+        }
+        self.feed(Event::Reload {
+            cf: Box::new(cf),
+            haresources,
+            keys,
+        });
+        for medium in fresh {
+            self.ask_for(medium);
+        }
+        log::info!("the new configuration is in force");
+    }
+
+    fn feed(&mut self, event: Event) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let actions = daemon.handle(sys::clock(), event);
+        self.perform(actions);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
+                Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
+                Action::Reply { client, message } => self.server.reply(client, &message),
+                Action::DropClient { client } => self.server.drop_client(client),
+                Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                // `reload` has matched the ports to the new ha.cf before.
+                Action::MediaChanged => {}
+                Action::Stopped => self.stopped = true,
+            }
+        }
+    }
+
+    /// Says goodbye: what is queued goes out, the master hears that we are done.
+    fn drain(&mut self) {
+        self.master.send(ToMaster::Stopped.encode(), None);
+        let deadline = sys::now() + Duration::from_secs(1);
+        while sys::now() < deadline {
+            let mut waiting = Vec::new();
+            if self.master.wants_write() {
+                waiting.push(Want {
+                    fd: self.master.fd(),
+                    write: true,
+                });
+            }
+            for slot in &self.slots {
+                if let Slot::Open(port) = slot
+                    && port.wants_write()
+                {
+                    waiting.push(Want {
+                        fd: port.fd(),
+                        write: true,
+                    });
+                }
+            }
+            if waiting.is_empty() || wait(&waiting, deadline).is_err() {
+                return;
+            }
+            self.master.flush();
+            for slot in &mut self.slots {
+                if let Slot::Open(port) = slot {
+                    let _ = port.flush();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,551 @@
+//! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
+//! and starts the core and the heir, again when one of them dies. It parses no packet.
+
+use super::link::{ToCore, ToMaster};
+use super::logger::{self, Places};
+use super::start::{READY, RESUME, ROLE};
+use super::state;
+use crate::check::{self, Texts};
+use crate::conf::{HaCf, MediumSpec};
+use crate::groups::job::Command;
+use crate::ids::{JobId, MediumId, NodeName, ResourceName};
+use crate::ipc::CommandFifo;
+use crate::ipc::server::Server;
+use crate::jobs::{Jobs, environment};
+use crate::sys::pair::{End, Got, pair};
+use crate::sys::poll::{Want, wait};
+use crate::sys::signals::{Asked, Signals};
+use crate::sys::{self, files, process};
+use crate::time::{Duration, Instant};
+use crate::{media, paths};
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::sync::mpsc::Sender;
+
+/// A core that died is started again at once, but not more than so often in `CALM`.
+const QUICK_DEATHS: usize = 5;
+const CALM: Duration = Duration::from_secs(10);
+/// After that: a pause before each start.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A stop that hangs ends here, as in heartbeat 3.0.6.
+const STOP_WITHIN: Duration = Duration::from_secs(3600);
+/// Threads that open a medium are small: their stack is locked into memory like everything else.
+const OPENER_STACK: usize = 256 * 1024;
+
+struct Core {
+    process: Child,
+    link: End,
+}
+
+struct Heir {
+    process: Child,
+    link: End,
+}
+
+struct Master {
+    signals: Signals,
+    me: NodeName,
+    uuid: [u8; 16],
+    texts: Texts,
+    cf: HaCf,
+    held: Vec<ResourceName>,
+    jobs: Jobs,
+    /// Scripts ordered by a core that died: nothing new begins before they have ended.
+    orphaned_jobs: bool,
+    waiting: VecDeque<(JobId, Command)>,
+    log_pipe: OwnedFd,
+    log_places: Sender<Places>,
+    fifo: OwnedFd,
+    register: OwnedFd,
+    core: Option<Core>,
+    core_at: Instant,
+    core_deaths: VecDeque<Instant>,
+    heir: Option<Heir>,
+    /// Where the command `heartbeat` waits to hear that we run.
+    ready: Option<End>,
+    stopping: Option<Instant>,
+    done: bool,
+}
+
+/// Becomes the master. An error is told to the waiting command, else to the log.
+pub fn run() -> io::Result<()> {
+    let resumed = std::env::var_os(RESUME).is_some();
+    let ready = match std::env::var_os(READY) {
+        Some(_) => process::inherited(1)?.pop().map(End::new),
+        None => None,
+    };
+    let foreground = std::env::var_os(super::start::FOREGROUND).is_some();
+    for name in [ROLE, RESUME, READY, super::start::FOREGROUND] {
+        process::unset_env(name);
+    }
+    match begin(resumed, ready, foreground) {
+        Ok(mut master) => master.serve(),
+        Err((ready, e)) => {
+            if let Some(mut ready) = ready {
+                ready.send(format!("error {e}").into_bytes(), None);
+            }
+            log::error!("heartbeat cannot start: {e}");
+            Err(e)
+        }
+    }
+}
+
+type Failed = (Option<End>, io::Error);
+
+fn begin(resumed: bool, ready: Option<End>, foreground: bool) -> Result<Master, Failed> {
+    match prepare(resumed, foreground) {
+        Ok(mut master) => {
+            master.ready = ready;
+            Ok(master)
+        }
+        Err(e) => Err((ready, e)),
+    }
+}
+
+fn prepare(resumed: bool, foreground: bool) -> io::Result<Master> {
+    let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
+    let loaded = check::load(&me);
+    if !loaded.is_usable() {
+        return Err(io::Error::other(format!(
+            "configuration errors:\n{}",
+            check::report(&loaded.complaints)
+        )));
+    }
+    let cf = loaded.cf.ok_or_else(|| io::Error::other("ha.cf cannot be read"))?;
+    let signals = Signals::catch()?;
+    let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
+    logger::init(&me, log_pipe.try_clone()?, cf.debug, foreground);
+    for complaint in &loaded.complaints {
+        log::warn!("{complaint}");
+    }
+    make_directories()?;
+    if cf.realtime {
+        if let Err(e) = process::realtime(cf.rtprio) {
+            log::warn!("master: no real-time priority ({e})");
+        }
+        if let Err(e) = process::lock_memory() {
+            log::warn!("master: cannot be locked into memory ({e})");
+        }
+    }
+    state::write_pid()?;
+    let held = if resumed { state::read_held() } else { Vec::new() };
+    if resumed {
+        log::error!(
+            "the master process died; its heir takes over with {} held group(s)",
+            held.len()
+        );
+    } else {
+        log::info!(
+            "Configuration validated. Starting heartbeat {}",
+            env!("CARGO_PKG_VERSION")
+        );
+    }
+    let env = environment::script_env(&cf, &me);
+    let places = vec![paths::resource_d(), paths::init_d()];
+    let mut master = Master {
+        signals,
+        uuid: state::uuid()?,
+        fifo: CommandFifo::create(&paths::fifo())?,
+        register: Server::create(&paths::state())?,
+        me,
+        texts: loaded.texts,
+        cf,
+        held,
+        jobs: Jobs::new(places, env),
+        orphaned_jobs: false,
+        waiting: VecDeque::new(),
+        log_pipe,
+        log_places,
+        core: None,
+        core_at: Instant::NEVER,
+        core_deaths: VecDeque::new(),
+        heir: None,
+        ready: None,
+        stopping: None,
+        done: false,
+    };
+    master.start_core(resumed)?;
+    master.start_heir();
+    Ok(master)
+}
+
+/// Directories of state and of the scripts' temporary files; the latter are emptied at every start.
+fn make_directories() -> io::Result<()> {
+    let named = |path: &std::path::Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    for dir in [paths::state(), paths::run()] {
+        fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
+    }
+    let tmp = environment::rsctmp();
+    let _ = fs::remove_dir_all(&tmp);
+    fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
+    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))
+}
+
+impl Master {
+    fn serve(&mut self) -> io::Result<()> {
+        while !self.done {
+            self.turn()?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let mut deadline = self.jobs.deadline().min(self.core_at);
+        if let Some(since) = self.stopping {
+            deadline = deadline.min(since + STOP_WITHIN);
+        }
+        let mut wants = vec![Want::read(self.signals.fd())];
+        let core_at = self.core.as_ref().map(|c| {
+            wants.push(Want {
+                fd: c.link.fd(),
+                write: c.link.wants_write(),
+            });
+            wants.len() - 1
+        });
+        let heir_at = self.heir.as_ref().map(|h| {
+            wants.push(Want::read(h.link.fd()));
+            wants.len() - 1
+        });
+        wants.extend(self.jobs.fds().into_iter().map(Want::read));
+        let ready = wait(&wants, deadline)?;
+        if ready[0].read {
+            self.read_signals();
+        }
+        if let Some(at) = core_at {
+            if ready[at].write
+                && let Some(core) = &mut self.core
+            {
+                core.link.flush();
+            }
+            if ready[at].read {
+                self.read_core()?;
+            }
+        }
+        if heir_at.is_some_and(|at| ready[at].read) {
+            self.heir_died();
+        }
+        for ended in self.jobs.tick(sys::now()) {
+            self.tell_core(&ToCore::Ended {
+                job: ended.job,
+                outcome: ended.outcome,
+            });
+        }
+        self.run_waiting();
+        let now = sys::now();
+        if self.core.is_none() && now >= self.core_at && !self.done {
+            self.start_core(true)?;
+        }
+        if self.stopping.is_some_and(|since| now >= since + STOP_WITHIN) {
+            log::error!(
+                "CRIT: stopping took longer than an hour; giving up with resources still held: {:?}",
+                self.held
+            );
+            self.done = true;
+        }
+        Ok(())
+    }
+
+    fn read_signals(&mut self) {
+        while let Some(asked) = self.signals.next() {
+            match asked {
+                Asked::Stop => {
+                    log::info!("Heartbeat shutdown in progress. ({})", std::process::id());
+                    self.stopping.get_or_insert_with(sys::now);
+                    self.tell_core(&ToCore::Stop);
+                }
+                Asked::Reload => self.reload(),
+                Asked::MoreDebug => self.debug(true),
+                Asked::LessDebug => self.debug(false),
+                // Ended children show on their own descriptors.
+                Asked::Child => {}
+            }
+        }
+    }
+
+    fn debug(&mut self, more: bool) {
+        let level = if more {
+            self.cf.debug.saturating_add(1)
+        } else {
+            self.cf.debug.saturating_sub(1)
+        };
+        self.cf.debug = level;
+        log::set_max_level(logger::filter(level));
+        log::info!("debug now set to {level}");
+        self.tell_core(&ToCore::Debug { more: level > 0 });
+    }
+
+    /// SIGHUP: read, check, compare. A bad file leaves the running configuration in force.
+    fn reload(&mut self) {
+        let loaded = check::load(&self.me);
+        for complaint in &loaded.complaints {
+            log::warn!("reload: {complaint}");
+        }
+        let usable = loaded.is_usable();
+        let Some(cf) = loaded.cf.filter(|_| usable) else {
+            log::error!("reload: the files have errors; the running configuration stays in force");
+            return;
+        };
+        if loaded.texts == self.texts {
+            log::info!("Configuration unchanged.");
+            return;
+        }
+        log::info!("reload: the files have changed");
+        let _ = self.log_places.send(Places::of(&cf));
+        for gone in self
+            .cf
+            .media
+            .iter()
+            .filter(|old| !cf.media.iter().any(|new| new.kind == old.kind))
+        {
+            media::release(gone);
+        }
+        self.jobs.set_env(environment::script_env(&cf, &self.me));
+        log::set_max_level(logger::filter(cf.debug));
+        self.cf = cf;
+        self.texts = loaded.texts;
+        self.tell_core(&ToCore::Reload {
+            texts: self.texts.clone(),
+        });
+    }
+
+    fn tell_core(&mut self, said: &ToCore) {
+        if let Some(core) = &mut self.core {
+            core.link.send(said.encode(), None);
+        }
+    }
+
+    /// Starts a core; with `resumed` it carries on with the groups that are held.
+    fn start_core(&mut self, resumed: bool) -> io::Result<()> {
+        let generation = state::next_generation(self.cf.generation_from_time).map_err(|e| {
+            io::Error::new(
+                e.kind(),
+                format!("{} cannot be written: {e}", paths::generation().display()),
+            )
+        })?;
+        let (ours, theirs) = pair()?;
+        let fds = [
+            theirs.as_fd(),
+            self.fifo.as_fd(),
+            self.register.as_fd(),
+            self.log_pipe.as_fd(),
+        ];
+        let env = [(ROLE, "core".to_owned())];
+        let process = process::spawn_own("heartbeat: core process", &env, &fds, false)?;
+        drop(theirs);
+        let mut seed = [0; 8];
+        files::random(&mut seed)?;
+        let mut link = End::new(ours);
+        let begin = ToCore::Begin {
+            texts: self.texts.clone(),
+            me: self.me.to_string(),
+            uuid: self.uuid,
+            generation: generation.0,
+            seed: u64::from_ne_bytes(seed),
+            resumed: resumed.then(|| self.held.clone()),
+        };
+        link.send(begin.encode(), None);
+        if self.stopping.is_some() {
+            link.send(ToCore::Stop.encode(), None);
+        }
+        log::info!("core process {} started, generation {generation}", process.id());
+        self.core = Some(Core { process, link });
+        self.core_at = Instant::NEVER;
+        Ok(())
+    }
+
+    fn read_core(&mut self) -> io::Result<()> {
+        loop {
+            let Some(core) = &self.core else { return Ok(()) };
+            match core.link.receive()? {
+                Got::Message { bytes, .. } => match ToMaster::decode(&bytes) {
+                    Some(said) => self.from_core(said),
+                    None => log::error!("master: the core said something that is not understood; ignored"),
+                },
+                Got::Nothing => return Ok(()),
+                Got::Closed => {
+                    self.core_died();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn from_core(&mut self, said: ToMaster) {
+        match said {
+            ToMaster::Ready { working, broken } => self.core_ready(working, &broken),
+            ToMaster::Open { medium } => self.open(medium),
+            ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
+            ToMaster::Held { held } => {
+                self.held = held;
+                if let Err(e) = state::write_held(&self.held) {
+                    log::error!(
+                        "{} cannot be written ({e}): a new master would not know what is held",
+                        paths::held().display()
+                    );
+                }
+            }
+            ToMaster::Stopped => {
+                log::info!("Heartbeat shutdown complete.");
+                self.done = true;
+            }
+        }
+    }
+
+    fn core_ready(&mut self, working: usize, broken: &[String]) {
+        let Some(mut ready) = self.ready.take() else { return };
+        if working == 0 {
+            let why = format!(
+                "no medium works:\n{}",
+                broken.iter().map(|b| format!("{b}\n")).collect::<String>()
+            );
+            log::error!("heartbeat cannot start: {}", why.trim_end());
+            ready.send(format!("error {why}").into_bytes(), None);
+            self.stopping = Some(sys::now());
+            self.tell_core(&ToCore::Stop);
+            return;
+        }
+        let warnings: String = broken
+            .iter()
+            .map(|b| format!("{b} (it is tried again until it works)\n"))
+            .collect();
+        ready.send(format!("ok {warnings}").into_bytes(), None);
+    }
+
+    /// Opens a medium in a thread of its own: a name server may be slow, and scripts and signals must not wait for it.
+    fn open(&mut self, medium: MediumId) {
+        let (Some(spec), Some(core)) = (self.cf.media.get(medium.0).cloned(), &self.core) else {
+            return;
+        };
+        let Ok(link) = core.link.try_clone() else { return };
+        let opener = std::thread::Builder::new()
+            .name("opener".to_owned())
+            .stack_size(OPENER_STACK);
+        let spawned = opener.spawn(move || open_and_tell(medium, &spec, link));
+        if let Err(e) = spawned {
+            self.tell_core(&ToCore::NotOpened {
+                medium,
+                why: format!("no thread to open it: {e}"),
+            });
+        }
+    }
+
+    /// Hands over ordered scripts, unless those of a dead core still run: two scripts of a group never run at once.
+    fn run_waiting(&mut self) {
+        if self.orphaned_jobs && self.jobs.running() > 0 {
+            return;
+        }
+        self.orphaned_jobs = false;
+        while let Some((job, command)) = self.waiting.pop_front() {
+            self.jobs.start(sys::now(), job, command);
+        }
+    }
+
+    fn core_died(&mut self) {
+        let Some(mut core) = self.core.take() else { return };
+        let how = core.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+        if self.done {
+            return;
+        }
+        let now = sys::now();
+        if let Some(mut ready) = self.ready.take() {
+            ready.send(
+                format!("error the core process ended at once ({how}); see the log").into_bytes(),
+                None,
+            );
+            self.done = true;
+            return;
+        }
+        self.core_deaths.push_back(now);
+        while self.core_deaths.front().is_some_and(|at| now - *at > CALM) {
+            self.core_deaths.pop_front();
+        }
+        let pause = if self.core_deaths.len() > QUICK_DEATHS {
+            PAUSE
+        } else {
+            Duration::ZERO
+        };
+        log::error!(
+            "the core process died ({how}); starting it again{}, with {} held group(s)",
+            if pause.is_zero() { "" } else { " in a second" },
+            self.held.len()
+        );
+        self.waiting.clear();
+        self.orphaned_jobs = self.jobs.running() > 0;
+        self.core_at = now + pause;
+    }
+
+    fn start_heir(&mut self) {
+        let started = pair().and_then(|(ours, theirs)| {
+            let env = [(ROLE, "heir".to_owned())];
+            let process = process::spawn_own("heartbeat: heir", &env, &[theirs.as_fd()], false)?;
+            Ok(Heir {
+                process,
+                link: End::new(ours),
+            })
+        });
+        match started {
+            Ok(heir) => self.heir = Some(heir),
+            Err(e) => log::error!("no heir ({e}): if the master dies, nobody takes its place"),
+        }
+    }
+
+    fn heir_died(&mut self) {
+        let Some(mut heir) = self.heir.take() else { return };
+        let _ = heir.process.kill();
+        let how = heir.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+        log::warn!("the heir died ({how}); starting a new one");
+        self.start_heir();
+    }
+
+    /// The orderly end: the heir first, so that it does not take over.
+    fn end(&mut self) {
+        if let Some(mut heir) = self.heir.take() {
+            heir.link.send(b"goodbye".to_vec(), None);
+            let _ = heir.process.wait();
+        }
+        if let Some(mut core) = self.core.take() {
+            drop(core.link);
+            let _ = core.process.wait();
+        }
+        for spec in &self.cf.media {
+            media::release(spec);
+        }
+        for path in [paths::fifo(), paths::register()] {
+            let _ = fs::remove_file(path);
+        }
+        state::remove_held();
+        state::remove_pid();
+    }
+}
+
+fn open_and_tell(medium: MediumId, spec: &MediumSpec, mut link: End) {
+    let (said, fd) = match media::open(spec) {
+        Ok(opened) => (ToCore::Opened { medium, to: opened.to }, Some(opened.fd)),
+        Err(e) => (
+            ToCore::NotOpened {
+                medium,
+                why: e.to_string(),
+            },
+            None,
+        ),
+    };
+    link.send(said.encode(), fd);
+    while link.wants_write() {
+        if wait(
+            &[Want {
+                fd: link.fd(),
+                write: true,
+            }],
+            sys::now() + PAUSE,
+        )
+        .is_err()
+        {
+            return;
+        }
+        link.flush();
+    }
+}
