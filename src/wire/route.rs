@@ -118,6 +118,8 @@ pub struct Address {
     pub scope: u8,
     /// Seconds until the kernel drops it; none is for ever.
     pub valid: Option<u32>,
+    /// When it was set, in hundredths of a second since the start of the machine; renewing does not change it.
+    pub created: u32,
 }
 
 /// A route.
@@ -254,7 +256,7 @@ fn address(body: &[u8]) -> Result<Option<Address>, Malformed> {
     let [family, prefix, flags, scope] = *body.first_chunk().ok_or(Malformed)?;
     let index = u32_at(body, 4).ok_or(Malformed)?;
     let (mut near, mut far, mut flags) = (None, None, u32::from(flags));
-    let (mut broadcast, mut label, mut valid) = (None, None, None);
+    let (mut broadcast, mut label, mut valid, mut created) = (None, None, None, 0);
     for (kind, value) in attributes(body.get(8..).ok_or(Malformed)?)? {
         match kind {
             IFA_LOCAL => near = Family::address(family, value),
@@ -262,7 +264,10 @@ fn address(body: &[u8]) -> Result<Option<Address>, Malformed> {
             IFA_BROADCAST => broadcast = <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from),
             IFA_LABEL => label = Some(text(value)),
             IFA_FLAGS => flags = u32_at(value, 0).ok_or(Malformed)?,
-            IFA_CACHEINFO => valid = Some(u32_at(value, 4).ok_or(Malformed)?).filter(|s| *s != FOREVER),
+            IFA_CACHEINFO => {
+                valid = Some(u32_at(value, 4).ok_or(Malformed)?).filter(|s| *s != FOREVER);
+                created = u32_at(value, 8).ok_or(Malformed)?;
+            }
             _ => {}
         }
     }
@@ -277,6 +282,7 @@ fn address(body: &[u8]) -> Result<Option<Address>, Malformed> {
         flags,
         scope,
         valid,
+        created,
     }))
 }
 
@@ -343,6 +349,7 @@ mod tests {
             flags: 0,
             scope: 0,
             valid: Some(3),
+            created: 0,
         }
     }
 
