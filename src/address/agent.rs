@@ -317,13 +317,16 @@ mod tests {
         (code, text(out), text(err))
     }
 
+    type Words<'a> = &'a [&'a str];
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     /// What can be told without touching an interface: nothing here finds its address on this machine.
     #[test]
     fn arguments_and_exit_statuses() {
         const IP: &str = "198.51.100.77";
         const STOPPED: &str = "INFO:  Resource is stopped\n";
         #[rustfmt::skip]
-        let table: [(&[&str], &[(&str, &str)], u8, &str, &str); 12] = [
+        let table: [(Words<'_>, Pairs<'_>, u8, &str, &str); 12] = [
             (&[],                       &[], 1, "", "IPaddr: 0 arguments given, 1 or 2 wanted; see IPaddr --help\n"),
             (&[IP],                     &[], 1, "", "IPaddr: 198.51.100.77: not an action; see IPaddr --help\n"),
             (&[IP, "x", "start"],       &[], 1, "", "IPaddr: 3 arguments given, 1 or 2 wanted; see IPaddr --help\n"),
