@@ -44,8 +44,8 @@ pub fn is_router(link: &Link) -> bool {
     fs::read(file).is_ok_and(|text| text.starts_with(b"1"))
 }
 
-/// Announces the address once if the interface has it; says whether it has.
-pub fn once(index: u32, ip: IpAddr) -> io::Result<bool> {
+/// Announces the address once out of `socket` if the interface has it; says whether it has.
+pub fn once(socket: &PacketSocket, index: u32, ip: IpAddr) -> io::Result<bool> {
     let mut netlink = Netlink::open()?;
     // Read anew each time: the hardware address of a bond changes when it fails over.
     let Some(link) = netlink.links()?.into_iter().find(|l| l.index == index) else {
@@ -55,7 +55,6 @@ pub fn once(index: u32, ip: IpAddr) -> io::Result<bool> {
         return Ok(false);
     };
     let frames = frames(ip, mac, ip.is_ipv6() && is_router(&link));
-    let socket = socket(index, ip)?;
     // As close to the sending as can be: who has lost the address must not go on announcing it.
     let addresses = netlink.addresses(Family::of(ip))?;
     if !addresses
@@ -71,18 +70,19 @@ pub fn once(index: u32, ip: IpAddr) -> io::Result<bool> {
 }
 
 /// Announces the address now, and a few times more from a process of its own, which ends early when the interface does not
-/// have the address any more. For programs with one thread.
+/// have the address any more. For programs with one thread that end soon.
 pub fn start(index: u32, ip: IpAddr) -> io::Result<()> {
-    if !once(index, ip)? {
+    let socket = socket(index, ip)?;
+    if !once(&socket, index, ip)? {
         return Ok(());
     }
-    in_background(|| {
+    in_background(socket, |socket| {
         let mut before = Duration::ZERO;
         for at in SERIES {
             sleep(at - before);
             before = at;
             // An error may pass, for instance while the interface is down for a moment.
-            if let Ok(false) = once(index, ip) {
+            if let Ok(false) = once(socket, index, ip) {
                 break;
             }
         }
