@@ -299,6 +299,16 @@ fn restore(netlink: &mut Netlink, siblings: &[Address]) -> io::Result<()> {
 /// was stopped in between until the lease had ended, the address is a new one now, and is removed again, because another
 /// node may have it by now.
 pub fn renew(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<Renewal, Error> {
+    renew_while(netlink, spec, lease, |_| ())
+}
+
+/// `meanwhile` is what happens while this process stands still between look and renewal.
+fn renew_while(
+    netlink: &mut Netlink,
+    spec: &Spec,
+    lease: Duration,
+    meanwhile: impl FnOnce(&Address),
+) -> Result<Renewal, Error> {
     let valid = seconds(spec.ip, Some(lease))?;
     // No second left: the kernel is about to drop it.
     let Some(before) = find(netlink, spec)?.filter(|h| h.address.valid != Some(0)) else {
@@ -306,6 +316,7 @@ pub fn renew(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<Rene
     };
     let mut renewed = before.clone();
     renewed.address.valid = valid;
+    meanwhile(&before.address);
     set(netlink, &renewed, Existing::Renew)?;
     match find(netlink, spec)? {
         Some(after) if after.address.created == before.address.created => Ok(Renewal::Renewed),
@@ -314,5 +325,44 @@ pub fn renew(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<Rene
             Ok(Renewal::Gone)
         }
         None => Ok(Renewal::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+    use std::thread;
+
+    #[test]
+    fn an_address_that_went_during_its_renewal_is_not_brought_back() {
+        let run = || {
+            if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
+                println!("SKIPPED: no network namespace: {e}");
+                return;
+            }
+            let mut netlink = Netlink::open().expect("netlink");
+            for text in ["10.1.1.9/32/lo", "2001:db8::9/128/lo"] {
+                let spec: Spec = text.parse().expect(text);
+                add(&mut netlink, &spec, Some(Duration::from_secs(600))).expect(text);
+                // The kernel notes the time of setting in hundredths of a second; the shortest lease is a hundred of them.
+                thread::sleep(Duration::from_millis(30));
+                let week = Duration::from_secs(604_800);
+                assert_eq!(
+                    renew(&mut netlink, &spec, week).expect(text),
+                    Renewal::Renewed,
+                    "{text}"
+                );
+                let expire = |a: &Address| Netlink::open().and_then(|mut n| n.delete(a)).expect(text);
+                assert_eq!(
+                    renew_while(&mut netlink, &spec, week, expire).expect(text),
+                    Renewal::Gone,
+                    "{text}"
+                );
+                assert_eq!(find(&mut netlink, &spec).expect(text), None, "{text}");
+            }
+        };
+        // Namespaces are a thread's: the other tests of this process stay where they are.
+        thread::spawn(run).join().expect("no panic");
     }
 }
