@@ -16,6 +16,7 @@
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`wire`] | yes | bytes of netlink, ARP and IPv6 neighbour advertisement |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
+//! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
 //! | [`media`] | no | bcast, ucast, mcast, serial |
 //! | [`ipc`] | no | FIFOs: the daemon's ends, and the client library of every tool |
 //! | [`jobs`] | no | running resource scripts |
@@ -24,6 +25,7 @@
 //! | [`lab`] | no | a cluster on one machine: namespaces, faults, the client that watches |
 //! | [`sim`] | yes | virtual network and clock around [`daemon`], faults, invariants |
 
+pub mod address;
 pub mod auth;
 pub mod check;
 pub mod clients;
