@@ -7,7 +7,7 @@ use super::keeper;
 use super::netlink;
 use super::plan::Plan;
 use crate::sys::ethernet::{TAP_HEADER, Tap};
-use crate::sys::namespace::{self, Pty, RouteSocket, Told};
+use crate::sys::namespace::{self, FirstProcess, Pty, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -17,7 +17,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A large segment of 64 KiB and its headers.
 const LARGEST_FRAME: usize = 66 * 1024;
@@ -27,9 +26,7 @@ const FRAMES_A_TURN: usize = 64;
 /// A node that is switched on.
 #[derive(Debug)]
 struct Running {
-    keeper: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    keeper: FirstProcess,
     frozen: bool,
 }
 
@@ -119,28 +116,17 @@ impl Switch {
         }
         let name = self.plan.nodes[node].name.clone();
         NodeFiles::of(&self.plan, &name).clear_run()?;
-        let mut command = Command::new(&self.plan.program);
-        command.arg("__keeper").arg(&self.plan.directory).arg(&name);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut keeper = namespace::as_first_process(|| command.spawn())?;
-        let orders = keeper.stdin.take().expect("standard input is a pipe");
-        let mut answers = BufReader::new(keeper.stdout.take().expect("standard output is a pipe"));
-        let mut line = String::new();
-        answers.read_line(&mut line)?;
-        if line.trim_end() != keeper::READY {
-            let _ = keeper.kill();
-            let _ = keeper.wait();
-            return Err(io::Error::other(match line.trim_end() {
+        let words = ["__keeper".as_ref(), self.plan.directory.as_os_str(), name.as_ref()];
+        let mut keeper = FirstProcess::start(&self.plan.program, &words)?;
+        let line = first_line(&mut keeper.output)?;
+        if line != keeper::READY {
+            keeper.end();
+            return Err(io::Error::other(match line.as_str() {
                 "" => format!("node {name}: its first process died"),
                 reason => reason.to_owned(),
             }));
         }
-        self.running[node] = Some(Running {
-            keeper,
-            orders,
-            answers,
-            frozen: false,
-        });
+        self.running[node] = Some(Running { keeper, frozen: false });
         for link in self.plan.nodes[node].links.clone() {
             let port = self.plan.port(&name, &link.name);
             let index = namespace::interface_index(&port)?;
@@ -158,9 +144,8 @@ impl Switch {
     /// Power gone: from one moment to the next no frame and no process of the node is left.
     fn switch_off(&mut self, node: usize) {
         self.ports.retain(|p| p.node != node);
-        if let Some(mut running) = self.running[node].take() {
-            let _ = running.keeper.kill();
-            let _ = running.keeper.wait();
+        if let Some(running) = self.running[node].take() {
+            running.keeper.end();
         }
     }
 
@@ -170,9 +155,9 @@ impl Switch {
         let Some(running) = &mut self.running[node] else {
             return Err(io::Error::other(format!("node {name}: is switched off")));
         };
-        running.orders.write_all(&[order])?;
+        running.keeper.input.write_all(&[order])?;
         let mut answer = [0];
-        running.answers.read_exact(&mut answer)?;
+        running.keeper.output.read_exact(&mut answer)?;
         match order {
             keeper::FREEZE => running.frozen = true,
             _ => running.frozen = false,
@@ -234,8 +219,8 @@ impl Switch {
 
     fn notice_ended_keepers(&mut self) {
         for node in 0..self.running.len() {
-            let ended = |r: &mut Running| r.keeper.try_wait().is_ok_and(|status| status.is_some());
-            if self.running[node].as_mut().is_some_and(ended) {
+            if self.running[node].as_ref().is_some_and(|r| r.keeper.has_ended()) {
+                self.running[node] = None;
                 self.switch_off(node);
             }
         }
@@ -359,4 +344,14 @@ impl Switch {
         }
         out
     }
+}
+
+/// A byte at a time: what comes later is for somebody else.
+fn first_line(from: &mut impl Read) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }

@@ -40,7 +40,14 @@ pub fn up(options: &Options) -> io::Result<()> {
     }
     let first = lab.plan.cluster().next().unwrap_or_default();
     writeln!(out, "the nodes' files: {}", lab.plan.directory.display())?;
-    writeln!(out, "next: hb_lab start {first}; hb_lab watch; hb_lab down")
+    let (option, name) = match lab.plan.name.as_str() {
+        "lab" => (String::new(), String::new()),
+        name => (format!(" -l {name}"), format!(" {name}")),
+    };
+    writeln!(
+        out,
+        "next: hb_lab start{option} {first}; hb_lab watch{option}; hb_lab down{name}"
+    )
 }
 
 pub fn down(name: &str) -> io::Result<()> {

@@ -73,14 +73,68 @@ pub fn this_network() -> io::Result<OwnedFd> {
     Ok(fs::File::open("/proc/self/ns/net")?.into())
 }
 
-/// Runs `spawn` so that the process it starts is process 1 of a new process namespace.
-pub fn as_first_process<T>(spawn: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let home = fs::File::open("/proc/self/ns/pid")?;
-    unshare(CloneFlags::CLONE_NEWPID)?;
-    let result = spawn();
-    // The kernel makes the next process namespace only for a process whose children are at home again.
-    setns(&home, CloneFlags::CLONE_NEWPID)?;
-    result
+/// Process 1 of a process namespace of its own, and pipes to its standard input and from its standard output.
+#[derive(Debug)]
+pub struct FirstProcess {
+    pid: Pid,
+    pub input: fs::File,
+    pub output: fs::File,
+}
+
+impl FirstProcess {
+    /// Starts a program so. Only for a process with one thread: what runs between the two calls of the kernel is a copy
+    /// of it.
+    ///
+    /// Not `unshare` and then `std::process`: a process that is root only of its own user namespace could not make its
+    /// next child at home again.
+    pub fn start(program: &Path, arguments: &[&OsStr]) -> io::Result<Self> {
+        let text = |s: &OsStr| std::ffi::CString::new(s.as_encoded_bytes()).map_err(io::Error::other);
+        let path = text(program.as_os_str())?;
+        let mut words = vec![path.clone()];
+        for argument in arguments {
+            words.push(text(argument)?);
+        }
+        let (its_input, input) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let (output, its_output) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+        // SAFETY: without a stack and without shared memory this is a fork; the child's few lines below only make
+        // system calls and end in exec or _exit.
+        let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+        if pid == 0 {
+            let ready = nix::unistd::dup2_stdin(&its_input)
+                .and_then(|()| nix::unistd::dup2_stdout(&its_output))
+                .is_ok();
+            if ready {
+                let _ = nix::unistd::execv(&path, &words);
+            }
+            // SAFETY: ends this copy without running what the original registered for its own end.
+            unsafe { libc::_exit(127) }
+        }
+        let pid = Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
+        Ok(Self {
+            pid,
+            input: input.into(),
+            output: output.into(),
+        })
+    }
+
+    /// Its number as the caller sees it.
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        !matches!(
+            waitpid(self.pid, Some(WaitPidFlag::WNOHANG)),
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR)
+        )
+    }
+
+    /// Kills it, and with it every process of its namespace; returns when they are gone.
+    pub fn end(self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+    }
 }
 
 /// The namespaces of a process.
