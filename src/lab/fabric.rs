@@ -131,8 +131,9 @@ impl Learned {
     pub fn route(&mut self, port: usize, frame: &[u8]) -> Option<usize> {
         let mac = |at: usize| -> Option<[u8; 6]> { frame.get(at..at + 6)?.try_into().ok() };
         let (to, from) = (mac(0)?, mac(6)?);
+        let group = from[0] & 1 == 1;
         // A program that makes addresses up must not fill the memory.
-        if self.0.len() < 1024 || self.0.contains_key(&from) {
+        if !group && (self.0.len() < 1024 || self.0.contains_key(&from)) {
             self.0.insert(from, port);
         }
         self.0.get(&to).copied()

@@ -178,9 +178,10 @@ impl Lab {
         self.command(node, words).stdin(Stdio::null()).output()
     }
 
-    /// Starts a command in a node; it ends with the `Child` that is returned, which is only its stand-in outside.
-    pub fn spawn(&self, node: &str, words: &[&str]) -> io::Result<Child> {
-        self.command(node, words).stdin(Stdio::null()).spawn()
+    /// Starts a command in a node; it is killed when what is returned is dropped.
+    pub fn spawn(&self, node: &str, words: &[&str]) -> io::Result<Inside> {
+        let child = self.command(node, words).stdin(Stdio::null()).spawn()?;
+        Ok(Inside { child })
     }
 
     /// Switches the node on if it is off, and starts heartbeat in it. The answer is heartbeat's own.
@@ -301,6 +302,26 @@ impl Drop for Lab {
             let _ = control::remove(&self.plan.directory);
             let _ = switch.wait();
         }
+    }
+}
+
+/// A command that runs in a node.
+#[derive(Debug)]
+pub struct Inside {
+    /// Its stand-in outside, `hb_lab exec`; the command dies with it.
+    pub child: Child,
+}
+
+impl Inside {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

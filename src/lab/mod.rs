@@ -30,7 +30,7 @@ pub mod timeline;
 pub mod verbs;
 pub mod watch;
 
-pub use handle::{Config, Lab, Options};
+pub use handle::{Config, Inside, Lab, Options};
 pub use timeline::{Gap, Span, Timeline};
 pub use watch::Watcher;
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 const ERROR: u16 = 2;
 const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 
@@ -70,6 +71,11 @@ pub fn link_up(index: u32) -> Vec<u8> {
     request(NEW_LINK, 0, &interface_header(index, INTERFACE_UP))
 }
 
+/// Takes an interface away, and a cable with both its ends.
+pub fn delete_link(index: u32) -> Vec<u8> {
+    request(DELETE_LINK, 0, &interface_header(index, 0))
+}
+
 /// A permanent address, with the broadcast address that its length gives.
 pub fn new_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
     let (family, bytes, flags) = match address {
@@ -117,6 +123,7 @@ mod tests {
         let all = [
             new_cable("eth0", [2, 0, 0, 0, 0, 1], "n1e0", 7),
             link_up(3),
+            delete_link(3),
             new_address(3, "10.77.0.1".parse().expect("an address"), 24),
             new_address(3, "fd77::1".parse().expect("an address"), 64),
             default_route(3, Ipv4Addr::new(10, 77, 0, 200)),

@@ -43,9 +43,8 @@ impl Plan {
     pub fn new(name: &str, directory: &Path, program: &Path, programs: &Path, site: &Site) -> Self {
         let mut links = site.links.clone();
         // The client and the default route need one that is always there.
-        if !links.iter().any(|l| l == "eth0") {
-            links.insert(0, "eth0".into());
-        }
+        links.retain(|l| l != "eth0");
+        links.insert(0, "eth0".into());
         let names = site.nodes.iter().map(String::as_str).chain([CLIENT]);
         let nodes = names
             .enumerate()

@@ -5,7 +5,7 @@ use super::fabric::{Fault, Faults, Learned, SERIAL};
 use super::files::NodeFiles;
 use super::keeper;
 use super::netlink;
-use super::plan::Plan;
+use super::plan::{Node, Plan};
 use crate::sys::ethernet::{TAP_HEADER, Tap};
 use crate::sys::namespace::{self, FirstProcess, Pty, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
@@ -144,6 +144,13 @@ impl Switch {
     /// Power gone: from one moment to the next no frame and no process of the node is left.
     fn switch_off(&mut self, node: usize) {
         self.ports.retain(|p| p.node != node);
+        let Node { name, links } = &self.plan.nodes[node];
+        for link in links {
+            // The kernel takes a dead node's network away some time later; a node that boots needs the names now.
+            if let Ok(index) = namespace::interface_index(&self.plan.port(name, &link.name)) {
+                let _ = keeper::ask(&self.kernel, &link.name, &netlink::delete_link(index));
+            }
+        }
         if let Some(running) = self.running[node].take() {
             running.keeper.end();
         }
