@@ -1,1 +1,38 @@
-//! (being built)
+//! A cluster on one machine: nodes made of namespaces, the real programs inside them, faults, and a client that watches.
+//!
+//! [`Lab`] is what tests and `hb_lab` use. Behind it runs one process, the switch ([`switch`]), which owns the virtual
+//! network and is the parent of one keeper ([`keeper`]) a node. A keeper is process 1 of its node: when it ends the
+//! kernel ends every process of the node and takes its network away. The keepers end when the switch ends, so however a
+//! lab dies nothing but its directory is left, and the next `up` of that name removes it.
+//!
+//! ```text
+//! node1 ─ eth0 ┐
+//! node2 ─ eth0 ┤ switch: hands frames on, or loses them as told (cut, loss)
+//! client─ eth0 ┘
+//! ```
+//!
+//! The switch is a program and not the kernel's bridge: cutting one pair of nodes, one direction, or every third frame
+//! needs neither iptables nor a kernel module nor root.
+
+pub mod control;
+pub mod demo;
+pub mod fabric;
+pub mod files;
+pub mod handle;
+pub mod keeper;
+pub mod netlink;
+pub mod plan;
+pub mod probe;
+pub mod service;
+pub mod site;
+pub mod switch;
+pub mod timeline;
+pub mod verbs;
+pub mod watch;
+
+pub use handle::{Config, Inside, Lab, Options};
+pub use timeline::{Gap, Span, Timeline};
+pub use watch::Watcher;
+
+/// The node from which the cluster is looked at; it runs no cluster program.
+pub const CLIENT: &str = "client";

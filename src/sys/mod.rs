@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod ethernet;
 pub mod fifo;
 pub mod files;
 pub mod interrupt;

@@ -1,0 +1,205 @@
+//! The directories of a lab: where it keeps its state, and what each node finds in its own ha.d.
+
+use super::plan::Plan;
+use crate::sys::namespace;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// Where labs are: `HB_LAB_DIR`, or /run/hb_lab, or a place of the user's own.
+pub fn base() -> PathBuf {
+    if let Some(dir) = std::env::var_os("HB_LAB_DIR").filter(|d| !d.is_empty()) {
+        return dir.into();
+    }
+    if namespace::is_root() {
+        return "/run/hb_lab".into();
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
+        Some(dir) => PathBuf::from(dir).join("hb_lab"),
+        None => std::env::temp_dir().join(format!("hb_lab-{}", namespace::user_id())),
+    }
+}
+
+pub fn lab(name: &str) -> PathBuf {
+    base().join(name)
+}
+
+/// The directories of one node.
+#[derive(Clone, Debug)]
+pub struct NodeFiles {
+    pub root: PathBuf,
+}
+
+impl NodeFiles {
+    pub fn of(plan: &Plan, node: &str) -> Self {
+        Self {
+            root: plan.directory.join(node),
+        }
+    }
+
+    pub fn ha_d(&self) -> PathBuf {
+        self.root.join("ha.d")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.root.join("lib")
+    }
+
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The node's /var/log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub fn init_d(&self) -> PathBuf {
+        self.root.join("init.d")
+    }
+
+    pub fn serial(&self) -> PathBuf {
+        self.root.join("ttyS0")
+    }
+
+    /// What the node's programs find their files by.
+    pub fn environment(&self, plan: &Plan) -> Vec<(&'static str, PathBuf)> {
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+        vec![
+            ("HA_DIR", self.ha_d()),
+            ("HA_VARLIB", self.state()),
+            ("HA_RUN", self.run()),
+            ("HA_LIBDIR", plan.programs.clone()),
+            ("HA_INITDIR", self.init_d()),
+            ("PATH", format!("{}:{path}", plan.programs.display()).into()),
+        ]
+    }
+
+    /// What a reboot empties.
+    pub fn clear_run(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.run()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => fs::create_dir_all(self.run()),
+        }
+    }
+}
+
+/// What goes into every node's ha.d.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    pub ha_cf: String,
+    pub haresources: String,
+    pub authkeys: String,
+    /// A whole ha.d to be copied first.
+    pub copy: Option<PathBuf>,
+}
+
+/// Makes the directories of all nodes.
+pub fn make(plan: &Plan, contents: &Contents) -> io::Result<()> {
+    let mut hosts = String::from("127.0.0.1 localhost\n::1 localhost\n");
+    for node in &plan.nodes {
+        if let Some((address, _)) = node.links.first().and_then(|l| l.addresses.first()) {
+            hosts.push_str(&format!("{address} {}\n", node.name));
+        }
+        let files = NodeFiles::of(plan, &node.name);
+        for dir in [files.ha_d(), files.state(), files.run(), files.log(), files.init_d()] {
+            fs::create_dir_all(dir)?;
+        }
+    }
+    fs::write(plan.directory.join("hosts"), hosts)?;
+    for node in plan.cluster() {
+        let files = NodeFiles::of(plan, node);
+        make_ha_d(plan, &files, contents)?;
+        // The machine's own init scripts stay usable; a test may put its own beside them.
+        link_all(Path::new("/etc/init.d"), &files.init_d())?;
+    }
+    Ok(())
+}
+
+fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<()> {
+    let ha_d = files.ha_d();
+    let scripts = ha_d.join("resource.d");
+    if let Some(from) = &contents.copy {
+        copy_all(from, &ha_d)?;
+    }
+    if let Some(from) = samples(&plan.programs) {
+        for part in ["resource.d", "rc.d", "harc", "shellfuncs"] {
+            copy_missing(&from.join(part), &ha_d.join(part))?;
+        }
+    }
+    fs::create_dir_all(&scripts)?;
+    for script in ["IPaddr", "IPaddr2", "IPv6addr", "drbddisk"] {
+        let program = plan.programs.join(script);
+        if program.exists() && !scripts.join(script).exists() {
+            symlink(program, scripts.join(script))?;
+        }
+    }
+    let mut ha_cf = String::new();
+    for line in contents.ha_cf.lines() {
+        // The cable between the lab's nodes stands for the one that the site has.
+        if line.split_ascii_whitespace().next() == Some("serial") {
+            ha_cf.push_str(&format!("serial {}\n", files.serial().display()));
+        } else {
+            ha_cf.push_str(line);
+            ha_cf.push('\n');
+        }
+    }
+    fs::write(ha_d.join("ha.cf"), ha_cf)?;
+    fs::write(ha_d.join("haresources"), &contents.haresources)?;
+    secret(&ha_d.join("authkeys"), &contents.authkeys)
+}
+
+/// Writes a file that only its owner may read.
+pub fn secret(path: &Path, text: &str) -> io::Result<()> {
+    if path.exists() {
+        fs::remove_file(path)?;
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// The scripts that come with the toolkit: of the source tree the programs were built in, else the installed ones.
+fn samples(programs: &Path) -> Option<PathBuf> {
+    let built = programs.ancestors().take(4).map(|dir| dir.join("ha.d"));
+    let mut places = built.chain([PathBuf::from("/etc/ha.d")]);
+    places.find(|dir| dir.join("shellfuncs").exists() || dir.join("resource.d").exists())
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy_missing(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Copies a file or a directory; what is there stays, what is neither file nor directory is left out.
+fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        copy_all(from, to)
+    } else if from.is_file() && to.symlink_metadata().is_err() {
+        let name = |e: io::Error| io::Error::other(format!("{}: cannot be copied: {e}", from.display()));
+        fs::copy(from, to).map(|_| ()).map_err(name)
+    } else {
+        Ok(())
+    }
+}
+
+fn link_all(from: &Path, to: &Path) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(from) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let at = to.join(entry.file_name());
+        if at.symlink_metadata().is_err() {
+            symlink(entry.path(), at)?;
+        }
+    }
+    Ok(())
+}
