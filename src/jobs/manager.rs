@@ -10,6 +10,7 @@ use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::NodeName;
 use crate::paths;
 use crate::time::Duration;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// 10, as HA_STOPRETRYMAX in heartbeat 3.0.6.
@@ -181,6 +182,25 @@ impl Manager {
         };
         run_to_end(&mut self.jobs, command)
     }
+}
+
+/// Commands log to stderr, in the classic's words; `HA_debug` in the environment shows the status runs too.
+pub fn log_to_stderr(program: &'static str) {
+    let level = match std::env::var("HA_debug").as_deref() {
+        Ok("") | Ok("0") | Err(_) => log::LevelFilter::Info,
+        Ok(_) => log::LevelFilter::Debug,
+    };
+    let line = move |out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
+        let word = match record.level() {
+            log::Level::Error => "ERROR",
+            log::Level::Warn => "WARN",
+            log::Level::Info => "info",
+            log::Level::Debug | log::Level::Trace => "debug",
+        };
+        writeln!(out, "{program}: {word}: {}", record.args())
+    };
+    // A second logger would be a mistake of the program, not of its user; the first goes on.
+    let _ = env_logger::Builder::new().filter_level(level).format(line).try_init();
 }
 
 /// What a status script says, read as heartbeat 3.0.6 reads it: by its words, because old scripts end with 0 whatever they
