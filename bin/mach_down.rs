@@ -1,6 +1,7 @@
 //! mach_down: takes the groups of a node that is dead, by hand.
 
-use ha::ipc::client::{ClientError, send_command};
+use ha::ipc::client::ClientError;
+use ha::ipc::command::send_command;
 use ha::jobs::manager::{Manager, log_to_stderr};
 use ha::msg::{Message, fields};
 use std::io::Write;

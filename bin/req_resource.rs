@@ -1,6 +1,7 @@
 //! req_resource: has heartbeat start one group of this node, unless it runs already.
 
-use ha::ipc::client::{ClientError, send_command};
+use ha::ipc::client::ClientError;
+use ha::ipc::command::send_command;
 use ha::jobs::manager::{Manager, log_to_stderr};
 use ha::msg::{Message, fields};
 use std::io::Write;

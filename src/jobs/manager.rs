@@ -203,17 +203,10 @@ pub fn log_to_stderr(program: &'static str) {
     let _ = env_logger::Builder::new().filter_level(level).format(line).try_init();
 }
 
-/// What a status script says, read as heartbeat 3.0.6 reads it: by its words, because old scripts end with 0 whatever they
-/// found. A script that says neither is believed by its exit code.
+/// What heartbeat 3.0.6 takes for "running": the words a status script prints. Old scripts end with 0 whatever they found.
 pub fn is_running(outcome: &Outcome) -> bool {
     let says = outcome.output.to_ascii_lowercase();
-    if says.contains("not running") {
-        false
-    } else if says.contains("running") || outcome.output.contains("OK") {
-        true
-    } else {
-        outcome.exit == Exit::Code(0) && !["stopped", "not started", "inactive"].iter().any(|w| says.contains(w))
-    }
+    (says.contains("running") && !says.contains("not running")) || outcome.output.contains("OK")
 }
 
 /// HA_CURHOST, the first line of nodeinfo, or what the kernel calls this machine.
