@@ -6,6 +6,7 @@
 use super::environment::script_env;
 use super::runner::{Jobs, run_to_end};
 use crate::conf::{GroupSpec, HaCf, Haresources, Parsed, ResourceSpec, ha_cf, haresources};
+use crate::groups::group::says_running;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::NodeName;
 use crate::paths;
@@ -90,7 +91,7 @@ impl Manager {
         let outcome = self.run(resource, Verb::Status);
         match &outcome.exit {
             Exit::CannotRun(why) => Err(why.clone()),
-            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Ok(is_running(&outcome)),
+            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Ok(says_running(&outcome.output)),
         }
     }
 
@@ -201,12 +202,6 @@ pub fn log_to_stderr(program: &'static str) {
     };
     // A second logger would be a mistake of the program, not of its user; the first goes on.
     let _ = env_logger::Builder::new().filter_level(level).format(line).try_init();
-}
-
-/// What heartbeat 3.0.6 takes for "running": the words a status script prints. Old scripts end with 0 whatever they found.
-pub fn is_running(outcome: &Outcome) -> bool {
-    let says = outcome.output.to_ascii_lowercase();
-    (says.contains("running") && !says.contains("not running")) || outcome.output.contains("OK")
 }
 
 /// HA_CURHOST, the first line of nodeinfo, or what the kernel calls this machine.
