@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         | ["listkeys" | "status" | "takegroup" | "givegroup" | "statgroup", _] => match Manager::load() {
             Ok(mut manager) => perform(&mut manager, words[0], words.get(1).copied().unwrap_or("")),
             Err(why) => {
-                why.lines().for_each(|line| complain(line));
+                why.lines().for_each(complain);
                 NOT_CONFIGURED
             }
         },

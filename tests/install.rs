@@ -423,10 +423,19 @@ fn init_script_without_configuration_or_program() {
 fn harc_runs_the_site_script_and_nothing_outside() {
     let tree = Tree::new("harc");
     tree.install();
-    tree.write("/etc/ha.d/rc.d/hello", "#!/bin/sh\necho \"$1 from $HA_src\"\n");
     tree.write("/etc/ha.d/rc.d/notes", "not executable\n");
-    let hello = tree.path("/etc/ha.d/rc.d/hello");
-    std::fs::set_permissions(&hello, PermissionsExt::from_mode(0o755)).unwrap();
+    // Written by another process: one that this one has open for writing could not be executed while a sibling test
+    // forks at that moment ("text file busy").
+    tree.write("/hello", "#!/bin/sh\necho \"$1 from $HA_src\"\n");
+    let copy = [tree.path("/hello"), tree.path("/etc/ha.d/rc.d/hello")];
+    assert!(
+        Command::new("install")
+            .args(["-m", "755"])
+            .args(copy)
+            .status()
+            .unwrap()
+            .success()
+    );
     #[rustfmt::skip]
     let table = [
         ("Hello",       0, "hello from n2\n"),
