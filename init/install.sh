@@ -69,8 +69,6 @@ make_dir() { # PATH [MODE]
 		mkdir -p "$DESTDIR$1"
 		if [ -n "${2:-}" ]; then chmod "$2" "$DESTDIR$1"; fi
 		echo "dir $1" >>"$new"
-	elif [ -f "$DESTDIR$manifest" ] && grep -qxF "dir $1" "$DESTDIR$manifest"; then
-		echo "dir $1" >>"$new"
 	fi
 }
 
@@ -200,9 +198,10 @@ install_state() {
 	fi
 }
 
-# What the last version had and this one has not.
+# What the last version had and this one has not. Its directories stay ours.
 remove_leftovers() {
 	[ -f "$DESTDIR$manifest" ] || return 0
+	grep '^dir ' "$DESTDIR$manifest" >>"$new" || true
 	awk '$1 == "file" { print $2 }' "$DESTDIR$manifest" | while read -r path; do
 		if ! grep -qxF "file $path" "$new"; then rm -f "$DESTDIR$path"; fi
 	done
@@ -217,7 +216,9 @@ install_all() {
 	install_state
 	remove_leftovers
 	echo "file $manifest" >>"$new"
-	cp "$new" "$DESTDIR$manifest"
+	sort -u "$new" >"$new.1"
+	cp "$new.1" "$DESTDIR$manifest"
+	chmod 644 "$DESTDIR$manifest"
 	if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
 	say "done; samples of ha.cf, haresources and authkeys are in $docdir"
 }

@@ -46,6 +46,8 @@ fn pages() -> Vec<PathBuf> {
 
 /// Dashes as a reader sees them, from mdoc (`.Fl -json`) and man (`\-\-json`).
 fn plain(page: &str) -> String {
+    let fonts = ["\\fB", "\\fI", "\\fR", "\\fP"];
+    let page = fonts.iter().fold(page.to_owned(), |text, font| text.replace(font, " "));
     page.replace("\\-", "-").replace("Fl ", "-")
 }
 

@@ -60,3 +60,53 @@ pub fn script_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
 pub fn rsctmp() -> std::path::PathBuf {
     paths::run().join("heartbeat/rsctmp")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::ha_cf;
+
+    fn env(text: &str) -> BTreeMap<String, String> {
+        let me: NodeName = "n1".parse().unwrap();
+        let text = format!("node n1 n2\nbcast eth0\n{text}");
+        let parsed = ha_cf::parse(Path::new("ha.cf"), &text, &me);
+        script_env(&parsed.value.unwrap(), &me).into_iter().collect()
+    }
+
+    #[test]
+    fn scripts_find_the_parameters_of_ha_cf_and_fixed_names() {
+        #[rustfmt::skip]
+        let table = [
+            // ha.cf                             name              value
+            ("",                                 "PATH",           Some(SAFE_PATH)),
+            ("",                                 "OCF_ROOT",       Some("/usr/lib/ocf")),
+            ("",                                 "HA_CURHOST",     Some("n1")),
+            ("",                                 "HA_NICEFAILBACK", None),
+            ("auto_failback on",                 "HA_NICEFAILBACK", Some("yes")),
+            ("auto_failback off",                "HA_NICEFAILBACK", Some("yes")),
+            ("keepalive 500ms",                  "HA_keepalive",   Some("500ms")),
+            ("deadtime 7",                       "HA_deadtime",    Some("7")),
+            ("logfile /var/log/ha-log",          "HA_LOGFILE",     Some("/var/log/ha-log")),
+            ("debugfile /var/log/ha-debug",      "HA_DEBUGLOG",    Some("/var/log/ha-debug")),
+            ("logfacility local0",               "HA_LOGFACILITY", Some("local0")),
+            ("debug 0",                          "HA_debug",       Some("0")),
+            ("debug 2",                          "HA_debug",       Some("2")),
+            ("env SITE=one",                     "HA_SITE",        Some("one")),
+            ("env CURHOST=somebody-else",        "HA_CURHOST",     Some("n1")),
+        ];
+        for (text, name, value) in table {
+            assert_eq!(env(text).get(name).map(String::as_str), value, "{text}: {name}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_environment_of_this_process_is_handed_on() {
+        let env = env("");
+        let ours = |name: &String| name.starts_with("HA_") || ["PATH", "OCF_ROOT"].contains(&name.as_str());
+        assert!(env.keys().all(ours), "{env:?}");
+        assert!(
+            std::env::vars().count() > 0,
+            "there is something that could have been handed on"
+        );
+    }
+}

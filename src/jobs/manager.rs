@@ -6,10 +6,12 @@
 use super::environment::script_env;
 use super::runner::{Jobs, run_to_end};
 use crate::conf::{GroupSpec, HaCf, Haresources, Parsed, ResourceSpec, ha_cf, haresources};
+use crate::groups::group::says_running;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::NodeName;
 use crate::paths;
 use crate::time::Duration;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// 10, as HA_STOPRETRYMAX in heartbeat 3.0.6.
@@ -89,7 +91,7 @@ impl Manager {
         let outcome = self.run(resource, Verb::Status);
         match &outcome.exit {
             Exit::CannotRun(why) => Err(why.clone()),
-            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Ok(is_running(&outcome)),
+            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Ok(says_running(&outcome.output)),
         }
     }
 
@@ -183,17 +185,23 @@ impl Manager {
     }
 }
 
-/// What a status script says, read as heartbeat 3.0.6 reads it: by its words, because old scripts end with 0 whatever they
-/// found. A script that says neither is believed by its exit code.
-pub fn is_running(outcome: &Outcome) -> bool {
-    let says = outcome.output.to_ascii_lowercase();
-    if says.contains("not running") {
-        false
-    } else if says.contains("running") || outcome.output.contains("OK") {
-        true
-    } else {
-        outcome.exit == Exit::Code(0) && !["stopped", "not started", "inactive"].iter().any(|w| says.contains(w))
-    }
+/// Commands log to stderr, in the classic's words; `HA_debug` in the environment shows the status runs too.
+pub fn log_to_stderr(program: &'static str) {
+    let level = match std::env::var("HA_debug").as_deref() {
+        Ok("") | Ok("0") | Err(_) => log::LevelFilter::Info,
+        Ok(_) => log::LevelFilter::Debug,
+    };
+    let line = move |out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
+        let word = match record.level() {
+            log::Level::Error => "ERROR",
+            log::Level::Warn => "WARN",
+            log::Level::Info => "info",
+            log::Level::Debug | log::Level::Trace => "debug",
+        };
+        writeln!(out, "{program}: {word}: {}", record.args())
+    };
+    // A second logger would be a mistake of the program, not of its user; the first goes on.
+    let _ = env_logger::Builder::new().filter_level(level).format(line).try_init();
 }
 
 /// HA_CURHOST, the first line of nodeinfo, or what the kernel calls this machine.
