@@ -504,7 +504,8 @@ impl Groups {
                 None => true,
                 Some(i) => {
                     let group = &self.groups[i];
-                    !group.is_busy() && !(still_coming && group.is_stopped() && group.failed_at.is_none())
+                    let to_come = still_coming && group.is_stopped() && group.failed_at.is_none();
+                    !group.is_busy() && !to_come
                 }
             }
         };

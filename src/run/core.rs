@@ -378,7 +378,7 @@ impl Driver {
         loop {
             match self.master.receive()? {
                 Got::Message { bytes, fd } => match ToCore::decode(&bytes) {
-                    Some(said) => self.from_master(said, fd),
+                    Some(said) => self.master_said(said, fd),
                     None => log::error!("core: the master said something that is not understood"),
                 },
                 Got::Nothing => return Ok(()),
@@ -388,7 +388,7 @@ impl Driver {
         }
     }
 
-    fn from_master(&mut self, said: ToCore, fd: Option<OwnedFd>) {
+    fn master_said(&mut self, said: ToCore, fd: Option<OwnedFd>) {
         match said {
             ToCore::Begin { .. } => log::error!("core: the master began twice"),
             ToCore::Opened { medium, to } => match self.opened(medium, to, fd) {

@@ -250,7 +250,7 @@ impl Master {
     }
 
     fn read_signals(&mut self) {
-        while let Some(asked) = self.signals.next() {
+        while let Some(asked) = self.signals.take() {
             match asked {
                 Asked::Stop => {
                     log::info!("Heartbeat shutdown in progress. ({})", std::process::id());
@@ -362,7 +362,7 @@ impl Master {
             let Some(core) = &self.core else { return Ok(()) };
             match core.link.receive()? {
                 Got::Message { bytes, .. } => match ToMaster::decode(&bytes) {
-                    Some(said) => self.from_core(said),
+                    Some(said) => self.core_said(said),
                     None => log::error!("master: the core said something that is not understood; ignored"),
                 },
                 Got::Nothing => return Ok(()),
@@ -374,7 +374,7 @@ impl Master {
         }
     }
 
-    fn from_core(&mut self, said: ToMaster) {
+    fn core_said(&mut self, said: ToMaster) {
         match said {
             ToMaster::Ready { working, broken } => self.core_ready(working, &broken),
             ToMaster::Open { medium } => self.open(medium),

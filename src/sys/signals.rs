@@ -54,7 +54,7 @@ impl Signals {
     }
 
     /// The next signal that waits.
-    pub fn next(&mut self) -> Option<Asked> {
+    pub fn take(&mut self) -> Option<Asked> {
         let info = self.fd.read_signal().ok().flatten()?;
         match Signal::try_from(info.ssi_signo as i32).ok()? {
             Signal::SIGTERM => Some(Asked::Stop),
