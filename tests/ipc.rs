@@ -11,7 +11,8 @@ use ha::sys::now;
 use ha::sys::poll::{Want, wait};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -172,12 +173,7 @@ fn a_client_signs_on_asks_gets_events_and_leaves_nothing_behind() {
         panic!("{seen:?}")
     };
     assert_eq!(first.get(field::REQTYPE), Some(request::SIGNON));
-    assert_eq!(
-        *uid,
-        fs::metadata("/proc/self")
-            .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
-            .unwrap()
-    );
+    assert_eq!(*uid, fs::metadata("/proc/self").unwrap().uid());
     let last = seen.iter().rev().find_map(|s| match s {
         Seen::Request(client, _, message) if client == id => message.get(field::REQTYPE),
         _ => None,
@@ -720,4 +716,74 @@ fn cl_status_and_hb_msg_as_programs() {
     let seen = daemon.end();
     let hello = Seen::Command(Message::new("hello").with("to", "world"));
     assert!(seen.contains(&hello), "{seen:?}");
+}
+
+#[test]
+fn a_shell_can_speak_it() {
+    const SCRIPT: &str = r#"
+        set -e
+        cd "$1/casual"
+        mkfifo -m 640 $$.req
+        mkfifo -m 620 $$.rsp
+        trap 'rm -f $$.req $$.rsp' EXIT
+        exec 4<>$$.rsp
+        answer() { while read -r line <&4; do echo "$line"; test "$line" != "<<<" || break; done; }
+        printf '>>>\nt=hbapi-req\nreqtype=signon\nfrom_id=%s\n<<<\n' $$ >../register
+        answer
+        printf '>>>\nt=hbapi-req\nreqtype=nodestatus\nnode=n1\n<<<\n' >$$.req
+        answer
+    "#;
+    let daemon = Daemon::start("shell");
+    let mut shell = Command::new("timeout");
+    shell.args(["20", "sh", "-c", SCRIPT, "sh"]).arg(&daemon.state);
+    let (code, out, err) = said(shell);
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            0,
+            ">>>\nt=hbapi-resp\nreqtype=signon\nresult=OK\nnode=n1\n<<<\n\
+             >>>\nt=hbapi-resp\nreqtype=nodestatus\nresult=OK\nnode=n1\n<<<\n"
+        ),
+        "{err}"
+    );
+    let seen = daemon.end();
+    assert!(seen.iter().any(|s| matches!(s, Seen::Gone(_))), "{seen:?}");
+}
+
+#[test]
+fn who_a_client_is_says_the_owner_of_its_fifos() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    // Numbers without names, as a user and the group haclient.
+    const USER: u32 = 54_321;
+    const GROUP: u32 = 54_322;
+    let daemon = Daemon::start("owner");
+    for (name, mode) in [("casual", 0o3730), ("register", 0o620)] {
+        let path = daemon.state.join(name);
+        chown(&path, None, Some(GROUP)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // Where that user can read it, whatever the rights of the build directory are.
+    let copy = daemon.state.join("cl_status");
+    fs::copy(env!("CARGO_BIN_EXE_cl_status"), &copy).unwrap();
+    let ask = |group: u32| {
+        let mut command = program(copy.to_str().unwrap(), &daemon.state, &["hbparameter", "-p", "x"]);
+        command.uid(USER).gid(group).current_dir("/");
+        said(command)
+    };
+    assert_eq!(ask(GROUP).0, 1, "answered: no such parameter");
+    let (code, _, err) = ask(USER);
+    assert_eq!(code, 13);
+    assert!(err.contains("not permitted"), "{err}");
+    let seen = daemon.end();
+    let users: Vec<u32> = seen
+        .iter()
+        .filter_map(|s| match s {
+            Seen::Request(_, uid, _) => Some(*uid),
+            Seen::Gone(_) | Seen::Command(_) => None,
+        })
+        .collect();
+    assert!(users.len() >= 2 && users.iter().all(|u| *u == USER), "{seen:?}");
 }
