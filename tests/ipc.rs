@@ -11,8 +11,10 @@ use ha::sys::now;
 use ha::sys::poll::{Want, wait};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -171,12 +173,7 @@ fn a_client_signs_on_asks_gets_events_and_leaves_nothing_behind() {
         panic!("{seen:?}")
     };
     assert_eq!(first.get(field::REQTYPE), Some(request::SIGNON));
-    assert_eq!(
-        *uid,
-        fs::metadata("/proc/self")
-            .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
-            .unwrap()
-    );
+    assert_eq!(*uid, fs::metadata("/proc/self").unwrap().uid());
     let last = seen.iter().rev().find_map(|s| match s {
         Seen::Request(client, _, message) if client == id => message.get(field::REQTYPE),
         _ => None,
@@ -495,4 +492,298 @@ fn one_user_cannot_take_all_places_and_a_second_sign_on_is_ignored() {
     client.ask(&request::of("x")).unwrap();
     client.ask(&request::of("x")).unwrap();
     daemon.end();
+}
+
+/// A daemon that answers one move: `script` lists the phases it publishes, `PHASE` or `PHASE:REASON`; `other` is a
+/// phase of somebody else's move, `end` ends the daemon, `hang` says nothing more.
+fn moving(name: &str, script: &'static [&'static str], test: impl FnOnce(&Path)) -> Vec<Message> {
+    let state = folder(name);
+    let mut server = Server::new(Server::create(&state).unwrap(), &state);
+    let mut commands = CommandFifo::new(CommandFifo::create(&state.join("fifo")).unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let daemon = thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            let mut got = Vec::new();
+            let mut listeners = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                let ready = {
+                    let mut wants = vec![Want::read(commands.fd())];
+                    wants.extend(server.wants());
+                    wait(&wants, now() + Duration::from_millis(20)).unwrap()
+                };
+                for event in server.pump(&ready[1..]) {
+                    if let ServerEvent::Request { client, message, .. } = event {
+                        if message.get(field::REQTYPE) == Some(request::SETFILTER) {
+                            assert_eq!(message.get(field::FMASK), Some("1"));
+                            listeners.push(client);
+                        }
+                        answer(&mut server, client, &message);
+                    }
+                }
+                for command in commands.read() {
+                    let reqid = command.get(field::REQID).unwrap().to_owned();
+                    let set = command.get("rsc_hold").unwrap().to_owned();
+                    got.push(command);
+                    for step in script {
+                        let (phase, info) = step.split_once(':').unwrap_or((step, ""));
+                        let (reqid, phase) = match phase {
+                            "end" => return got,
+                            "hang" => break,
+                            "other" => ("1", "failed"),
+                            phase => (reqid.as_str(), phase),
+                        };
+                        let event = Message::new("hb_phase")
+                            .with("reqid", reqid)
+                            .with("phase", phase)
+                            .with("info", info)
+                            .with("giver", "n1")
+                            .with("taker", "n2")
+                            .with("rsc_hold", set.as_str());
+                        for &client in &listeners {
+                            server.reply(client, &event);
+                        }
+                    }
+                }
+            }
+            got
+        }
+    });
+    test(&state);
+    stop.store(true, Ordering::SeqCst);
+    let got = daemon.join().unwrap();
+    assert_eq!(
+        fs::read_dir(state.join("casual")).unwrap().count(),
+        0,
+        "{name}: FIFOs are left"
+    );
+    fs::remove_dir_all(state).unwrap();
+    got
+}
+
+fn program(path: &str, state: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
+    command.args(args).env("HA_VARLIB", state);
+    command
+}
+
+/// Exit code, stdout, stderr.
+fn said(mut command: Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+const STANDBY: &str = env!("CARGO_BIN_EXE_hb_standby");
+const TAKEOVER: &str = env!("CARGO_BIN_EXE_hb_takeover");
+
+#[test]
+fn hb_standby_shows_the_phases_and_ends_well_only_when_the_move_is_done() {
+    let script = &[
+        "queued:a start is under way",
+        "other:not ours",
+        "asked",
+        "releasing",
+        "acquiring",
+        "done",
+    ];
+    let got = moving("standby-done", script, |state| {
+        let (code, out, err) = said(program(STANDBY, state, &["local"]));
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(
+            out,
+            "queued: local resources, n1 to n2 (a start is under way)\n\
+             asked: local resources, n1 to n2\n\
+             releasing: local resources, n1 to n2\n\
+             acquiring: local resources, n1 to n2\n\
+             done: local resources, n1 to n2\n"
+        );
+        assert_eq!(err, "Going standby [local].\n");
+    });
+    assert_eq!(got[0].kind(), "ask_resources");
+    assert_eq!(got[0].get("info"), Some("me"));
+    let got = moving("takeover-done", &["done"], |state| {
+        assert_eq!(said(program(TAKEOVER, state, &["failback"])).0, 0);
+    });
+    assert_eq!((got[0].kind(), got[0].get("rsc_hold")), ("hb_takeover", Some("local")));
+}
+
+#[test]
+fn a_move_that_is_not_done_says_why() {
+    let table: &[(&'static [&'static str], &[&str], &str)] = &[
+        (
+            &["refused:the other node is dead"],
+            &[],
+            "hb_standby: refused: the other node is dead\n",
+        ),
+        (
+            &["asked", "failed:httpd did not stop"],
+            &[],
+            "hb_standby: failed: httpd did not stop\n",
+        ),
+        (&["asked", "end"], &[], "hb_standby: heartbeat ended while this waited"),
+        (
+            &["asked", "hang"],
+            &["--timeout", "0.2"],
+            "hb_standby: not done within 0.2 s; the move goes on",
+        ),
+    ];
+    for (i, (script, args, why)) in table.iter().enumerate() {
+        moving(&format!("not-done-{i}"), script, |state| {
+            let (code, _, err) = said(program(STANDBY, state, args));
+            assert_eq!(code, 1, "{script:?}");
+            assert!(
+                err.lines().last().unwrap().starts_with(why.trim_end()),
+                "{script:?}: {err}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_move_that_is_not_waited_for_or_cannot_begin() {
+    let got = moving("no-wait", &["hang"], |state| {
+        assert_eq!(
+            said(program(STANDBY, state, &["--no-wait"])),
+            (0, String::new(), "Going standby [all].\n".to_owned())
+        );
+        until("the command is read", || {
+            // The FIFO is empty again: nothing to read for a second reader.
+            let fifo = OpenOptions::new()
+                .read(true)
+                .custom_flags(0o4000)
+                .open(state.join("fifo"))
+                .unwrap();
+            !wait(&[Want::read(std::os::fd::AsFd::as_fd(&fifo))], now()).unwrap()[0].read
+        });
+    });
+    assert_eq!(got.len(), 1);
+    let nowhere = Path::new("/nonexistent");
+    for args in [&["--no-wait"][..], &[]] {
+        let (code, _, err) = said(program(TAKEOVER, nowhere, args));
+        assert_eq!(
+            (code, err.as_str()),
+            (1, "hb_takeover: heartbeat is not running on this node\n")
+        );
+    }
+    let (code, _, err) = said(program(TAKEOVER, nowhere, &["everything"]));
+    assert_eq!(code, 1);
+    assert!(
+        err.starts_with("hb_takeover: wrong resources(everything).\nusage: hb_takeover "),
+        "{err}"
+    );
+}
+
+#[test]
+fn an_interrupt_ends_the_waiting_not_the_move() {
+    moving("interrupt", &["asked", "hang"], |state| {
+        let mut child = program(STANDBY, state, &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut first = [0; 5];
+        out.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"asked");
+        let killed = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(err.contains("no longer waiting; the move goes on"), "{err}");
+    });
+}
+
+#[test]
+fn cl_status_and_hb_msg_as_programs() {
+    let nowhere = Path::new("/nonexistent");
+    let (code, out, _) = said(program(env!("CARGO_BIN_EXE_cl_status"), nowhere, &["hbstatus"]));
+    assert_eq!((code, out.as_str()), (1, "Heartbeat is stopped on this machine.\n"));
+    let daemon = Daemon::start("programs");
+    let hb_msg = |args: &[&str]| said(program(env!("CARGO_BIN_EXE_hb_msg"), &daemon.state, args)).0;
+    assert_eq!(hb_msg(&["hello", "to=world"]), 0);
+    assert_eq!(hb_msg(&["hello", "world"]), 2);
+    let parameter = said(program(
+        env!("CARGO_BIN_EXE_cl_status"),
+        &daemon.state,
+        &["hbparameter", "-p", "keepalive"],
+    ));
+    assert_eq!(parameter.0, 1, "this daemon answers OK without a value");
+    let seen = daemon.end();
+    let hello = Seen::Command(Message::new("hello").with("to", "world"));
+    assert!(seen.contains(&hello), "{seen:?}");
+}
+
+#[test]
+fn a_shell_can_speak_it() {
+    const SCRIPT: &str = r#"
+        set -e
+        cd "$1/casual"
+        mkfifo -m 640 $$.req
+        mkfifo -m 620 $$.rsp
+        trap 'rm -f $$.req $$.rsp' EXIT
+        exec 4<>$$.rsp
+        answer() { while read -r line <&4; do echo "$line"; test "$line" != "<<<" || break; done; }
+        printf '>>>\nt=hbapi-req\nreqtype=signon\nfrom_id=%s\n<<<\n' $$ >../register
+        answer
+        printf '>>>\nt=hbapi-req\nreqtype=nodestatus\nnode=n1\n<<<\n' >$$.req
+        answer
+    "#;
+    let daemon = Daemon::start("shell");
+    let mut shell = Command::new("timeout");
+    shell.args(["20", "sh", "-c", SCRIPT, "sh"]).arg(&daemon.state);
+    let (code, out, err) = said(shell);
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            0,
+            ">>>\nt=hbapi-resp\nreqtype=signon\nresult=OK\nnode=n1\n<<<\n\
+             >>>\nt=hbapi-resp\nreqtype=nodestatus\nresult=OK\nnode=n1\n<<<\n"
+        ),
+        "{err}"
+    );
+    let seen = daemon.end();
+    assert!(seen.iter().any(|s| matches!(s, Seen::Gone(_))), "{seen:?}");
+}
+
+#[test]
+fn who_a_client_is_says_the_owner_of_its_fifos() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    // Numbers without names, as a user and the group haclient.
+    const USER: u32 = 54_321;
+    const GROUP: u32 = 54_322;
+    let daemon = Daemon::start("owner");
+    for (name, mode) in [("casual", 0o3730), ("register", 0o620)] {
+        let path = daemon.state.join(name);
+        chown(&path, None, Some(GROUP)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // Where that user can read it, whatever the rights of the build directory are.
+    let copy = daemon.state.join("cl_status");
+    fs::copy(env!("CARGO_BIN_EXE_cl_status"), &copy).unwrap();
+    let ask = |group: u32| {
+        let mut command = program(copy.to_str().unwrap(), &daemon.state, &["hbparameter", "-p", "x"]);
+        command.uid(USER).gid(group).current_dir("/");
+        said(command)
+    };
+    assert_eq!(ask(GROUP).0, 1, "answered: no such parameter");
+    let (code, _, err) = ask(USER);
+    assert_eq!(code, 13);
+    assert!(err.contains("not permitted"), "{err}");
+    let seen = daemon.end();
+    let users: Vec<u32> = seen
+        .iter()
+        .filter_map(|s| match s {
+            Seen::Request(_, uid, _) => Some(*uid),
+            Seen::Gone(_) | Seen::Command(_) => None,
+        })
+        .collect();
+    assert!(users.len() >= 2 && users.iter().all(|u| *u == USER), "{seen:?}");
 }

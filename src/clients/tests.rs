@@ -54,7 +54,7 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
 }
 
 /// n1 (us), n2 (dead, one link of two), a ping node; one group; one broken medium.
-pub(super) fn with_view(test: impl FnOnce(&View<'_>)) {
+pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
     let me = "n1".parse().unwrap();
     let cf = cf();
     let medium = |kind, link: &str, broken: Option<&str>| MediumView {

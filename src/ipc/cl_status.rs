@@ -1,1 +1,628 @@
-//! stub
+//! cl_status: questions to the daemon of this node, in the words and with the exit codes of heartbeat 3.0.6.
+
+use super::client::{Client, ClientError};
+use crate::clients::json::Json;
+use crate::clients::request::{self, field};
+use crate::clients::status::screen;
+use crate::msg::{Message, fields};
+use crate::time::Duration;
+use std::fmt::Write;
+use std::path::Path;
+
+/// An ordinary "no": down, dead, offline.
+pub const NO: u8 = 1;
+pub const BAD_PARAMETER: u8 = 11;
+pub const NO_ANSWER: u8 = 12;
+pub const OTHER: u8 = 13;
+
+/// How long an answer may take. As in heartbeat 3.0.6.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+pub const USAGE: &str = "\
+usage: cl_status SUBCOMMAND [OPTIONS] [PARAMETERS]
+
+  hbstatus [-v]                      does heartbeat run on this machine?
+  status [--json]                    everything on one screen
+  listnodes [-n|-p] [-v]             all nodes, normal nodes, ping nodes
+  nodestatus NODE                    active, up, init, dead, ping
+  nodetype NODE                      normal, ping
+  nodeweight NODE
+  nodesite NODE
+  listhblinks NODE [-v]              the links a node is heard on
+  hblinkstatus NODE LINK             up, dead
+  clientstatus NODE CLIENT [MS]      online, offline
+  rscstatus                          none, local, foreign, all, transition
+  hbparameter -p NAME                a parameter of ha.cf
+
+  -m  sentences instead of words     -v  more
+  -n  normal nodes only              -p  ping nodes only; with hbparameter: NAME
+  --json  for programs               -h, --help
+";
+
+/// What is to be printed, and the exit code.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
+}
+
+/// Why there is no answer to print.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl From<ClientError> for Failure {
+    fn from(e: ClientError) -> Self {
+        let code = match e {
+            ClientError::NoAnswer(_) | ClientError::Busy => NO_ANSWER,
+            ClientError::NotRunning
+            | ClientError::NotPermitted(_)
+            | ClientError::Refused { .. }
+            | ClientError::Closed
+            | ClientError::TooLong { .. }
+            | ClientError::Spoilt(_)
+            | ClientError::Os(..) => OTHER,
+        };
+        Self {
+            code,
+            text: format!("cl_status: {e}"),
+        }
+    }
+}
+
+/// The command line, options anywhere.
+#[derive(Debug, Default)]
+struct Line {
+    verb: String,
+    words: Vec<String>,
+    sentences: bool,
+    normal: bool,
+    ping: bool,
+    verbose: bool,
+    json: bool,
+    help: bool,
+    parameter: Option<String>,
+}
+
+impl Line {
+    fn parse(args: &[String]) -> Result<Self, Failure> {
+        let mut line = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--json" => line.json = true,
+                "--help" => line.help = true,
+                "-p" if line.verb == "hbparameter" => line.parameter = args.next().cloned(),
+                a if a.starts_with('-') && a.len() > 1 => {
+                    for letter in a.chars().skip(1) {
+                        match letter {
+                            'm' => line.sentences = true,
+                            'n' => line.normal = true,
+                            'p' => line.ping = true,
+                            'v' => line.verbose = true,
+                            'h' => line.help = true,
+                            _ => return Err(bad(format!("cl_status: {a}: there is no such option\n{USAGE}"))),
+                        }
+                    }
+                }
+                word if line.verb.is_empty() => word.clone_into(&mut line.verb),
+                word => line.words.push(word.to_owned()),
+            }
+        }
+        Ok(line)
+    }
+
+    /// The parameters of the sub-command, which wants exactly `N`.
+    fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[&str; N], Failure> {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        words.try_into().map_err(|_| {
+            let verb = &self.verb;
+            bad(match N {
+                0 => format!("cl_status: {verb}: takes no parameter"),
+                _ => format!("cl_status: {verb}: wants {}", names.join(" and ")),
+            })
+        })
+    }
+}
+
+fn bad(text: String) -> Failure {
+    Failure {
+        code: BAD_PARAMETER,
+        text,
+    }
+}
+
+/// Does what the command line says, against the daemon with this state directory.
+pub fn run(args: &[String], state: &Path) -> Outcome {
+    let mut out = String::new();
+    match answer(args, state, &mut out) {
+        Ok(code) => Outcome {
+            code,
+            out,
+            err: String::new(),
+        },
+        Err(failure) => Outcome {
+            code: failure.code,
+            out,
+            err: failure.text + "\n",
+        },
+    }
+}
+
+fn answer(args: &[String], state: &Path, out: &mut String) -> Result<u8, Failure> {
+    let line = Line::parse(args)?;
+    if line.help || line.verb.is_empty() {
+        out.push_str(USAGE);
+        return Ok(0);
+    }
+    let question: fn(&mut Asking, &Line) -> Result<u8, Failure> = match line.verb.as_str() {
+        "hbstatus" => Asking::hbstatus,
+        "status" => Asking::status,
+        "listnodes" => Asking::listnodes,
+        "nodestatus" => Asking::nodestatus,
+        "nodetype" => |a, l| {
+            a.about_node(l, request::NODETYPE, field::NODETYPE, |n, v| {
+                format!("The node {n}'s type: {v}")
+            })
+        },
+        "nodeweight" => |a, l| {
+            a.about_node(l, request::NODEWEIGHT, field::WEIGHT, |n, v| {
+                format!("The weight of the cluster node {n} is {v}")
+            })
+        },
+        "nodesite" => |a, l| {
+            a.about_node(l, request::NODESITE, field::SITE, |n, v| {
+                format!("The site of the cluster node {n} is {v}")
+            })
+        },
+        "listhblinks" => Asking::listhblinks,
+        "hblinkstatus" => Asking::hblinkstatus,
+        "clientstatus" => Asking::clientstatus,
+        "rscstatus" => Asking::rscstatus,
+        "hbparameter" => Asking::hbparameter,
+        verb => return Err(bad(format!("{verb}: invalid sub-command.\n{USAGE}"))),
+    };
+    // The answer of another node may take as long as the caller says.
+    let timeout = match (line.verb.as_str(), line.words.get(2)) {
+        ("clientstatus", Some(ms)) => ms
+            .parse()
+            .map(Duration::from_millis)
+            .map_err(|_| bad(format!("cl_status: {ms}: not a number of milliseconds")))?,
+        _ => TIMEOUT,
+    };
+    let client = match Client::connect_as(state, &std::process::id().to_string(), timeout) {
+        Err(ClientError::NotRunning) if line.verb == "hbstatus" => {
+            out.push_str("Heartbeat is stopped on this machine.\n");
+            return Ok(NO);
+        }
+        other => other?,
+    };
+    let mut asking = Asking {
+        client,
+        out: String::new(),
+    };
+    let code = question(&mut asking, &line);
+    out.push_str(&asking.out);
+    code
+}
+
+struct Asking {
+    client: Client,
+    out: String,
+}
+
+impl Asking {
+    fn say(&mut self, text: impl AsRef<str>) {
+        // Writing into a String does not fail.
+        let _ = writeln!(self.out, "{}", text.as_ref());
+    }
+
+    fn hbstatus(&mut self, line: &Line) -> Result<u8, Failure> {
+        line.parameters([])?;
+        let me = self.client.node().to_owned();
+        let status = self
+            .client
+            .ask_one(&request::of(request::NODESTATUS).with(fields::NODE, me.as_str()))?;
+        let status = status.get(fields::STATUS).unwrap_or("");
+        if status != "active" {
+            // The classic answered nobody before it was active, and said "stopped".
+            let text = format!("Heartbeat is starting on this machine: node {me} is not active yet ({status}).");
+            self.say(text);
+            return Ok(NO);
+        }
+        if !line.verbose {
+            self.say("Heartbeat is running on this machine.");
+            return Ok(0);
+        }
+        let version = self.client.signon().get(field::HBVERSION).unwrap_or("").to_owned();
+        self.say(format!("version:\t{version}"));
+        self.say("managed by:\t\"haresources\"");
+        self.nodes(line)?;
+        Ok(0)
+    }
+
+    fn status(&mut self, line: &Line) -> Result<u8, Failure> {
+        line.parameters([])?;
+        let answer = self.client.ask_one(&request::of(request::GETSTATUS))?;
+        let text = answer.get(field::JSON).unwrap_or("");
+        if line.json {
+            self.say(text);
+            return Ok(0);
+        }
+        let status = Json::parse(text).map_err(|e| Failure {
+            code: OTHER,
+            text: format!("cl_status: {e}"),
+        })?;
+        self.out.push_str(&screen(&status));
+        Ok(0)
+    }
+
+    fn listnodes(&mut self, line: &Line) -> Result<u8, Failure> {
+        line.parameters([])?;
+        if line.sentences {
+            self.say("The nodes are as follow:");
+        }
+        self.nodes(line)?;
+        Ok(0)
+    }
+
+    /// In the reverse order of ha.cf, as heartbeat 3.0.6 prints them.
+    fn nodes(&mut self, line: &Line) -> Result<(), Failure> {
+        let nodes = self.client.ask(&request::of(request::NODELIST))?;
+        for node in nodes.iter().rev() {
+            let get = |name| node.get(name).unwrap_or("");
+            let (name, kind) = (get(fields::NODE), get(field::NODETYPE));
+            if line.normal && kind != "normal" || line.ping && kind != "ping" {
+                continue;
+            }
+            if line.verbose || line.verb == "hbstatus" {
+                self.say(format!("\n{name}\t{}\t(nodetype: {kind})", get(fields::STATUS)));
+                self.links(name, true)?;
+            } else {
+                self.say(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn links(&mut self, node: &str, verbose: bool) -> Result<(), ClientError> {
+        let links = self
+            .client
+            .ask(&request::of(request::IFLIST).with(fields::NODE, node))?;
+        // A node without links: the answer has no link either.
+        for link in links.iter().filter(|l| l.get(fields::IFNAME).is_some()) {
+            let get = |name| link.get(name).unwrap_or("");
+            match verbose {
+                true => self.say(format!("\t{}\t{}", get(fields::IFNAME), get(fields::STATUS))),
+                false => self.say(format!("\t{}", get(fields::IFNAME))),
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_about_node(&mut self, reqtype: &str, node: &str) -> Result<Message, Failure> {
+        match self.client.ask_one(&request::of(reqtype).with(fields::NODE, node)) {
+            Err(ClientError::Refused { .. }) => Err(bad("Error. May be due to incorrect node name".to_owned())),
+            other => Ok(other?),
+        }
+    }
+
+    fn nodestatus(&mut self, line: &Line) -> Result<u8, Failure> {
+        let [node] = line.parameters(["a node"])?;
+        let answer = self.ask_about_node(request::NODESTATUS, node)?;
+        let status = answer.get(fields::STATUS).unwrap_or("");
+        match line.sentences {
+            true => self.say(format!("The cluster node {node} is {status}")),
+            false => self.say(status),
+        }
+        Ok(if status == "dead" { NO } else { 0 })
+    }
+
+    fn about_node(
+        &mut self,
+        line: &Line,
+        reqtype: &str,
+        name: &str,
+        sentence: fn(&str, &str) -> String,
+    ) -> Result<u8, Failure> {
+        let [node] = line.parameters(["a node"])?;
+        let answer = self.ask_about_node(reqtype, node)?;
+        let value = answer.get(name).unwrap_or("");
+        match line.sentences {
+            true => self.say(sentence(node, value)),
+            false => self.say(value),
+        }
+        Ok(0)
+    }
+
+    fn listhblinks(&mut self, line: &Line) -> Result<u8, Failure> {
+        let [node] = line.parameters(["a node"])?;
+        // Asked first: no title above an error.
+        self.client
+            .ask(&request::of(request::IFLIST).with(fields::NODE, node))
+            .map_err(|e| unknown(e, node))?;
+        if line.sentences {
+            self.say("\tthis node has the following heartbeat links:");
+        }
+        self.links(node, line.verbose)?;
+        Ok(0)
+    }
+
+    fn hblinkstatus(&mut self, line: &Line) -> Result<u8, Failure> {
+        let [node, link] = line.parameters(["a node", "a link"])?;
+        let question = request::of(request::IFSTATUS)
+            .with(fields::NODE, node)
+            .with(fields::IFNAME, link);
+        let answer = self
+            .client
+            .ask_one(&question)
+            .map_err(|e| unknown(e, &format!("{node} {link}")))?;
+        let status = answer.get(fields::STATUS).unwrap_or("");
+        match line.sentences {
+            true => self.say(format!("The node {node}'s heartbeat link {link} is {status}")),
+            false => self.say(status),
+        }
+        Ok(if status == "dead" { NO } else { 0 })
+    }
+
+    fn clientstatus(&mut self, line: &Line) -> Result<u8, Failure> {
+        let (node, name) = match line.words.as_slice() {
+            [node, name] | [node, name, _] => (node.as_str(), name.as_str()),
+            _ => return Err(bad("cl_status: clientstatus: wants a node and a client".to_owned())),
+        };
+        let question = request::of(request::CLIENTSTATUS)
+            .with(fields::NODE, node)
+            .with(field::CLIENT, name);
+        let other = |text: String| Failure { code: OTHER, text };
+        let answer = match self.client.ask_one(&question) {
+            Err(ClientError::NoAnswer(_)) => return Err(other("No timely response.".to_owned())),
+            Err(ClientError::Refused { info: Some(info), .. }) if info == request::ENOSYS => {
+                return Err(other(format!(
+                    "cl_status: {node}: clients of other nodes cannot be asked for yet; ask on that node"
+                )));
+            }
+            Err(ClientError::Refused { .. }) => {
+                return Err(bad("Error. May be due to incorrect node name".to_owned()));
+            }
+            other => other?,
+        };
+        let status = answer.get(field::CLIENT_STATUS).unwrap_or("");
+        match line.sentences {
+            true => self.say(format!("The client {name} on node {node} is {status}")),
+            false => self.say(status),
+        }
+        Ok(if status == "online" { 0 } else { NO })
+    }
+
+    fn rscstatus(&mut self, line: &Line) -> Result<u8, Failure> {
+        line.parameters([])?;
+        let answer = match self.client.ask_one(&request::of(request::GETRSC)) {
+            // A daemon without v1 resources.
+            Err(e @ ClientError::Refused { .. }) => {
+                return Err(Failure {
+                    code: NO,
+                    text: format!("cl_status: {e}"),
+                });
+            }
+            other => other?,
+        };
+        let set = answer.get(fields::RSC_HOLD).unwrap_or("");
+        match line.sentences {
+            true => self.say(format!("This node is holding {set} resources.")),
+            false => self.say(set),
+        }
+        Ok(0)
+    }
+
+    fn hbparameter(&mut self, line: &Line) -> Result<u8, Failure> {
+        let Some(name) = &line.parameter else {
+            return Err(bad(
+                "cl_status: hbparameter: wants -p and the name of a parameter".to_owned()
+            ));
+        };
+        let answer = self
+            .client
+            .ask_one(&request::of(request::GETPARM).with(field::PNAME, name.as_str()))?;
+        let Some(value) = answer.get(field::PVALUE) else {
+            return Err(Failure {
+                code: NO,
+                text: format!("cl_status: {name}: heartbeat has no such parameter"),
+            });
+        };
+        match line.sentences {
+            true => self.say(format!("Heartbeat parameter {name}'s value: {value}")),
+            false => self.say(value),
+        }
+        Ok(0)
+    }
+}
+
+/// Other than for nodestatus the classic gives 13 for a node or link that it does not know.
+fn unknown(error: ClientError, what: &str) -> Failure {
+    match error {
+        ClientError::Refused { .. } => Failure {
+            code: OTHER,
+            text: format!("cl_status: {what}: heartbeat does not know it"),
+        },
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::tests::with_view;
+    use crate::clients::{Answer, Clients};
+    use crate::ipc::{Server, ServerEvent};
+    use crate::sys::poll::wait;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn ask(state: &Path, line: &str) -> Outcome {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        run(&args, state)
+    }
+
+    /// The real rooms, server and clients, on real FIFOs; only the view is made up.
+    fn with_daemon(name: &str, active: bool, test: impl FnOnce(&Path)) {
+        let state: PathBuf = std::env::temp_dir().join(format!("ha-cl_status-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&state);
+        std::fs::create_dir_all(&state).unwrap();
+        let mut server = Server::new(Server::create(&state).unwrap(), &state);
+        let stop = Arc::new(AtomicBool::new(false));
+        let served = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                with_view(|view| {
+                    let mut view = crate::daemon::view::View {
+                        nodes: view.nodes.clone(),
+                        media: view.media.clone(),
+                        groups: view.groups.clone(),
+                        counters: view.counters.clone(),
+                        ..*view
+                    };
+                    if !active {
+                        view.active = false;
+                        view.nodes[0].status = "up";
+                    }
+                    let mut clients = Clients::default();
+                    while !stop.load(Ordering::SeqCst) {
+                        let ready = wait(&server.wants(), crate::sys::now() + Duration::from_millis(10)).unwrap();
+                        for event in server.pump(&ready) {
+                            let answers = match event {
+                                ServerEvent::Request { client, who, message } => {
+                                    clients.request(crate::sys::clock(), client, who, &message, &view)
+                                }
+                                ServerEvent::Gone { client } => {
+                                    clients.gone(client);
+                                    Vec::new()
+                                }
+                            };
+                            for answer in answers {
+                                match answer {
+                                    Answer::Reply { client, message } => server.reply(client, &message),
+                                    Answer::Drop { client } => server.drop_client(client),
+                                }
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        test(&state);
+        stop.store(true, Ordering::SeqCst);
+        served.join().unwrap();
+        std::fs::remove_dir_all(&state).unwrap();
+    }
+
+    #[test]
+    fn every_question_in_words_and_sentences() {
+        let version = env!("CARGO_PKG_VERSION");
+        let verbose = "\n10.0.0.254\tping\t(nodetype: ping)\n\t10.0.0.254\tup\n\
+                       \nn2\tdead\t(nodetype: normal)\n\teth0\tup\n\t/dev/ttyS0\tdead\n\
+                       \nn1\tactive\t(nodetype: normal)\n\teth0\tup\n";
+        let hbstatus = format!("version:\t{version}\nmanaged by:\t\"haresources\"\n{verbose}");
+        #[rustfmt::skip]
+        let table = [
+            ("hbstatus",                    0, "Heartbeat is running on this machine.\n"),
+            ("hbstatus -v",                 0, hbstatus.as_str()),
+            ("listnodes",                   0, "10.0.0.254\nn2\nn1\n"),
+            ("listnodes -n",                0, "n2\nn1\n"),
+            ("listnodes -p",                0, "10.0.0.254\n"),
+            ("listnodes -m",                0, "The nodes are as follow:\n10.0.0.254\nn2\nn1\n"),
+            ("listnodes -v",                0, verbose),
+            ("nodestatus n1",               0, "active\n"),
+            ("nodestatus n2",               1, "dead\n"),
+            ("nodestatus -m n2",            1, "The cluster node n2 is dead\n"),
+            ("-m nodestatus n1",            0, "The cluster node n1 is active\n"),
+            ("nodestatus 10.0.0.254",       0, "ping\n"),
+            ("nodestatus n9",              11, ""),
+            ("nodestatus",                 11, ""),
+            ("nodestatus n1 n2",           11, ""),
+            ("nodetype n1",                 0, "normal\n"),
+            ("nodetype 10.0.0.254",         0, "ping\n"),
+            ("nodetype -m n2",              0, "The node n2's type: normal\n"),
+            ("nodetype n9",                11, ""),
+            ("nodeweight n2",               0, "100\n"),
+            ("nodeweight -m n2",            0, "The weight of the cluster node n2 is 100\n"),
+            ("nodesite n2",                 0, "\n"),
+            ("nodesite -m n2",              0, "The site of the cluster node n2 is \n"),
+            ("listhblinks n2",              0, "\teth0\n\t/dev/ttyS0\n"),
+            ("listhblinks -v n2",           0, "\teth0\tup\n\t/dev/ttyS0\tdead\n"),
+            ("listhblinks -m n1",           0, "\tthis node has the following heartbeat links:\n\teth0\n"),
+            ("listhblinks n9",             13, ""),
+            ("hblinkstatus n2 eth0",        0, "up\n"),
+            ("hblinkstatus n2 /dev/ttyS0",  1, "dead\n"),
+            ("hblinkstatus -m n2 eth0",     0, "The node n2's heartbeat link eth0 is up\n"),
+            ("hblinkstatus n2 eth9",       13, ""),
+            ("hblinkstatus n2",            11, ""),
+            ("clientstatus n1 ipfail",      1, "offline\n"),
+            ("clientstatus n2 ipfail 2000", 1, "offline\n"),
+            ("clientstatus -m n1 ipfail",   1, "The client ipfail on node n1 is offline\n"),
+            ("clientstatus n9 ipfail",     11, ""),
+            ("clientstatus n1",            11, ""),
+            ("clientstatus n1 ipfail x",   11, ""),
+            ("rscstatus",                   0, "local\n"),
+            ("rscstatus -m",                0, "This node is holding local resources.\n"),
+            ("hbparameter -p deadtime",     0, "5\n"),
+            ("hbparameter -m -p deadtime",  0, "Heartbeat parameter deadtime's value: 5\n"),
+            ("hbparameter -p nosuch",       1, ""),
+            ("hbparameter",                11, ""),
+            ("hbparameter -p",             11, ""),
+            ("",                            0, USAGE),
+            ("--help",                      0, USAGE),
+            ("bogus",                      11, ""),
+            ("listnodes -x",               11, ""),
+        ];
+        with_daemon("table", true, |state| {
+            for (line, code, out) in table {
+                let outcome = ask(state, line);
+                assert_eq!(
+                    (outcome.code, outcome.out.as_str()),
+                    (code, out),
+                    "{line}: {}",
+                    outcome.err
+                );
+                assert_eq!(
+                    outcome.err.is_empty(),
+                    code < 11 && (code == 0 || !out.is_empty()),
+                    "{line}"
+                );
+            }
+            assert!(ask(state, "bogus").err.starts_with("bogus: invalid sub-command.\n"));
+            assert_eq!(
+                ask(state, "nodestatus n9").err,
+                "Error. May be due to incorrect node name\n"
+            );
+            let status = ask(state, "status --json");
+            assert_eq!(Json::parse(&status.out).unwrap().get("node").text(), "n1");
+            assert!(ask(state, "status").out.starts_with("heartbeat "));
+        });
+    }
+
+    #[test]
+    fn a_daemon_that_starts_and_one_that_is_not_there_are_told_apart() {
+        with_daemon("starting", false, |state| {
+            let outcome = ask(state, "hbstatus");
+            assert_eq!(outcome.code, NO);
+            assert_eq!(
+                outcome.out,
+                "Heartbeat is starting on this machine: node n1 is not active yet (up).\n"
+            );
+            assert_eq!(ask(state, "nodestatus n1").out, "up\n");
+        });
+        let nowhere = Path::new("/nonexistent");
+        let outcome = ask(nowhere, "hbstatus");
+        assert_eq!(
+            (outcome.code, outcome.out.as_str()),
+            (NO, "Heartbeat is stopped on this machine.\n")
+        );
+        let outcome = ask(nowhere, "rscstatus");
+        assert_eq!(outcome.code, OTHER);
+        assert_eq!(outcome.err, "cl_status: heartbeat is not running on this node\n");
+    }
+}

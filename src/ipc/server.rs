@@ -44,6 +44,8 @@ pub enum ServerEvent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Course {
     Open,
+    /// The client closed its request FIFO. What it asked before is still answered: `echo … >70.req` in a shell does that.
+    Ending,
     /// `drop_client` was called: what is queued still goes out, what comes in is thrown away.
     Closing,
     /// Broken; removed, and told to the daemon, in the next turn.
@@ -124,10 +126,13 @@ impl Server {
     pub fn wants(&self) -> Vec<Want<'_>> {
         let mut wants = vec![Want::read(self.register.as_fd())];
         for talk in self.talks.values() {
-            wants.push(Want::read(talk.req.as_fd()));
+            let ending = talk.course == Course::Ending;
+            // At its end the request FIFO would be "ready" for ever.
+            let req = if ending { &talk.rsp } else { &talk.req };
+            wants.push(Want::read(req.as_fd()));
             wants.push(Want {
                 fd: talk.rsp.as_fd(),
-                write: !talk.queue.is_empty(),
+                write: ending || !talk.queue.is_empty(),
             });
         }
         wants
@@ -149,7 +154,7 @@ impl Server {
                 events.push(ServerEvent::Request { client, who, message })
             });
             match talk.course {
-                Course::Open => {}
+                Course::Open | Course::Ending => {}
                 Course::Closing if !talk.queue.is_empty() => {}
                 Course::Closing => ended.push(client),
                 Course::Lost => {
@@ -172,8 +177,9 @@ impl Server {
         let Some(talk) = self.talks.get_mut(&client) else {
             return;
         };
-        if talk.course != Course::Open {
-            return;
+        match talk.course {
+            Course::Open | Course::Ending => {}
+            Course::Closing | Course::Lost => return,
         }
         let bytes = classic::encode(message);
         if talk.queue.len() + bytes.len() > MAX_QUEUE {
@@ -269,7 +275,7 @@ impl Server {
         if let Some(old) = self
             .talks
             .values_mut()
-            .find(|t| t.name == name && t.course == Course::Open)
+            .find(|t| t.name == name && matches!(t.course, Course::Open | Course::Ending))
         {
             if old.place == req_facts.place {
                 return Err(format!("client {name}: signs on a second time; ignored"));
@@ -320,6 +326,12 @@ impl Conversation {
         if rsp.write {
             self.flush();
         }
+        if self.course == Course::Ending {
+            if rsp.hangup || self.queue.is_empty() {
+                self.course = Course::Lost;
+            }
+            return;
+        }
         let mut at_end = false;
         // Also when the client no longer listens: what it wrote before it left is still read.
         if req.read || rsp.hangup {
@@ -349,7 +361,8 @@ impl Conversation {
                     self.queue.clear();
                     Course::Closing
                 }
-                Course::Open | Course::Lost => Course::Lost,
+                Course::Open if !rsp.hangup => Course::Ending,
+                Course::Open | Course::Ending | Course::Lost => Course::Lost,
             };
         }
     }
@@ -376,9 +389,10 @@ impl Conversation {
                 // EPIPE: it died. Anything else cannot be mended either.
                 Err(_) => {
                     self.queue.clear();
-                    if self.course == Course::Open {
-                        self.course = Course::Lost;
-                    }
+                    self.course = match self.course {
+                        Course::Open | Course::Ending | Course::Lost => Course::Lost,
+                        Course::Closing => Course::Closing,
+                    };
                     return;
                 }
             }
