@@ -317,7 +317,14 @@ impl Sim {
                 Action::Remember { held } => self.machines[node].held = held,
                 Action::Stopped => {
                     let m = &mut self.machines[node];
-                    let left: Vec<_> = m.resources.iter().filter(|(_, r)| r.occupied).map(|(k, _)| k.clone()).collect();
+                    // What its present files do not have any more is not its business.
+                    let listed: Vec<_> = self.files[&m.variant].1.groups.iter().flat_map(|g| &g.resources).collect();
+                    let left: Vec<_> = m
+                        .resources
+                        .iter()
+                        .filter(|(k, r)| r.occupied && listed.iter().any(|l| l.name == **k))
+                        .map(|(k, _)| k.clone())
+                        .collect();
                     m.daemon_gone();
                     m.held.clear();
                     self.watch.changed();
