@@ -246,6 +246,11 @@ impl Daemon {
         self.core.deadline().min(self.groups.deadline())
     }
 
+    /// Is this node a full member, which may be given groups?
+    pub fn is_active(&self) -> bool {
+        self.core.status() == NodeStatus::Active
+    }
+
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
         self.core.view(&self.groups, now.mono)

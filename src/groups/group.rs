@@ -108,6 +108,8 @@ pub struct Group {
     pub next_spec: Option<GroupSpec>,
     /// haresources no longer has it; it goes when it is stopped.
     pub removed: bool,
+    /// It ran here before heartbeat was started again: any of its resources may be up, until it was acquired or stopped.
+    adopting: bool,
 }
 
 impl Group {
@@ -126,6 +128,7 @@ impl Group {
             asked_by: None,
             next_spec: None,
             removed: false,
+            adopting: false,
         }
     }
 
@@ -143,6 +146,17 @@ impl Group {
         self.moving = None;
         self.stamp = bench.now.wall.0;
         self.go(bench, Step::Check, 0, None);
+    }
+
+    /// Takes up what ran here before heartbeat was started again.
+    pub fn adopt(&mut self, bench: &mut Bench) {
+        self.adopting = true;
+        self.acquire(bench, "it ran here before heartbeat was started again");
+    }
+
+    /// The last resource that may be up, when the scripts got as far as `at`.
+    fn last_begun(&self, at: usize) -> usize {
+        if self.adopting { self.spec.resources.len() - 1 } else { at }
     }
 
     /// Stops everything; a script that runs now is awaited first.
@@ -249,7 +263,7 @@ impl Group {
             Step::Check | Step::Start | Step::Announce if busy.unwanted => {
                 let from = match busy.step {
                     Step::Announce => self.spec.resources.len() - 1,
-                    _ => busy.at,
+                    _ => self.last_begun(busy.at),
                 };
                 self.go(bench, Step::Stop, from, None);
                 None
@@ -336,6 +350,7 @@ impl Group {
         }
         log::info!("group {}: acquired", self.key());
         self.failures = 0;
+        self.adopting = false;
         self.settle(bench.now.mono, State::Running);
         Some(Done::Acquired)
     }
@@ -346,6 +361,7 @@ impl Group {
             return None;
         }
         log::info!("group {}: released", self.key());
+        self.adopting = false;
         self.settle(bench.now.mono, State::Stopped);
         match busy.failure.clone() {
             Some(why) => {
@@ -362,7 +378,7 @@ impl Group {
     fn give_back(&mut self, bench: &mut Bench, at: usize, why: String) -> Option<Done> {
         log::error!("CRIT: group {}: Giving up resources due to failure: {why}", self.key());
         self.last = format!("giving up: {why}");
-        self.go(bench, Step::Stop, at, Some(why));
+        self.go(bench, Step::Stop, self.last_begun(at), Some(why));
         None
     }
 
@@ -559,6 +575,19 @@ mod tests {
         let (seen, done) = play(&mut g, &mut b, &[]);
         assert_eq!(seen, ["ip status", "ip stop"]);
         assert_eq!(done, Some(Done::Released));
+    }
+
+    #[test]
+    fn a_group_that_ran_before_is_stopped_from_its_last_resource() {
+        let (mut g, mut b) = (group(&["ip", "web", "mail"]), bench());
+        g.adopt(&mut b);
+        g.release(&mut b, "another node keeps it");
+        let (seen, done) = play(&mut g, &mut b, &["ip status"]);
+        assert_eq!(seen, ["ip status", "mail stop", "web stop", "ip stop"]);
+        assert_eq!(done, Some(Done::Released));
+        g.adopt(&mut b);
+        let (seen, _) = play(&mut g, &mut b, &["ip start"]);
+        assert_eq!(seen, ["ip status", "ip start", "mail stop", "web stop", "ip stop"]);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Groups {
             .collect();
         for key in resumed.unwrap_or(&[]) {
             match groups.groups.iter_mut().find(|g| g.key() == key) {
-                Some(group) => group.acquire(&mut groups.bench, "it ran here before heartbeat was started again"),
+                Some(group) => group.adopt(&mut groups.bench),
                 None => log::warn!("group {key}: ran here before, but haresources no longer has it; stop it by hand"),
             }
         }
@@ -555,7 +555,8 @@ impl Groups {
                 at = at.min(*until);
             }
             if let Some(until) = group.asking {
-                at = at.min(until);
+                // Over without a start when another node has the group.
+                at = at.min(later(until, self.bench.now.mono));
             }
             if let Some(failed) = group.failed_at
                 && group.failures < MAX_FAILURES

@@ -1,1 +1,21 @@
-//! (being built)
+//! A cluster of [`crate::daemon::Daemon`]s under a virtual clock: seeded network, machines, scripts and faults, and
+//! the promises that must hold after every step.
+//!
+//! Pure: the same seed gives the same trace. For tests and for trying a configuration before it is used.
+//!
+//! * `plan`: what is simulated: configuration, chances, and the faults with their moments
+//! * `net`: who hears whom, with loss, delay, disorder, repetition and cuts
+//! * `machine`: one machine: its daemon, its scripts, what is up on it
+//! * `cluster`: the clock, the queue of what is to come, one step after the other
+//! * `watch`: the promises; a broken one stops the run
+//! * `trace`: the last steps, and a hash of all of them
+
+pub mod cluster;
+mod machine;
+mod net;
+pub mod plan;
+mod trace;
+mod watch;
+
+pub use cluster::Sim;
+pub use plan::{Config, Fault, Plan};

@@ -1,0 +1,614 @@
+//! The clock and the queue: one thing happens after the other, and after each the promises are looked at.
+
+use super::machine::Machine;
+use super::net::Net;
+use super::plan::{Config, Fault, Plan};
+use super::trace::Trace;
+use super::watch::Watch;
+use crate::auth::{Key, Keyring, Method};
+use crate::conf::{HaCf, Haresources, ha_cf, haresources};
+use crate::core::random::Random;
+use crate::daemon::{Action, Daemon, Event, Settings};
+use crate::groups::Set;
+use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
+use crate::msg::{Message, fields};
+use crate::time::{Duration, Instant, Now, Wall};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A daemon that wants its timer again at once more often than this is spinning.
+const MAX_TIMERS: usize = 20;
+
+#[derive(Debug)]
+enum What {
+    Packet {
+        to: usize,
+        medium: MediumId,
+        bytes: Arc<[u8]>,
+    },
+    ScriptEnds {
+        node: usize,
+        number: u64,
+    },
+    Fault(Fault),
+    /// A daemon that died comes back, unless something else happened to it.
+    Resume {
+        node: usize,
+        life: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Next {
+    at: Instant,
+    number: u64,
+    what: What,
+}
+
+impl PartialEq for Next {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+impl Eq for Next {}
+impl PartialOrd for Next {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Next {
+    /// The heap gives the greatest first: the earliest, and of those the one that was queued first.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+/// A cluster under simulation.
+#[derive(Debug)]
+pub struct Sim {
+    seed: u64,
+    pub config: Config,
+    pub(super) now: Instant,
+    random: Random,
+    queue: BinaryHeap<Next>,
+    numbers: u64,
+    pub(super) net: Net,
+    pub(super) machines: Vec<Machine>,
+    pub(super) names: Vec<NodeName>,
+    files: BTreeMap<usize, (Vec<HaCf>, Haresources)>,
+    keys: Keyring,
+    pub(super) trace: Trace,
+    watch: Watch,
+    broken: Option<String>,
+    steps: u64,
+}
+
+impl Sim {
+    pub fn new(seed: u64, plan: Plan) -> Self {
+        let config = plan.config;
+        let mut random = Random::new(seed);
+        let names: Vec<NodeName> = (0..config.nodes)
+            .map(|i| Config::node_name(i).parse().expect("n1, n2, … are node names"))
+            .collect();
+        let files = (0..6)
+            .map(|variant| {
+                let cfs = names
+                    .iter()
+                    .map(|me| {
+                        ha_cf::parse(Path::new("ha.cf"), &config.ha_cf(variant), me)
+                            .value
+                            .expect("the configuration of the simulator is good")
+                    })
+                    .collect();
+                let text = config.haresources(variant);
+                let groups = haresources::parse(Path::new("haresources"), &text, &names)
+                    .value
+                    .expect("the groups of the simulator are good");
+                (variant, (cfs, groups))
+            })
+            .collect();
+        let key = Key {
+            method: Method::Crc,
+            secret: Vec::new(),
+        };
+        let mut sim = Self {
+            seed,
+            now: Instant::from_millis(0),
+            net: Net::new(config.nets, config.nodes),
+            machines: (0..config.nodes).map(|_| Machine::new(random.below(5))).collect(),
+            names,
+            files,
+            keys: Keyring {
+                active: 1,
+                keys: BTreeMap::from([(1, key)]),
+            },
+            trace: Trace::new(),
+            watch: Watch::new(&config),
+            random,
+            queue: BinaryHeap::new(),
+            numbers: 0,
+            broken: None,
+            config,
+            steps: 0,
+        };
+        for (at, fault) in plan.faults {
+            sim.at(at, fault);
+        }
+        sim
+    }
+
+    /// All nodes start at once.
+    pub fn started(seed: u64, config: Config) -> Self {
+        let nodes = config.nodes;
+        let mut sim = Self::new(seed, Plan::new(config, Vec::new()));
+        for i in 0..nodes {
+            sim.at(sim.now, Fault::Start(i));
+        }
+        sim
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Same seed, same number.
+    pub fn hash(&self) -> u64 {
+        self.trace.hash()
+    }
+
+    /// Things that happened so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Something is to happen at this moment.
+    pub fn at(&mut self, at: Instant, fault: Fault) {
+        self.push(at, What::Fault(fault));
+    }
+
+    /// Something is to happen now, that is with the next step.
+    pub fn fault(&mut self, fault: Fault) {
+        self.at(self.now, fault);
+    }
+
+    fn push(&mut self, at: Instant, what: What) {
+        self.numbers += 1;
+        self.queue.push(Next {
+            at,
+            number: self.numbers,
+            what,
+        });
+    }
+
+    /// Plays until this moment; the first broken promise ends it.
+    pub fn run_until(&mut self, end: Instant) -> Result<(), String> {
+        while self.broken.is_none() {
+            let queued = self.queue.peek().map_or(Instant::NEVER, |n| n.at);
+            let (node, wake) = self
+                .machines
+                .iter()
+                .enumerate()
+                .map(|(i, m)| (i, if m.frozen { Instant::NEVER } else { m.wake }))
+                .min_by_key(|(_, wake)| *wake)
+                .unwrap_or((0, Instant::NEVER));
+            let next = queued.min(wake);
+            if next > end {
+                self.now = end;
+                self.look();
+                break;
+            }
+            self.now = self.now.max(next);
+            self.steps += 1;
+            if queued <= wake {
+                let next = self.queue.pop().expect("it was just looked at");
+                self.happen(next.what);
+            } else {
+                self.handle(node, Event::Timer);
+            }
+            self.look();
+        }
+        match &self.broken {
+            Some(why) => Err(self.report(why)),
+            None => Ok(()),
+        }
+    }
+
+    pub fn run_for(&mut self, time: Duration) -> Result<(), String> {
+        self.run_until(self.now + time)
+    }
+
+    fn look(&mut self) {
+        if let Some(why) = self.watch.look(self.now, &self.config, &mut self.machines, &self.net) {
+            self.broken(why);
+        }
+    }
+
+    fn broken(&mut self, why: String) {
+        if self.broken.is_none() {
+            self.broken = Some(why);
+        }
+    }
+
+    /// What went wrong, with the last steps and the state of every node.
+    pub fn report(&self, why: &str) -> String {
+        let mut text = format!("seed {} at {} ms: {why}\n", self.seed, self.now.as_millis());
+        text += &self.trace.tail().join("\n");
+        text += &self.state();
+        text
+    }
+
+    /// Who holds what, in fact and as each node sees it.
+    pub fn state(&self) -> String {
+        let mut text = String::new();
+        for (i, m) in self.machines.iter().enumerate() {
+            let up: Vec<&ResourceName> = m.resources.iter().filter(|(_, r)| r.occupied).map(|(k, _)| k).collect();
+            text += &format!(
+                "\n{}: powered {} frozen {} variant {} scripts {} up {up:?}",
+                self.names[i],
+                m.powered,
+                m.frozen,
+                m.variant,
+                m.scripts.len()
+            );
+            if let Some(d) = &m.daemon {
+                let view = d.view(self.clock(i));
+                let nodes: Vec<String> = view.nodes.iter().map(|n| format!("{} {}", n.name, n.status)).collect();
+                text += &format!("\n    {}; hold {}; wake {}", nodes.join(", "), view.rsc_hold, m.wake.as_millis());
+                for g in view.groups {
+                    text += &format!("\n    {} prefers {}: {} owners {:?} ({})", g.key, g.preferred, g.here, g.owners, g.last);
+                }
+            }
+        }
+        text
+    }
+
+    fn clock(&self, node: usize) -> Now {
+        Now {
+            mono: self.now,
+            wall: Wall(1_700_000_000 + self.machines[node].skew + self.now.as_millis() / 1000),
+        }
+    }
+
+    /// Hands an event to a daemon, as the driver does: then its timer, as often as that is due.
+    fn handle(&mut self, node: usize, event: Event) {
+        let now = self.clock(node);
+        if self.machines[node].frozen {
+            match event {
+                Event::Received { .. } | Event::Timer => {}
+                other => self.machines[node].waiting.push(other),
+            }
+            return;
+        }
+        self.trace.event(self.now, node, &event);
+        let Some(daemon) = &mut self.machines[node].daemon else { return };
+        log::trace!("---- {} at {} ms", self.names[node], self.now.as_millis());
+        let mut actions = daemon.handle(now, event);
+        // Now and then the driver calls too early; that must change nothing.
+        let mut spurious = self.random.below(16) == 0;
+        for turn in 0.. {
+            if daemon.deadline() > self.now && !std::mem::take(&mut spurious) {
+                break;
+            }
+            actions.extend(daemon.handle(now, Event::Timer));
+            if turn > MAX_TIMERS {
+                let why = format!("{} wants its timer again and again", self.names[node]);
+                self.broken(why);
+                break;
+            }
+        }
+        self.after(node, actions);
+    }
+
+    fn after(&mut self, node: usize, actions: Vec<Action>) {
+        if let Some(daemon) = &self.machines[node].daemon {
+            let (wake, active) = (daemon.deadline(), daemon.is_active());
+            self.machines[node].wake = wake;
+            if active != self.machines[node].active {
+                self.machines[node].active = active;
+                self.watch.changed();
+            }
+        }
+        for action in actions {
+            self.trace.action(self.now, node, &action);
+            match action {
+                Action::Send { medium, bytes } => self.send(node, medium, bytes),
+                Action::Run { job, command } => self.run(node, job, command),
+                Action::Remember { held } => self.machines[node].held = held,
+                Action::Stopped => {
+                    let m = &mut self.machines[node];
+                    // What its present files do not have any more is not its business.
+                    let listed: Vec<_> = self.files[&m.variant].1.groups.iter().flat_map(|g| &g.resources).collect();
+                    let left: Vec<_> = m
+                        .resources
+                        .iter()
+                        .filter(|(k, r)| r.occupied && listed.iter().any(|l| l.name == **k))
+                        .map(|(k, _)| k.clone())
+                        .collect();
+                    m.daemon_gone();
+                    m.held.clear();
+                    self.watch.changed();
+                    if !left.is_empty() {
+                        self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
+                    }
+                }
+                Action::Reply { .. } | Action::DropClient { .. } | Action::MediaChanged => {}
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, medium: MediumId, bytes: Arc<[u8]>) {
+        self.machines[from].sent += 1;
+        for to in 0..self.machines.len() {
+            for at in self.net.arrivals(&mut self.random, self.now, medium.0, from, to).into_iter().flatten() {
+                let bytes = bytes.clone();
+                self.push(at, What::Packet { to, medium, bytes });
+            }
+        }
+    }
+
+    fn run(&mut self, node: usize, job: JobId, command: Command) {
+        if let Some(why) = self.watch.script(node, &self.machines[node], &command) {
+            self.broken(why);
+        }
+        self.numbers += 1;
+        let number = self.numbers;
+        let m = &mut self.machines[node];
+        let end = m.begin(number, job, command, self.now, &self.config, &mut self.random);
+        self.push(end, What::ScriptEnds { node, number });
+        self.watch.changed();
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Packet { to, medium, bytes } => {
+                let m = &mut self.machines[to];
+                if m.daemon.is_none() || self.net.is_broken(medium.0, to) {
+                } else if m.frozen {
+                    m.packet(medium, bytes);
+                } else {
+                    let bytes = bytes.to_vec();
+                    self.handle(to, Event::Received { medium, bytes });
+                }
+            }
+            What::ScriptEnds { node, number } => {
+                if let Some((job, outcome, command)) = self.machines[node].end(number, self.now, &mut self.random) {
+                    self.watch.script_ended(self.now, &command, &outcome);
+                    self.watch.changed();
+                    self.handle(node, Event::JobEnded { job, outcome });
+                }
+            }
+            What::Resume { node, life } => {
+                if self.machines[node].life == life && self.machines[node].powered && self.machines[node].daemon.is_none()
+                {
+                    let held = self.machines[node].held.clone();
+                    self.start(node, Some(held));
+                }
+            }
+            What::Fault(fault) => {
+                self.trace.note(self.now, None, format!("{fault:?}"));
+                self.watch.changed();
+                self.watch.fault(self.now, &fault);
+                self.suffer(fault);
+            }
+        }
+    }
+
+    fn nets(&self, net: Option<usize>) -> Vec<usize> {
+        net.map_or_else(|| (0..self.net.nets()).collect(), |n| vec![n])
+    }
+
+    fn suffer(&mut self, fault: Fault) {
+        match fault {
+            Fault::Cut { net, from, to } => {
+                for n in self.nets(net) {
+                    self.net.path_mut(n, from, to).cut = true;
+                }
+            }
+            Fault::Mend { net, from, to } => {
+                for n in self.nets(net) {
+                    self.net.path_mut(n, from, to).cut = false;
+                }
+            }
+            Fault::Weather {
+                loss,
+                repeats,
+                delay,
+                jitter,
+            } => {
+                for (net, from, to) in self.all_paths() {
+                    let path = self.net.path_mut(net, from, to);
+                    (path.loss, path.repeats, path.delay, path.jitter) = (loss, repeats, delay, jitter);
+                }
+            }
+            Fault::MediumBreaks { net, node } => {
+                self.net.set_broken(net, node, true);
+                let why = "the interface is down".to_owned();
+                self.handle(
+                    node,
+                    Event::MediumBroken {
+                        medium: MediumId(net),
+                        why,
+                    },
+                );
+            }
+            Fault::MediumMends { net, node } => {
+                self.net.set_broken(net, node, false);
+                self.handle(node, Event::MediumMended { medium: MediumId(net) });
+            }
+            Fault::Freeze(node) => self.machines[node].frozen = self.machines[node].daemon.is_some(),
+            Fault::Thaw(node) => self.thaw(node),
+            Fault::PowerOff(node) => self.machines[node].power_off(),
+            Fault::DaemonDies { node, back_after } => {
+                if self.machines[node].daemon.is_some() {
+                    self.machines[node].daemon_gone();
+                    let life = self.machines[node].life;
+                    self.push(self.now + back_after, What::Resume { node, life });
+                }
+            }
+            Fault::Stop(node) => self.handle(node, Event::Stop),
+            Fault::Start(node) => {
+                if self.machines[node].daemon.is_none() {
+                    // A machine whose daemon died unnoticed is started with what it had.
+                    let held = std::mem::take(&mut self.machines[node].held);
+                    self.start(node, (!held.is_empty()).then_some(held));
+                }
+            }
+            Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
+            Fault::Takeover(node, set) => {
+                let event = command("hb_takeover", set, "");
+                self.handle(node, event);
+            }
+            Fault::Reload(variant) => {
+                for node in 0..self.machines.len() {
+                    let at = self.now + Duration::from_millis(node as u64 * 700);
+                    self.at(at, Fault::ReloadOne(node, variant));
+                }
+            }
+            Fault::ReloadOne(node, variant) => self.reload(node, variant),
+            Fault::Scripts { start_fails, stop_fails } => {
+                (self.config.start_fails, self.config.stop_fails) = (start_fails, stop_fails);
+            }
+            Fault::Repair => self.repair(),
+        }
+    }
+
+    fn all_paths(&self) -> Vec<(usize, usize, usize)> {
+        let n = self.machines.len();
+        (0..self.net.nets())
+            .flat_map(|net| (0..n * n).map(move |i| (net, i / n, i % n)))
+            .collect()
+    }
+
+    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>) {
+        let now = self.clock(node);
+        let m = &mut self.machines[node];
+        m.powered = true;
+        m.generation += 1;
+        m.life += 1;
+        let (cfs, haresources) = &self.files[&m.variant];
+        let mut uuid = [0; 16];
+        uuid[15] = node as u8 + 1;
+        let settings = Settings {
+            me: self.names[node].clone(),
+            uuid,
+            generation: Generation(m.generation),
+            cf: cfs[node].clone(),
+            haresources: haresources.clone(),
+            keys: self.keys.clone(),
+            seed: self.random.next(),
+            resumed,
+        };
+        self.trace.note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
+        let (daemon, actions) = Daemon::new(now, settings);
+        m.daemon = Some(daemon);
+        self.watch.changed();
+        self.after(node, actions);
+        for net in 0..self.net.nets() {
+            if self.net.is_broken(net, node) {
+                let why = "the interface is down".to_owned();
+                self.handle(
+                    node,
+                    Event::MediumBroken {
+                        medium: MediumId(net),
+                        why,
+                    },
+                );
+            }
+        }
+    }
+
+    /// What came in the meantime is read before or after the timer, as it happens.
+    fn thaw(&mut self, node: usize) {
+        if !std::mem::take(&mut self.machines[node].frozen) {
+            return;
+        }
+        if self.random.below(2) == 0 {
+            self.handle(node, Event::Timer);
+        }
+        for event in std::mem::take(&mut self.machines[node].waiting) {
+            self.handle(node, event);
+        }
+        while let Some((medium, bytes)) = self.machines[node].packets.pop_front() {
+            let bytes = bytes.to_vec();
+            self.handle(node, Event::Received { medium, bytes });
+        }
+    }
+
+    fn reload(&mut self, node: usize, variant: usize) {
+        self.machines[node].variant = variant;
+        let (cfs, haresources) = &self.files[&variant];
+        let event = Event::Reload {
+            cf: Box::new(cfs[node].clone()),
+            haresources: haresources.clone(),
+            keys: self.keys.clone(),
+        };
+        self.handle(node, event);
+    }
+
+    fn repair(&mut self) {
+        self.net.heal();
+        (self.config.start_fails, self.config.stop_fails) = (0, 0);
+        for node in 0..self.machines.len() {
+            self.thaw(node);
+            for net in 0..self.net.nets() {
+                self.handle(node, Event::MediumMended { medium: MediumId(net) });
+            }
+            let blocked = self.machines[node]
+                .daemon
+                .as_ref()
+                .is_some_and(|d| d.view(self.clock(node)).groups.iter().any(|g| g.here == "blocked"));
+            if blocked {
+                self.trace.note(self.now, Some(node), "power cycle: it cannot stop a group".to_owned());
+                self.machines[node].power_off();
+            }
+            self.suffer(Fault::Start(node));
+        }
+        self.at(self.now + self.config.resource_timeout * 2, Fault::Reload(0));
+    }
+
+    /// The daemon's own view of one node.
+    pub fn daemon(&self, node: usize) -> Option<&Daemon> {
+        self.machines[node].daemon.as_ref()
+    }
+
+    /// The nodes on which the first resource of a group is, or may be, up.
+    pub fn owners(&self, group: usize) -> Vec<usize> {
+        let key: ResourceName = self.config.groups[group].1[0].parse().expect("a resource of ours");
+        (0..self.machines.len()).filter(|i| self.machines[*i].occupies(&key)).collect()
+    }
+
+    /// Every group has exactly one owner, every running daemon says so, and nothing is on its way.
+    pub fn check_settled(&self) -> Result<(), String> {
+        let running: Vec<usize> = (0..self.machines.len()).filter(|i| self.machines[*i].listens()).collect();
+        for (g, (_, resources)) in self.config.groups.iter().enumerate() {
+            let owners = self.owners(g);
+            let key = resources[0];
+            let [owner] = owners[..] else {
+                return Err(self.report(&format!("group {key} has the owners {owners:?}, not exactly one")));
+            };
+            for &i in &running {
+                let view = self.machines[i].daemon.as_ref().expect("it listens").view(self.clock(i));
+                if view.rsc_hold == "transition" {
+                    return Err(self.report(&format!("{} is still in transition", self.names[i])));
+                }
+                let seen = view.groups.iter().find(|v| v.key == *key).map(|v| v.owners.clone());
+                if seen.as_deref() != Some(&[self.names[owner].clone()]) {
+                    let why = format!("{} says that {key} is at {seen:?}, but it is at {}", self.names[i], self.names[owner]);
+                    return Err(self.report(&why));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn command(kind: &str, set: Set, info: &str) -> Event {
+    let mut message = Message::new(kind).with(fields::RSC_HOLD, set.as_str());
+    if !info.is_empty() {
+        message.set(fields::INFO, info);
+    }
+    Event::Local { message }
+}
+
+use crate::groups::job::Command;

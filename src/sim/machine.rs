@@ -1,0 +1,176 @@
+//! One machine: its daemon, the scripts that run on it, and what is up on it.
+
+use super::plan::Config;
+use crate::core::random::Random;
+use crate::daemon::{Daemon, Event};
+use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::ids::{JobId, MediumId, ResourceName};
+use crate::time::{Duration, Instant};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Packets a socket keeps for a program that does not read; what comes then is lost.
+const SOCKET_BUFFER: usize = 200;
+
+/// One resource as it is on one machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Resource {
+    /// May be there: from the begin of a start to the end of a stop that worked.
+    pub occupied: bool,
+    /// What `status` answers.
+    pub runs: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub job: JobId,
+    pub command: Command,
+    pub begun: Instant,
+    exit: Exit,
+}
+
+#[derive(Debug)]
+pub struct Machine {
+    pub powered: bool,
+    pub frozen: bool,
+    pub daemon: Option<Daemon>,
+    /// When the daemon's timer is due.
+    pub wake: Instant,
+    pub generation: u64,
+    /// Counts the daemons that ran here: answers to an earlier one are dropped.
+    pub life: u64,
+    /// Variant of its files.
+    pub variant: usize,
+    pub packets: VecDeque<(MediumId, Arc<[u8]>)>,
+    /// Events other than packets that a frozen daemon has not seen yet.
+    pub waiting: Vec<Event>,
+    pub resources: BTreeMap<ResourceName, Resource>,
+    pub scripts: BTreeMap<u64, Script>,
+    pub held: Vec<ResourceName>,
+    /// This clock is so many seconds ahead.
+    pub skew: u64,
+    /// Messages sent in the present window of time.
+    pub sent: u64,
+    pub active: bool,
+}
+
+impl Machine {
+    pub fn new(skew: u64) -> Self {
+        Self {
+            powered: false,
+            frozen: false,
+            daemon: None,
+            wake: Instant::NEVER,
+            generation: 0,
+            life: 0,
+            variant: 0,
+            packets: VecDeque::new(),
+            waiting: Vec::new(),
+            resources: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            held: Vec::new(),
+            skew,
+            sent: 0,
+            active: false,
+        }
+    }
+
+    /// The daemon runs and gets processor time.
+    pub fn listens(&self) -> bool {
+        self.daemon.is_some() && !self.frozen
+    }
+
+    pub fn occupies(&self, resource: &ResourceName) -> bool {
+        self.resources.get(resource).is_some_and(|r| r.occupied)
+    }
+
+    pub fn packet(&mut self, medium: MediumId, bytes: Arc<[u8]>) {
+        if self.packets.len() < SOCKET_BUFFER {
+            self.packets.push_back((medium, bytes));
+        }
+    }
+
+    pub fn power_off(&mut self) {
+        self.daemon_gone();
+        self.powered = false;
+        self.scripts.clear();
+        self.resources.clear();
+        self.held.clear();
+    }
+
+    /// The daemon is gone; its scripts were killed half-way, what it had started stays.
+    pub fn daemon_gone(&mut self) {
+        self.daemon = None;
+        self.active = false;
+        self.frozen = false;
+        self.wake = Instant::NEVER;
+        self.life += 1;
+        self.packets.clear();
+        self.waiting.clear();
+        self.scripts.clear();
+    }
+
+    /// Begins a script; gives the moment of its end.
+    pub fn begin(
+        &mut self,
+        number: u64,
+        job: JobId,
+        command: Command,
+        now: Instant,
+        config: &Config,
+        random: &mut Random,
+    ) -> Instant {
+        let resource = self.resources.entry(command.resource.name.clone()).or_default();
+        let fails = match command.verb {
+            Verb::Status => 0,
+            Verb::Start => config.start_fails,
+            Verb::Stop => config.stop_fails,
+        };
+        if command.verb == Verb::Start {
+            resource.occupied = true;
+        }
+        let span = (config.script.1 - config.script.0).as_millis() as u64;
+        let mut took = config.script.0 + Duration::from_millis(random.below(span + 1));
+        let mut exit = Exit::Code(0);
+        if random.below(1000) < fails {
+            exit = match random.below(4) {
+                0 => {
+                    took = command.limit;
+                    Exit::TimedOut
+                }
+                _ => Exit::Code(1),
+            };
+        }
+        let script = Script {
+            job,
+            command,
+            begun: now,
+            exit,
+        };
+        self.scripts.insert(number, script);
+        now + took
+    }
+
+    /// Ends a script; `None` when it was killed before.
+    pub fn end(&mut self, number: u64, now: Instant, random: &mut Random) -> Option<(JobId, Outcome, Command)> {
+        let script = self.scripts.remove(&number)?;
+        let resource = self.resources.entry(script.command.resource.name.clone()).or_default();
+        let mut output = String::new();
+        match (script.command.verb, &script.exit) {
+            (Verb::Status, _) => {
+                output = if resource.runs { "running" } else { "stopped" }.to_owned();
+            }
+            (Verb::Start, Exit::Code(0)) => resource.runs = true,
+            (Verb::Stop, Exit::Code(0)) => *resource = Resource::default(),
+            // A script that fails may have done its work or not.
+            (Verb::Start, _) => resource.runs |= random.below(2) == 0,
+            (Verb::Stop, _) => resource.runs &= random.below(2) == 0,
+        }
+        let outcome = Outcome {
+            exit: script.exit,
+            output,
+            took: now - script.begun,
+        };
+        Some((script.job, outcome, script.command))
+    }
+}

@@ -1,0 +1,300 @@
+//! What is simulated: the configuration, the chances of scripts to fail, and the faults with their moments.
+
+use crate::core::random::Random;
+use crate::groups::Set;
+use crate::time::{Duration, Instant};
+use std::fmt::Write;
+
+/// The resources of a group, and the node it prefers.
+pub type GroupLine = (usize, &'static [&'static str]);
+
+/// Everything that does not change while the clock runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub nodes: usize,
+    pub nets: usize,
+    pub keepalive: Duration,
+    pub deadtime: Duration,
+    pub initdead: Duration,
+    pub auto_failback: &'static str,
+    pub groups: Vec<GroupLine>,
+    /// A script takes between these two times.
+    pub script: (Duration, Duration),
+    /// Scripts that hang are killed after this time.
+    pub resource_timeout: Duration,
+    /// Of 1000 starts, and of 1000 stops, so many fail; a quarter of them by hanging.
+    pub start_fails: u64,
+    pub stop_fails: u64,
+    /// No fault but loss below deadtime, and no daemon that dies: a group must never be up on two nodes, not even for a
+    /// moment.
+    pub strict: bool,
+}
+
+impl Config {
+    /// Beats of 100 ms, for short scenarios.
+    pub fn quick(nodes: usize) -> Self {
+        Self {
+            nodes,
+            nets: 1,
+            keepalive: Duration::from_millis(100),
+            deadtime: Duration::from_millis(500),
+            initdead: Duration::from_secs(2),
+            auto_failback: "on",
+            groups: vec![(0, &["10.0.0.1", "web"]), (1, &["10.0.0.2"]), (0, &["10.0.0.3", "db", "mail"])],
+            script: (Duration::from_millis(5), Duration::from_millis(80)),
+            resource_timeout: Duration::from_secs(20),
+            start_fails: 0,
+            stop_fails: 0,
+            strict: false,
+        }
+    }
+
+    /// Beats of 2 s, for long times.
+    pub fn slow(nodes: usize) -> Self {
+        Self {
+            keepalive: Duration::from_secs(2),
+            deadtime: Duration::from_secs(10),
+            initdead: Duration::from_secs(20),
+            ..Self::quick(nodes)
+        }
+    }
+
+    pub fn node_name(i: usize) -> String {
+        format!("n{}", i + 1)
+    }
+
+    /// ha.cf; `variant` differs after a reload.
+    pub fn ha_cf(&self, variant: usize) -> String {
+        let keepalive = if variant % 2 == 1 { self.keepalive / 2 } else { self.keepalive };
+        let mut text = format!(
+            "keepalive {}ms\ndeadtime {}ms\ninitdead {}ms\nresource_timeout {}ms\nauto_failback {}\nmsgfmt netstring\nbcast",
+            keepalive.as_millis(),
+            self.deadtime.as_millis(),
+            self.initdead.as_millis(),
+            self.resource_timeout.as_millis(),
+            self.auto_failback
+        );
+        for n in 0..self.nets {
+            let _ = write!(text, " eth{n}");
+        }
+        for i in 0..self.nodes {
+            let _ = write!(text, "\nnode {}", Self::node_name(i));
+        }
+        text + "\n"
+    }
+
+    /// haresources; the variants after a reload: as it was, without the last group, the last group with one resource more.
+    pub fn haresources(&self, variant: usize) -> String {
+        let mut text = String::new();
+        for (i, (node, resources)) in self.groups.iter().enumerate() {
+            let last = i + 1 == self.groups.len() && i > 0;
+            if last && variant % 3 == 1 {
+                continue;
+            }
+            let more = if last && variant % 3 == 2 { " extra" } else { "" };
+            let _ = writeln!(text, "{} {}{more}", Self::node_name(*node), resources.join(" "));
+        }
+        text
+    }
+}
+
+/// Something that happens to the cluster, or that its administrator does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Packets of one node no longer reach the other one, on one network or all.
+    Cut { net: Option<usize>, from: usize, to: usize },
+    Mend { net: Option<usize>, from: usize, to: usize },
+    /// Everything about all paths but the cuts.
+    Weather { loss: u8, repeats: u8, delay: Duration, jitter: Duration },
+    MediumBreaks { net: usize, node: usize },
+    MediumMends { net: usize, node: usize },
+    /// The daemon gets no processor time; scripts and addresses stay.
+    Freeze(usize),
+    Thaw(usize),
+    /// The machine loses power: all that ran on it is gone.
+    PowerOff(usize),
+    /// The daemon dies and leaves everything running; its master starts it again after this time.
+    DaemonDies { node: usize, back_after: Duration },
+    /// SIGTERM.
+    Stop(usize),
+    /// Starts the daemon, and the machine when it is off. Nothing when it runs.
+    Start(usize),
+    Standby(usize, Set),
+    Takeover(usize, Set),
+    /// All nodes get this variant of the files; each hears of it a little later than the one before.
+    Reload(usize),
+    ReloadOne(usize, usize),
+    /// From now on so many of 1000 starts and stops fail.
+    Scripts { start_fails: u64, stop_fails: u64 },
+    /// The administrator repairs everything: networks, machines, scripts, groups that nobody could start or stop.
+    Repair,
+}
+
+/// A configuration, faults by moment, and when the promises for quiet times are looked at.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub config: Config,
+    pub faults: Vec<(Instant, Fault)>,
+}
+
+/// What a random plan is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Anything may happen.
+    Anything,
+    /// Only what an administrator does; a group is then never up twice.
+    Planned,
+}
+
+impl Plan {
+    pub fn new(config: Config, faults: Vec<(Instant, Fault)>) -> Self {
+        Self { config, faults }
+    }
+
+    /// About one fault every `every`, each undone after a while, until `until`; then everything is repaired.
+    pub fn random(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant) -> Self {
+        let mut r = Random::new(seed ^ 0x5eed_0f91_a5_u64);
+        let mut config = Config::slow(nodes);
+        config.auto_failback = ["on", "off", "on", "off", "legacy"][r.below(5) as usize];
+        config.nets = 1 + r.below(2) as usize;
+        if nodes == 3 {
+            config.groups.push((2, &["10.0.0.4", "files"]));
+        }
+        config.script.1 = Duration::from_millis([50, 400, 3000][r.below(3) as usize]);
+        let mut faults: Vec<(Instant, Fault)> = Vec::new();
+        for i in 0..nodes {
+            faults.push((Instant::from_millis(r.below(4) * 1000), Fault::Start(i)));
+        }
+        if kind == Kind::Planned {
+            config.strict = true;
+            config.deadtime = Duration::from_secs(20);
+        }
+        if r.below(3) == 0 {
+            config.start_fails = 20;
+            config.stop_fails = 10;
+        }
+        let mut t = Instant::from_millis(20_000);
+        loop {
+            t += Duration::from_millis(1 + r.below(2 * every.as_millis() as u64));
+            if t >= until {
+                break;
+            }
+            let long = config.deadtime.as_millis() as u64;
+            let lasting = Duration::from_millis([
+                r.below(2000),
+                r.below(long),
+                long - 500 + r.below(1000),
+                r.below(4 * long),
+                r.below(20 * long),
+            ][r.below(5) as usize]);
+            random_fault(&mut r, &config, kind, t, lasting, &mut faults);
+        }
+        faults.push((until, Fault::Repair));
+        faults.sort_by_key(|(at, _)| *at);
+        Self { config, faults }
+    }
+}
+
+fn random_set(r: &mut Random) -> Set {
+    [Set::ALL, Set::LOCAL, Set::FOREIGN][r.below(3) as usize]
+}
+
+fn random_fault(
+    r: &mut Random,
+    config: &Config,
+    kind: Kind,
+    at: Instant,
+    lasting: Duration,
+    out: &mut Vec<(Instant, Fault)>,
+) {
+    let n = config.nodes as u64;
+    let node = r.below(n) as usize;
+    let other = (node + 1 + r.below(n - 1) as usize) % config.nodes;
+    let net = (config.nets > 1 && r.below(2) == 0).then(|| r.below(config.nets as u64) as usize);
+    let end = at + lasting;
+    let planned = [8, 9, 9, 10, 10, 11, 12];
+    let what = match kind {
+        Kind::Anything => r.below(13),
+        Kind::Planned => planned[r.below(planned.len() as u64) as usize],
+    };
+    match what {
+        0 | 1 => {
+            let both = r.below(3) > 0;
+            for (from, to) in [(node, other), (other, node)].into_iter().take(1 + usize::from(both)) {
+                out.push((at, Fault::Cut { net, from, to }));
+                out.push((end, Fault::Mend { net, from, to }));
+            }
+        }
+        // A node without any neighbour.
+        2 => {
+            for to in (0..config.nodes).filter(|i| *i != node) {
+                for (from, to) in [(node, to), (to, node)] {
+                    out.push((at, Fault::Cut { net, from, to }));
+                    out.push((end, Fault::Mend { net, from, to }));
+                }
+            }
+        }
+        3 => {
+            let loss = [1, 5, 20, 40, 70][r.below(5) as usize];
+            out.push((at, weather(r, loss)));
+            out.push((end, CALM));
+        }
+        4 => {
+            let net = net.unwrap_or(0);
+            out.push((at, Fault::MediumBreaks { net, node }));
+            out.push((end, Fault::MediumMends { net, node }));
+        }
+        5 => {
+            out.push((at, Fault::Freeze(node)));
+            out.push((end, Fault::Thaw(node)));
+        }
+        6 => {
+            out.push((at, Fault::PowerOff(node)));
+            out.push((end, Fault::Start(node)));
+        }
+        7 => {
+            let back_after = Duration::from_millis([5, 200, lasting.as_millis() as u64][r.below(3) as usize]);
+            out.push((at, Fault::DaemonDies { node, back_after }));
+        }
+        8 => {
+            out.push((at, Fault::Stop(node)));
+            out.push((end + Duration::from_secs(1), Fault::Start(node)));
+        }
+        9 => {
+            out.push((at, Fault::Standby(node, random_set(r))));
+            if r.below(3) == 0 {
+                let soon = Duration::from_millis(r.below(300));
+                out.push((at + soon, Fault::Standby(other, random_set(r))));
+            }
+        }
+        10 => {
+            out.push((at, Fault::Takeover(node, random_set(r))));
+            if r.below(3) == 0 {
+                let soon = Duration::from_millis(r.below(300));
+                out.push((at + soon, Fault::Takeover(other, random_set(r))));
+            }
+        }
+        11 => out.push((at, Fault::Reload(r.below(6) as usize))),
+        _ => {
+            let loss = if r.below(2) == 0 { 0 } else { 10 };
+            out.push((at, weather(r, loss)));
+            out.push((end, CALM));
+        }
+    }
+}
+
+const CALM: Fault = Fault::Weather {
+    loss: 0,
+    repeats: 0,
+    delay: Duration::from_millis(1),
+    jitter: Duration::ZERO,
+};
+
+fn weather(r: &mut Random, loss: u8) -> Fault {
+    Fault::Weather {
+        loss,
+        repeats: [0, 10][r.below(2) as usize],
+        delay: Duration::from_millis(r.below(30)),
+        jitter: Duration::from_millis([0, 5, 100][r.below(3) as usize]),
+    }
+}

@@ -1,0 +1,200 @@
+//! The promises, looked at after every step.
+//!
+//! 1. *Never two owners* among nodes that can hear each other, for longer than it takes to find out: the peer's next
+//!    message must come through ([`patience`]). Time in which a script of the group is at work does not count: letting
+//!    go takes as long as the stop script.
+//! 2. *Never no owner* for longer than it takes to notice a death and to agree, while a node could start it.
+//! 3. Messages stay below a bound a second, and a machine never runs two scripts of one group at once.
+//! 4. In a `strict` plan a group is not up on two nodes even for a moment.
+
+use super::machine::Machine;
+use super::net::Net;
+use super::plan::{Config, Fault};
+use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::ids::ResourceName;
+use crate::time::{Duration, Instant};
+
+/// Nodes tell what they hold at least this often (`groups::manager::TELL_EVERY`).
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// Messages a node and medium may send in a window: beats, claims, repetitions; more is a storm.
+const WINDOW: Duration = Duration::from_secs(10);
+const MAX_MESSAGES: u64 = 2000;
+
+/// How long two nodes may take to learn that they both have a group: after silence the first beat revives the peer and
+/// makes us tell; each of the messages may be lost, so many in a row that it never happens in a test.
+fn patience(config: &Config, loss: u8) -> Duration {
+    let mut tries = 1;
+    let mut all_lost = f64::from(loss) / 100.0;
+    let one = all_lost;
+    // Once in 10^10.
+    while all_lost > 1e-10 && tries < 100 {
+        all_lost *= one;
+        tries += 1;
+    }
+    let beat = config.keepalive.max(TELL_EVERY);
+    beat * tries * 2 + Duration::from_secs(1)
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    resources: Vec<ResourceName>,
+    /// Since when each pair of nodes has it both, hears each other and runs no script of it.
+    double: Vec<Option<Instant>>,
+    none: Option<Instant>,
+    /// A script of it has failed since it was last up.
+    failed: bool,
+    /// A script of it ended or began last at.
+    touched: Instant,
+}
+
+#[derive(Debug)]
+pub struct Watch {
+    groups: Vec<Group>,
+    dirty: bool,
+    /// When one of the promises will be broken unless something changes.
+    due: Instant,
+    last_fault: Instant,
+    window_ends: Instant,
+}
+
+impl Watch {
+    pub fn new(config: &Config) -> Self {
+        let group = |resources: &[&str]| Group {
+            resources: resources.iter().map(|r| r.parse().expect("a resource of ours")).collect(),
+            double: vec![None; config.nodes * config.nodes],
+            none: None,
+            failed: false,
+            touched: Instant::default(),
+        };
+        Self {
+            groups: config.groups.iter().map(|(_, r)| group(r)).collect(),
+            dirty: true,
+            due: Instant::default(),
+            last_fault: Instant::default(),
+            window_ends: Instant::default(),
+        }
+    }
+
+    /// What is up, who runs or who hears whom has changed.
+    pub fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    pub fn fault(&mut self, now: Instant, _fault: &Fault) {
+        self.last_fault = now;
+        // The moment to become owner counts from here again.
+        for group in &mut self.groups {
+            group.none = None;
+        }
+    }
+
+    fn group_of(&self, resource: &ResourceName) -> Option<usize> {
+        self.groups.iter().position(|g| g.resources.contains(resource))
+    }
+
+    /// A script is about to begin.
+    pub fn script(&mut self, node: usize, machine: &Machine, command: &Command) -> Option<String> {
+        let g = self.group_of(&command.resource.name)?;
+        let busy = machine
+            .scripts
+            .values()
+            .find(|s| self.groups[g].resources.contains(&s.command.resource.name))?;
+        Some(format!(
+            "node {}: {} {} begins while {} {} of the same group runs",
+            node + 1,
+            command.resource.name,
+            command.verb.as_str(),
+            busy.command.resource.name,
+            busy.command.verb.as_str()
+        ))
+    }
+
+    pub fn script_ended(&mut self, now: Instant, command: &Command, outcome: &Outcome) {
+        if let Some(g) = self.group_of(&command.resource.name) {
+            self.groups[g].touched = now;
+            self.groups[g].failed |= outcome.exit != Exit::Code(0) && command.verb != Verb::Status;
+        }
+    }
+
+    pub fn look(&mut self, now: Instant, config: &Config, machines: &mut [Machine], net: &Net) -> Option<String> {
+        if now >= self.window_ends {
+            self.window_ends = now + WINDOW;
+            for (i, m) in machines.iter_mut().enumerate() {
+                let sent = std::mem::take(&mut m.sent);
+                if sent > MAX_MESSAGES * config.nets as u64 {
+                    return Some(format!("node {} sent {sent} messages in {} s", i + 1, WINDOW.as_secs()));
+                }
+            }
+        }
+        if !self.dirty && now < self.due {
+            return None;
+        }
+        self.dirty = false;
+        self.due = Instant::NEVER;
+        for g in 0..self.groups.len() {
+            let broken = self.two_owners(g, now, config, machines, net).or_else(|| self.no_owner(g, now, config, machines));
+            if broken.is_some() {
+                return broken;
+            }
+        }
+        None
+    }
+
+    fn two_owners(&mut self, g: usize, now: Instant, config: &Config, machines: &[Machine], net: &Net) -> Option<String> {
+        let group = &mut self.groups[g];
+        let key = &group.resources[0];
+        let at_work = |m: &Machine| m.scripts.values().any(|s| group.resources.contains(&s.command.resource.name));
+        for a in 0..machines.len() {
+            for b in a + 1..machines.len() {
+                let pair = a * machines.len() + b;
+                let (ma, mb) = (&machines[a], &machines[b]);
+                let both = ma.occupies(key) && mb.occupies(key);
+                if both && config.strict {
+                    return Some(format!("group {key} is up on n{} and n{} at once", a + 1, b + 1));
+                }
+                let loss = net.best_loss(a, b).filter(|_| {
+                    both && ma.listens() && mb.listens() && ma.active && mb.active && !at_work(ma) && !at_work(mb)
+                });
+                let Some(loss) = loss else {
+                    group.double[pair] = None;
+                    continue;
+                };
+                let since = *group.double[pair].get_or_insert(now);
+                let end = since + patience(config, loss);
+                if now >= end {
+                    return Some(format!(
+                        "group {key} is up on n{} and n{}, which hear each other, since {} ms",
+                        a + 1,
+                        b + 1,
+                        since.as_millis()
+                    ));
+                }
+                self.due = self.due.min(end);
+            }
+        }
+        None
+    }
+
+    fn no_owner(&mut self, g: usize, now: Instant, config: &Config, machines: &[Machine]) -> Option<String> {
+        let group = &mut self.groups[g];
+        let key = &group.resources[0];
+        let removed = g + 1 == config.groups.len() && machines.iter().any(|m| m.variant % 3 == 1);
+        let able = machines.iter().any(|m| m.listens() && m.active);
+        let owned = machines.iter().any(|m| m.occupies(key));
+        if owned {
+            group.failed = false;
+        }
+        if owned || removed || !able || group.failed || machines.iter().any(|m| m.frozen) {
+            group.none = None;
+            return None;
+        }
+        let since = *group.none.get_or_insert(now);
+        // A death; a start that waits for a joining node; a handover that was called off.
+        let bound = config.deadtime * 2 + config.initdead + Duration::from_secs(15) + config.script.1 * 3;
+        if now >= since + bound {
+            return Some(format!("group {key} is nowhere since {} ms", since.as_millis()));
+        }
+        self.due = self.due.min(since + bound);
+        None
+    }
+}
