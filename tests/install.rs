@@ -393,6 +393,9 @@ fn init_script_without_configuration_or_program() {
         "heartbeat: {} not found, status unknown\n",
         tree.path("/nowhere/heartbeat").display()
     );
+    let stopped = "Stopping High-Availability services: Done.\n\n".to_owned();
+    let status = "heartbeat is stopped. No process\n".to_owned();
+    let restart = format!("{stopped}{conf}");
     let usage = format!(
         "Usage: {} {{start|stop|status|restart|reload|force-reload|standby}}\n",
         tree.path("/etc/init.d/heartbeat").display()
@@ -404,6 +407,9 @@ fn init_script_without_configuration_or_program() {
         ("/usr/lib/heartbeat",  "reload",       6,   &conf),
         ("/usr/lib/heartbeat",  "force-reload", 6,   &conf),
         ("/usr/lib/heartbeat",  "standby",      6,   &conf),
+        ("/usr/lib/heartbeat",  "stop",         0,   &stopped),
+        ("/usr/lib/heartbeat",  "status",       3,   &status),
+        ("/usr/lib/heartbeat",  "restart",      6,   &restart),
         ("/usr/lib/heartbeat",  "nonsense",     1,   &usage),
         ("/nowhere",            "start",        5,   &inst),
         ("/nowhere",            "status",       4,   &unknown),
@@ -416,6 +422,32 @@ fn init_script_without_configuration_or_program() {
                 "{shell:?} {verb}"
             );
         }
+    }
+}
+
+#[test]
+fn init_script_tells_what_is_wrong_with_the_configuration() {
+    let tree = Tree::new("init-bad");
+    tree.install();
+    tree.write("/etc/ha.d/ha.cf", "nodes n1\n");
+    tree.write("/etc/ha.d/resource.d/startstop", "not executable: not called\n");
+    for shell in shells() {
+        let (exit, said) = init_script(&tree, &shell, "/usr/lib/heartbeat", "start");
+        assert_eq!(exit, 6, "{shell:?}: {said}");
+        let begin = "Starting High-Availability services:  Heartbeat failure [rc=6]. Failed.\n\n";
+        assert!(said.starts_with(begin), "{shell:?}: {said}");
+        assert!(said.contains("ha.cf:1: "), "{shell:?}: {said}");
+        assert_eq!(
+            init_script(&tree, &shell, "/usr/lib/heartbeat", "status").0,
+            3,
+            "{shell:?}"
+        );
+        let (exit, said) = init_script(&tree, &shell, "/usr/lib/heartbeat", "standby");
+        assert_eq!(
+            (exit, said.as_str()),
+            (1, "Heartbeat is not running: cannot go standby.\n"),
+            "{shell:?}"
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::environment::script_env;
 use super::runner::{Jobs, run_to_end};
+use crate::check;
 use crate::conf::{GroupSpec, HaCf, Haresources, Parsed, ResourceSpec, ha_cf, haresources};
 use crate::groups::group::says_running;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
@@ -12,7 +13,7 @@ use crate::ids::NodeName;
 use crate::paths;
 use crate::time::Duration;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// 10, as HA_STOPRETRYMAX in heartbeat 3.0.6.
 const STOP_RETRIES: i64 = 10;
@@ -204,20 +205,12 @@ pub fn log_to_stderr(program: &'static str) {
     let _ = env_logger::Builder::new().filter_level(level).format(line).try_init();
 }
 
-/// HA_CURHOST, the first line of nodeinfo, or what the kernel calls this machine.
-pub fn node_name() -> Result<NodeName, String> {
-    let from_file = |path: PathBuf| {
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().next()?.trim().to_owned();
-        (!line.is_empty()).then_some(line)
-    };
-    let name = std::env::var("HA_CURHOST")
-        .ok()
-        .filter(|n| !n.is_empty())
-        .or_else(|| from_file(paths::config().join("nodeinfo")))
-        .or_else(|| from_file("/proc/sys/kernel/hostname".into()))
-        .ok_or("this node has no name: set it with hostname, or write it into nodeinfo")?;
-    name.parse().map_err(|e| format!("name of this node: {e}"))
+/// HA_CURHOST, which heartbeat gives its scripts; else the name that the daemon would take.
+fn node_name() -> Result<NodeName, String> {
+    match std::env::var("HA_CURHOST") {
+        Ok(name) if !name.is_empty() => name.parse().map_err(|e| format!("HA_CURHOST: {e}")),
+        Ok(_) | Err(_) => check::node_name().map_err(|e| e.to_string()),
+    }
 }
 
 fn read<T>(file: &Path, parse: impl Fn(&Path, &str) -> Parsed<T>) -> Result<T, String> {
