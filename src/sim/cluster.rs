@@ -496,7 +496,7 @@ impl Sim {
             cf: cfs[node].clone(),
             haresources: haresources.clone(),
             keys: self.keys.clone(),
-            seed: self.random.next(),
+            seed: self.random.draw(),
             resumed,
         };
         self.trace.note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
