@@ -21,5 +21,8 @@ mod receive;
 mod send;
 pub mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use layer::{Core, Up};
 pub use node::NodeStatus;

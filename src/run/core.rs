@@ -66,7 +66,7 @@ pub fn run() -> io::Result<()> {
     };
     let (master, fifo, register, log) = (next()?, next()?, next()?, next()?);
     signals::block_all_but_kill()?;
-    let master = End::new(master);
+    let mut master = End::new(master);
     let ToCore::Begin {
         texts,
         me,
@@ -74,7 +74,7 @@ pub fn run() -> io::Result<()> {
         generation,
         seed,
         resumed,
-    } = first_message(&master)?
+    } = first_message(&mut master)?
     else {
         return Err(io::Error::other("the master did not begin with its settings"));
     };
@@ -149,7 +149,7 @@ fn take_place(cf: &HaCf) {
 }
 
 /// Waits for the settings.
-fn first_message(master: &End) -> io::Result<ToCore> {
+fn first_message(master: &mut End) -> io::Result<ToCore> {
     let deadline = sys::now() + Duration::from_secs(10);
     while sys::now() < deadline {
         wait(&[Want::read(master.fd())], deadline)?;

@@ -12,7 +12,7 @@ pub const MASTER_TITLE: &str = "heartbeat: master control process";
 
 pub fn run() -> io::Result<()> {
     let mut fds = process::inherited(1)?;
-    let master = End::new(fds.remove(0));
+    let mut master = End::new(fds.remove(0));
     signals::block_all_but_kill()?;
     loop {
         wait(&[Want::read(master.fd())], Instant::NEVER)?;

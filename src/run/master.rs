@@ -359,7 +359,7 @@ impl Master {
 
     fn read_core(&mut self) -> io::Result<()> {
         loop {
-            let Some(core) = &self.core else { return Ok(()) };
+            let Some(core) = &mut self.core else { return Ok(()) };
             match core.link.receive()? {
                 Got::Message { bytes, .. } => match ToMaster::decode(&bytes) {
                     Some(said) => self.core_said(said),

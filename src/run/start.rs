@@ -118,7 +118,7 @@ fn launch() -> Result<String, String> {
     let env = [(ROLE, "master".to_owned()), (READY, "1".to_owned())];
     let mut child = process::spawn_own(heir::MASTER_TITLE, &env, &[theirs.as_fd()], true).map_err(|e| e.to_string())?;
     drop(theirs);
-    let link = End::new(ours);
+    let mut link = End::new(ours);
     let deadline = sys::now() + START_WITHIN;
     while sys::now() < deadline {
         wait(&[Want::read(link.fd())], deadline).map_err(|e| e.to_string())?;

@@ -40,6 +40,8 @@ pub enum Got {
 #[derive(Debug)]
 pub struct End {
     fd: OwnedFd,
+    /// For receiving; made at the first message, so that an end that only sends stays small.
+    buffer: Vec<u8>,
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
 }
 
@@ -47,6 +49,7 @@ impl End {
     pub fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
+            buffer: Vec::new(),
             queue: VecDeque::new(),
         }
     }
@@ -85,10 +88,10 @@ impl End {
         }
     }
 
-    pub fn receive(&self) -> io::Result<Got> {
-        let mut bytes = vec![0; MAX];
+    pub fn receive(&mut self) -> io::Result<Got> {
+        self.buffer.resize(MAX, 0);
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 4]);
-        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let mut slices = [IoSliceMut::new(&mut self.buffer)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let got = match recvmsg::<()>(self.fd.as_raw_fd(), &mut slices, Some(&mut space), flags) {
             Ok(got) => got,
@@ -110,8 +113,10 @@ impl End {
         if n == 0 {
             return Ok(Got::Closed);
         }
-        bytes.truncate(n);
-        Ok(Got::Message { bytes, fd })
+        Ok(Got::Message {
+            bytes: self.buffer[..n].to_vec(),
+            fd,
+        })
     }
 }
 
@@ -122,7 +127,7 @@ mod tests {
     #[test]
     fn messages_and_descriptors_arrive_whole_and_the_end_is_seen() {
         let (a, b) = pair().unwrap();
-        let (mut a, b) = (End::new(a), End::new(b));
+        let (mut a, mut b) = (End::new(a), End::new(b));
         assert!(matches!(b.receive().unwrap(), Got::Nothing));
         let null = std::fs::File::open("/dev/null").unwrap();
         a.send(b"one".to_vec(), Some(null.into()));
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn a_reader_that_sleeps_costs_memory_but_no_message() {
         let (a, b) = pair().unwrap();
-        let (mut a, b) = (End::new(a), End::new(b));
+        let (mut a, mut b) = (End::new(a), End::new(b));
         for n in 0..2000u32 {
             a.send(n.to_be_bytes().repeat(100), None);
         }

@@ -1,6 +1,7 @@
 //! Processes of our own: starting the master, the core and the heir under their titles, rights, priorities.
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Group, Pid, Uid, User, setgid, setgroups, setuid};
 use std::ffi::OsStr;
@@ -95,8 +96,17 @@ pub fn normal_priority() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
 }
 
-/// Keeps this process in memory.
+/// Memory that one of our processes may come to need, many times over. With less allowed, locking is not worth it: an
+/// allocation beyond the limit would fail and end the process.
+const LOCKABLE: u64 = 256 * 1024 * 1024;
+
+/// Keeps this process in memory, now and later. The limit is lifted first, while there are rights for it: what is
+/// allocated after the rights are dropped is locked too.
 pub fn lock_memory() -> io::Result<()> {
+    let limit = Resource::RLIMIT_MEMLOCK;
+    if setrlimit(limit, RLIM_INFINITY, RLIM_INFINITY).is_err() && getrlimit(limit)?.0 < LOCKABLE {
+        return Err(io::Error::other("the limit of locked memory is too low"));
+    }
     Ok(mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
 }
 
