@@ -12,13 +12,19 @@ pub mod json;
 pub mod request;
 pub mod status;
 
-use crate::daemon::Identity;
 use crate::daemon::view::View;
 use crate::ids::ClientId;
 use crate::msg::{Message, fields};
 use crate::time::Now;
 use request::{Kind, field};
 use std::collections::BTreeMap;
+
+/// Who a client is, as the kernel tells (owner of its FIFOs), never as its message says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub uid: u32,
+    pub gid: u32,
+}
 
 /// What a request or an event leads to.
 #[derive(Clone, PartialEq, Eq, Debug)]

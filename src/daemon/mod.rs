@@ -7,7 +7,7 @@
 pub mod view;
 
 use crate::auth::Keyring;
-use crate::clients::{Answer, Clients};
+use crate::clients::{Answer, Clients, Identity};
 use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up};
 use crate::groups::job::{Command, Outcome};
@@ -32,13 +32,6 @@ pub struct Settings {
     /// `Some` when this daemon carries on after another (`heartbeat -R`, or a core that died): the groups that were
     /// held then, to be looked at with `status` and adopted.
     pub resumed: Option<Vec<ResourceName>>,
-}
-
-/// Who a client is, as the kernel tells (owner of its FIFOs), never as its message says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    pub uid: u32,
-    pub gid: u32,
 }
 
 #[derive(Clone, Debug)]

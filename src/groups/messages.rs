@@ -386,6 +386,22 @@ impl Groups {
                 self.standby_command(set, id);
                 None
             }
+            // req_resource: one group of ours, if nobody has it.
+            ("ip-request-resp", _, _) if message.get(fields::DEST) == Some(self.me.as_str()) => {
+                if let Some(i) = self.group_index(message.get(fields::IPADDR)) {
+                    self.acquire_if_free(i, "req_resource asks for it");
+                }
+                None
+            }
+            // mach_down by hand has started them; they are ours from now on, unless somebody has them.
+            ("resource", Some("mach_down"), _) => {
+                for i in 0..self.groups.len() {
+                    if self.groups[i].spec.node != self.me {
+                        self.acquire_if_free(i, "mach_down was run by hand");
+                    }
+                }
+                None
+            }
             ("hb_takeover", _, Some(set)) => {
                 let set = if message.get(fields::RSC_HOLD) == Some("failback") {
                     Set::LOCAL
@@ -395,6 +411,16 @@ impl Groups {
                 self.takeover_command(set, id)
             }
             _ => Some(message),
+        }
+    }
+
+    fn acquire_if_free(&mut self, i: usize, why: &str) {
+        let key = self.groups[i].key();
+        if let Some(owner) = self.peers.values().find(|p| p.alive && p.holds(key)) {
+            log::warn!("group {key}: {why}, but node {} has it; nothing is done", owner.name);
+        } else if self.phase == Phase::Serving {
+            self.groups[i].forget_failures();
+            self.groups[i].acquire(&mut self.bench, why);
         }
     }
 

@@ -4,8 +4,8 @@
 //! the FIFOs says who it is. Nothing here waits for a client: its requests are read up to a bound a turn, its replies
 //! are queued up to a bound, and a client that is dead, does not read or writes rubbish is dropped.
 
+use crate::clients::Identity;
 use crate::clients::request::{self, field};
-use crate::daemon::Identity;
 use crate::ids::ClientId;
 use crate::msg::stream::StreamReader;
 use crate::msg::{Message, classic, fields};

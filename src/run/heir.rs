@@ -1,14 +1,11 @@
 //! The heir: root, asleep on a socket. When the master dies it becomes the master; when the master says goodbye it ends.
 
-use super::start::{RESUME, ROLE};
+use super::role::{MASTER_TITLE, RESUME, ROLE};
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{process, signals};
 use crate::time::Instant;
 use std::io;
-
-/// The title under which the master runs.
-pub const MASTER_TITLE: &str = "heartbeat: master control process";
 
 pub fn run() -> io::Result<()> {
     let mut fds = process::inherited(1)?;

@@ -3,7 +3,7 @@
 
 use super::link::{ToCore, ToMaster};
 use super::logger::{self, Places};
-use super::start::{READY, RESUME, ROLE};
+use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::state;
 use crate::check::{self, Texts};
 use crate::conf::{HaCf, MediumSpec};
@@ -77,8 +77,8 @@ pub fn run() -> io::Result<()> {
         Some(_) => process::inherited(1)?.pop().map(End::new),
         None => None,
     };
-    let foreground = std::env::var_os(super::start::FOREGROUND).is_some();
-    for name in [ROLE, RESUME, READY, super::start::FOREGROUND] {
+    let foreground = std::env::var_os(FOREGROUND).is_some();
+    for name in [ROLE, RESUME, READY, FOREGROUND] {
         process::unset_env(name);
     }
     match begin(resumed, ready, foreground) {
@@ -334,7 +334,7 @@ impl Master {
             self.log_pipe.as_fd(),
         ];
         let env = [(ROLE, "core".to_owned())];
-        let process = process::spawn_own("heartbeat: core process", &env, &fds, false)?;
+        let process = process::spawn_own(CORE_TITLE, &env, &fds, false)?;
         drop(theirs);
         let mut seed = [0; 8];
         files::random(&mut seed)?;
@@ -481,7 +481,7 @@ impl Master {
     fn start_heir(&mut self) {
         let started = pair().and_then(|(ours, theirs)| {
             let env = [(ROLE, "heir".to_owned())];
-            let process = process::spawn_own("heartbeat: heir", &env, &[theirs.as_fd()], false)?;
+            let process = process::spawn_own(HEIR_TITLE, &env, &[theirs.as_fd()], false)?;
             Ok(Heir {
                 process,
                 link: End::new(ours),

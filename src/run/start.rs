@@ -1,6 +1,7 @@
 //! The command `heartbeat`: check, start, stop, reload, status. What it prints and its exit codes are those of
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
+use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
 use super::{core, heir, master, state};
 use crate::check;
 use crate::clients::json::Json;
@@ -13,15 +14,6 @@ use crate::time::Duration;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-
-/// Environment variables between our own processes: which of them this one is, …
-pub const ROLE: &str = "HEARTBEAT_ROLE";
-/// … whether it carries on after another master, …
-pub const RESUME: &str = "HEARTBEAT_RESUME";
-/// … whether descriptor 3 waits to hear that it runs, …
-pub const READY: &str = "HEARTBEAT_READY";
-/// … and whether log lines also go to standard error.
-pub const FOREGROUND: &str = "HEARTBEAT_FOREGROUND";
 
 /// The master must report within this time.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -96,7 +88,7 @@ pub fn start(foreground: bool) -> ExitCode {
     }
     if foreground {
         let env = [(ROLE, "master".to_owned()), (FOREGROUND, "1".to_owned())];
-        let e = process::become_own(heir::MASTER_TITLE, &env);
+        let e = process::become_own(MASTER_TITLE, &env);
         complain(&format!("heartbeat: cannot start: {e}\n"));
         return ExitCode::from(FAILED);
     }
@@ -116,7 +108,7 @@ pub fn start(foreground: bool) -> ExitCode {
 fn launch() -> Result<String, String> {
     let (ours, theirs) = pair().map_err(|e| e.to_string())?;
     let env = [(ROLE, "master".to_owned()), (READY, "1".to_owned())];
-    let mut child = process::spawn_own(heir::MASTER_TITLE, &env, &[theirs.as_fd()], true).map_err(|e| e.to_string())?;
+    let mut child = process::spawn_own(MASTER_TITLE, &env, &[theirs.as_fd()], true).map_err(|e| e.to_string())?;
     drop(theirs);
     let mut link = End::new(ours);
     let deadline = sys::now() + START_WITHIN;

@@ -1,0 +1,15 @@
+//! Which of our processes this one is: told by environment variables, since the title of a process is for people.
+
+/// `master`, `core` or `heir`; not there in a command.
+pub const ROLE: &str = "HEARTBEAT_ROLE";
+/// Set for a master that carries on after another one.
+pub const RESUME: &str = "HEARTBEAT_RESUME";
+/// Set when descriptor 3 waits to hear that the master runs.
+pub const READY: &str = "HEARTBEAT_READY";
+/// Set when log lines also go to standard error.
+pub const FOREGROUND: &str = "HEARTBEAT_FOREGROUND";
+
+/// What `ps` shows, in the classic's style.
+pub const MASTER_TITLE: &str = "heartbeat: master control process";
+pub const CORE_TITLE: &str = "heartbeat: core process";
+pub const HEIR_TITLE: &str = "heartbeat: heir";
