@@ -284,18 +284,28 @@ impl Groups {
                 }
             }
             Step::Given { until } => {
+                let Some(h) = &self.handover else { return };
                 let peer = self.peers.get(&to);
                 let state = |k: &ResourceName| peer.and_then(|p| p.claims.get(k)).map(|c| c.state.clone());
                 let ours = peer.is_some_and(|p| p.ours);
                 let failed: Vec<&ResourceName> =
                     h.keys.iter().filter(|k| state(k) == Some(ClaimState::Failed)).collect();
                 let all_run = h.keys.iter().all(|k| state(k) == Some(ClaimState::Running));
+                // Nobody waits for the taker any more: it did not take it, or the group was started here again.
+                let over = h.keys.iter().all(|k| {
+                    let moving = self
+                        .group_index(Some(k.as_str()))
+                        .is_some_and(|i| self.groups[i].moving.is_some());
+                    !moving && !matches!(state(k), Some(ClaimState::Starting | ClaimState::Stopping))
+                });
                 let verdict = if all_run || (h.taker_done && !ours) {
                     Some(Ok(()))
                 } else if !failed.is_empty() {
                     Some(Err(format!("node {to} could not start {}; see its log", names(failed))))
                 } else if h.taker_done && h.keys.iter().all(|k| !matches!(state(k), Some(ClaimState::Starting))) {
                     Some(Err(format!("node {to} did not start everything")))
+                } else if over && ours {
+                    Some(Err(format!("node {to} does not have {}", names(&h.keys))))
                 } else if now >= until {
                     Some(Err(format!("node {to} did not report within an hour")))
                 } else {
