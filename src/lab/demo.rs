@@ -55,8 +55,9 @@ fn play(screen: &mut Screen) -> Result<(), String> {
 
 #[derive(Debug)]
 struct Demo {
-    lab: Lab,
+    // Before the lab, so that it ends before its network does.
     watcher: Watcher,
+    lab: Lab,
     /// What was done, and how long nobody answered.
     gaps: Vec<(&'static str, Micros)>,
 }
