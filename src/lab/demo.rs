@@ -16,7 +16,7 @@ const PORT: u16 = 7700;
 /// Each step takes a second or two; a step that takes this long has failed.
 const BOUND: Duration = Duration::from_secs(20);
 /// A reader at a terminal needs a moment between the steps.
-const READING: Duration = Duration::from_millis(1500);
+const READING: Duration = Duration::from_secs(3);
 
 const INTRODUCTION: &str = "\
 Two machines, node1 and node2, share one service. Clients reach it at one address,
