@@ -16,7 +16,7 @@ const PORT: u16 = 7700;
 /// Each step takes a second or two; a step that takes this long has failed.
 const BOUND: Duration = Duration::from_secs(20);
 /// A reader at a terminal needs a moment between the steps.
-const READING: Duration = Duration::from_millis(1500);
+const READING: Duration = Duration::from_secs(3);
 
 const INTRODUCTION: &str = "\
 Two machines, node1 and node2, share one service. Clients reach it at one address,
@@ -55,8 +55,9 @@ fn play(screen: &mut Screen) -> Result<(), String> {
 
 #[derive(Debug)]
 struct Demo {
-    lab: Lab,
+    // Before the lab, so that it ends before its network does.
     watcher: Watcher,
+    lab: Lab,
     /// What was done, and how long nobody answered.
     gaps: Vec<(&'static str, Micros)>,
 }

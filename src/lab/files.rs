@@ -4,7 +4,7 @@ use super::plan::Plan;
 use crate::sys::namespace;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Where labs are: `HB_LAB_DIR`, or /run/hb_lab, or a place of the user's own.
@@ -23,6 +23,21 @@ pub fn base() -> PathBuf {
 
 pub fn lab(name: &str) -> PathBuf {
     base().join(name)
+}
+
+/// Makes the place where labs are. In a directory that everybody may write to, it could be somebody else's.
+pub fn make_base() -> io::Result<()> {
+    let base = base();
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", base.display()));
+    fs::create_dir_all(&base).map_err(named)?;
+    let meta = base.symlink_metadata().map_err(named)?;
+    if !meta.is_dir() || meta.uid() != namespace::user_id() {
+        return Err(io::Error::other(format!(
+            "{}: does not belong to the user who runs this; set HB_LAB_DIR to another place",
+            base.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The directories of one node.
@@ -108,6 +123,9 @@ pub fn make(plan: &Plan, contents: &Contents) -> io::Result<()> {
         }
     }
     fs::write(plan.directory.join("hosts"), hosts)?;
+    if namespace::is_root() {
+        make_accounts(&plan.directory)?;
+    }
     for node in plan.cluster() {
         let files = NodeFiles::of(plan, node);
         make_ha_d(plan, &files, contents)?;
@@ -115,6 +133,33 @@ pub fn make(plan: &Plan, contents: &Contents) -> io::Result<()> {
         link_all(Path::new("/etc/init.d"), &files.init_d())?;
     }
     Ok(())
+}
+
+/// The user and group that heartbeat gives its rights up to, on a machine where it was never installed.
+///
+/// Only root can become another user: the labs of others do without.
+fn make_accounts(directory: &Path) -> io::Result<()> {
+    let read = |name: &str| fs::read_to_string(name).unwrap_or_default();
+    let (mut users, mut groups) = (read("/etc/passwd"), read("/etc/group"));
+    let has = |text: &str, name: &str| text.lines().any(|l| l.split(':').next() == Some(name));
+    let numbers = |text: &str| -> Vec<u32> {
+        text.lines()
+            .filter_map(|l| l.split(':').nth(2))
+            .filter_map(|n| n.parse().ok())
+            .collect()
+    };
+    if has(&users, "hacluster") || has(&groups, "haclient") {
+        return Ok(());
+    }
+    let used = [numbers(&users), numbers(&groups)].concat();
+    // The range of system accounts, from its end.
+    let Some(free) = (100..1000).rev().find(|n| !used.contains(n)) else {
+        return Ok(());
+    };
+    users.push_str(&format!("hacluster:x:{free}:{free}:heartbeat:/:/usr/sbin/nologin\n"));
+    groups.push_str(&format!("haclient:x:{free}:\n"));
+    fs::write(directory.join("passwd"), users)?;
+    fs::write(directory.join("group"), groups)
 }
 
 fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<()> {

@@ -102,6 +102,7 @@ impl Lab {
             check_name("node", node)?;
         }
         let plan = Plan::new(&options.name, &directory, &program, &programs(&program), &site);
+        files::make_base()?;
         fs::create_dir_all(&directory)
             .and_then(|()| files::make(&plan, &contents))
             .and_then(|()| fs::write(directory.join("plan"), plan.to_text()))
@@ -343,7 +344,7 @@ fn contents(options: &Options) -> io::Result<Contents> {
             Ok(Contents {
                 ha_cf: text,
                 haresources: haresources.clone(),
-                authkeys: "auth 1\n1 sha1 a lab is no secret\n".into(),
+                authkeys: "auth 1\n1 sha1 a-lab-is-no-secret\n".into(),
                 copy: None,
             })
         }
@@ -425,7 +426,7 @@ fn programs(hb_lab: &Path) -> PathBuf {
 /// A name becomes a directory: it must not lead elsewhere, nor be one of the lab's own files.
 fn check_name(what: &str, name: &str) -> io::Result<()> {
     let ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let own = what == "node" && [CLIENT, "plan", "hosts", "control", "switch.log"].contains(&name);
+    let own = what == "node" && [CLIENT, "plan", "hosts", "passwd", "group", "control", "switch.log"].contains(&name);
     if name.is_empty() || name.starts_with('.') || name.len() > 64 || !name.chars().all(ok) || own {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

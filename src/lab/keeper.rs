@@ -132,6 +132,12 @@ fn mounts(plan: &Plan, name: &str) -> io::Result<()> {
     over(&files.ha_d(), "/etc/ha.d")?;
     over(&files.state(), "/var/lib/heartbeat")?;
     over(&plan.directory.join("hosts"), "/etc/hosts")?;
+    for accounts in ["passwd", "group"] {
+        let file = plan.directory.join(accounts);
+        if file.exists() {
+            over(&file, &format!("/etc/{accounts}"))?;
+        }
+    }
     if let Ok(inside) = plan.directory.strip_prefix("/run") {
         // The lab's own directory must still be there once /run is the node's.
         let at = files.run().join(inside);

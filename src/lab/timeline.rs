@@ -1,8 +1,8 @@
 //! Who answered for an address, and when: from single probes to owners, gaps and double owners. Pure.
 //!
 //! A probe is one question to everybody ("who has it?"). Each carries a number that comes back with each answer, so a
-//! gap is only where a question was asked and nobody answered it, and two owners are only where two nodes answered
-//! the same question. Neither a busy machine nor a late answer can feign one.
+//! gap is only where a question was asked and nobody answered it (or where the owner changed between two questions),
+//! and two owners are only where two nodes answered the same question. A late answer can feign neither.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -74,18 +74,34 @@ impl Timeline {
         self.spans.last()
     }
 
-    /// Gaps that ended after `since` and are at least `least` long, between two answers.
+    /// Gaps that ended after `since` and are at least `least` long, between two answers. A change of owner between two
+    /// questions counts as one too: nobody knows that somebody would have answered.
     pub fn gaps(&self, since: Micros, least: Micros) -> Vec<Gap> {
-        self.spans
-            .windows(3)
-            .filter(|w| w[1].owners.is_empty() && w[2].from > since && w[2].from - w[0].to >= least)
-            .map(|w| Gap {
-                from: w[0].to,
-                to: w[2].from,
-                before: w[0].owners.join(","),
-                after: w[2].owners.join(","),
-            })
-            .collect()
+        let mut out = Vec::new();
+        let mut before: Option<&Span> = None;
+        let mut unanswered = false;
+        for after in &self.spans {
+            if after.owners.is_empty() {
+                unanswered = true;
+                continue;
+            }
+            if let Some(before) = before {
+                // An owner that goes on while another one comes or goes leaves no gap, unless a question between the
+                // two went without an answer.
+                let goes_on = before.owners.iter().any(|o| after.owners.contains(o));
+                if (unanswered || !goes_on) && after.from > since && after.from - before.to >= least {
+                    out.push(Gap {
+                        from: before.to,
+                        to: after.from,
+                        before: before.owners.join(","),
+                        after: after.owners.join(","),
+                    });
+                }
+            }
+            before = Some(after);
+            unanswered = false;
+        }
+        out
     }
 
     /// Longest time without an answer that ended after `since`.
@@ -224,7 +240,8 @@ mod tests {
             // probes                                                             gaps       double
             (&[(0, "a"), (1000, "a"), (2000, "a")], &[], 0),
             (&[(0, "a"), (1000, ""), (2000, ""), (3000, "b")], &[3000], 0),
-            (&[(0, "a"), (90_000, "b")], &[], 0),
+            (&[(0, "a"), (90_000, "b")], &[90_000], 0),
+            (&[(0, "a"), (90_000, "a"), (91_000, "a,b")], &[], 1000),
             (&[(0, ""), (1000, "a"), (2000, "")], &[], 0),
             (
                 &[(0, "a"), (1000, "a,b"), (2000, "b,a"), (5000, "a,b"), (6000, "b")],
