@@ -449,7 +449,7 @@ impl Groups {
         }
         for key in &keys {
             if let Some(i) = self.group_index(Some(key.as_str())) {
-                self.groups[i].release(&mut self.bench, &format!("handed over to node {from}"));
+                self.groups[i].release(&mut self.bench, &format!("handed over to {from}"));
             }
         }
         self.tell(Some("standby"));
@@ -480,7 +480,7 @@ impl Groups {
                     if let Some(peer) = self.peers.get_mut(from) {
                         peer.claims.remove(group.key());
                     }
-                    group.acquire(&mut self.bench, &format!("node {from} handed it over"));
+                    group.acquire(&mut self.bench, &format!("{from} handed it over"));
                 }
             }
         }

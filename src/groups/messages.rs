@@ -476,7 +476,9 @@ impl Groups {
         }
         // What is on its way to another node is as good as held there: it may be starting it right now.
         let moving = |k: &ResourceName| self.groups.iter().any(|g| g.key() == k && g.moving.is_some());
-        let held = keys.iter().any(|k| moving(k) || self.peers.values().any(|p| p.alive && p.holds(k)));
+        let held = keys
+            .iter()
+            .any(|k| moving(k) || self.peers.values().any(|p| p.alive && p.holds(k)));
         let until = self.bench.now.mono + Wanted::PATIENCE;
         self.tell_phase(&id, "asked", "", None, Some(&me), set);
         if !held {

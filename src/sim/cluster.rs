@@ -513,8 +513,13 @@ impl Sim {
         m.life += 1;
         let (cfs, haresources) = &self.files[&m.variant];
         // What ran and is no longer in the files is stopped by hand, as the log tells.
-        m.resources
-            .retain(|k, _| haresources.groups.iter().flat_map(|g| &g.resources).any(|r| r.name == *k));
+        m.resources.retain(|k, _| {
+            haresources
+                .groups
+                .iter()
+                .flat_map(|g| &g.resources)
+                .any(|r| r.name == *k)
+        });
         let mut uuid = [0; 16];
         uuid[15] = node as u8 + 1;
         let settings = Settings {

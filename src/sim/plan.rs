@@ -186,7 +186,7 @@ impl Plan {
 
     /// About one fault every `every`, each undone after a while, until `until`; then everything is repaired.
     pub fn random(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant) -> Self {
-        let mut r = Random::new(seed ^ 0x5eed_0f91_a5_u64);
+        let mut r = Random::new(seed ^ 0x5e_ed0f_91a5_u64);
         let mut config = Config::slow(nodes);
         config.auto_failback = ["on", "off", "on", "off", "legacy"][r.below(5) as usize];
         config.nets = 1 + r.below(2) as usize;

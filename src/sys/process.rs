@@ -1,7 +1,7 @@
 //! Processes of our own: starting the master, the core and the heir under their titles, rights, priorities.
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Group, Pid, Uid, User, setgid, setgroups, setuid};
 use std::ffi::OsStr;
@@ -96,18 +96,16 @@ pub fn normal_priority() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
 }
 
-/// Memory that one of our processes may come to need, many times over. With less allowed, locking is not worth it: an
-/// allocation beyond the limit would fail and end the process.
-const LOCKABLE: u64 = 256 * 1024 * 1024;
-
-/// Keeps this process in memory, now and later. The limit is lifted first, while there are rights for it: what is
-/// allocated after the rights are dropped is locked too.
+/// Keeps this process in memory. What is allocated later is locked too, but only where the limit could be lifted before
+/// the rights are dropped: below a limit an allocation would fail and end the process.
 pub fn lock_memory() -> io::Result<()> {
-    let limit = Resource::RLIMIT_MEMLOCK;
-    if setrlimit(limit, RLIM_INFINITY, RLIM_INFINITY).is_err() && getrlimit(limit)?.0 < LOCKABLE {
-        return Err(io::Error::other("the limit of locked memory is too low"));
-    }
-    Ok(mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
+    let lifted = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();
+    let later = if lifted {
+        MlockAllFlags::MCL_FUTURE
+    } else {
+        MlockAllFlags::empty()
+    };
+    Ok(mlockall(MlockAllFlags::MCL_CURRENT | later)?)
 }
 
 /// Gives up root for good. `None` when the user or the group does not exist.
