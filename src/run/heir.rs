@@ -1,25 +1,33 @@
-//! The heir: root, asleep on a socket. When the master dies it becomes the master; when the master says goodbye it ends.
+//! The heir: root, asleep on a socket. It keeps the files the master runs with. When the master dies it becomes the master
+//! with them, whatever has happened to the disk meanwhile; when the master says goodbye it ends.
 
+use super::link::ToHeir;
 use super::role::{MASTER_TITLE, RESUME, ROLE};
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
-use crate::sys::{process, signals};
+use crate::sys::{files, process, signals};
 use crate::time::Instant;
 use std::io;
+use std::os::fd::AsFd;
 
 pub fn run() -> io::Result<()> {
     let mut fds = process::inherited(1)?;
     let mut master = End::new(fds.remove(0));
     signals::block_all_but_kill()?;
+    let mut keep = Vec::new();
     loop {
         wait(&[Want::read(master.fd())], Instant::NEVER)?;
         match master.receive()? {
-            // The only word it ever says: an orderly stop.
-            Got::Message { .. } => return Ok(()),
+            Got::Message { bytes, .. } => match ToHeir::decode(&bytes) {
+                Some(ToHeir::Goodbye) => return Ok(()),
+                Some(ToHeir::Keep { .. }) => keep = bytes,
+                None => {}
+            },
             Got::Nothing => {}
             Got::Closed => {
+                let legacy = files::in_memory("heartbeat files", &keep)?;
                 let env = [(ROLE, "master".to_owned()), (RESUME, "heir".to_owned())];
-                return Err(process::become_own(MASTER_TITLE, &env));
+                return Err(process::become_own(MASTER_TITLE, &env, &[legacy.as_fd()]));
             }
         }
     }

@@ -42,6 +42,15 @@ pub enum ToCore {
     },
 }
 
+/// From the master to the heir.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ToHeir {
+    /// The files in force.
+    Keep { texts: Texts },
+    /// An orderly stop: do not take over.
+    Goodbye,
+}
+
 /// From the core to the master.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToMaster {
@@ -210,6 +219,24 @@ impl ToCore {
     }
 }
 
+impl ToHeir {
+    pub fn encode(&self) -> Vec<u8> {
+        netstring::encode(&match self {
+            Self::Keep { texts } => put_texts(texts, Message::new("keep")),
+            Self::Goodbye => Message::new("goodbye"),
+        })
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let m = netstring::decode(bytes).ok()?.message;
+        match m.kind() {
+            "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
+            "goodbye" => Some(Self::Goodbye),
+            _ => None,
+        }
+    }
+}
+
 impl ToMaster {
     pub fn encode(&self) -> Vec<u8> {
         let message = match self {
@@ -331,7 +358,7 @@ mod tests {
                 job: JobId(1),
                 outcome: outcome(Exit::CannotRun("no such script".into())),
             },
-            ToCore::Reload { texts },
+            ToCore::Reload { texts: texts.clone() },
             ToCore::Stop,
             ToCore::Debug { more: true },
         ];

@@ -1,14 +1,14 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
-use super::link::{ToCore, ToMaster};
+use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::state;
 use crate::check::{self, Texts};
-use crate::conf::{HaCf, MediumSpec};
+use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
-use crate::ids::{JobId, MediumId, NodeName, ResourceName};
+use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
 use crate::jobs::{Jobs, environment};
@@ -20,8 +20,9 @@ use crate::time::{Duration, Instant};
 use crate::{media, paths};
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::Child;
 use std::sync::mpsc::Sender;
 
@@ -51,6 +52,9 @@ struct Master {
     uuid: [u8; 16],
     texts: Texts,
     cf: HaCf,
+    generation: Generation,
+    /// Held as long as this process lives.
+    _lock: fs::File,
     held: Vec<ResourceName>,
     jobs: Jobs,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
@@ -73,15 +77,20 @@ struct Master {
 /// Becomes the master. An error is told to the waiting command, else to the log.
 pub fn run() -> io::Result<()> {
     let resumed = std::env::var_os(RESUME).is_some();
-    let ready = match std::env::var_os(READY) {
-        Some(_) => process::inherited(1)?.pop().map(End::new),
-        None => None,
+    let handed = match resumed || std::env::var_os(READY).is_some() {
+        true => process::inherited(1)?.pop(),
+        false => None,
+    };
+    let (ready, legacy) = if resumed {
+        (None, handed)
+    } else {
+        (handed.map(End::new), None)
     };
     let foreground = std::env::var_os(FOREGROUND).is_some();
     for name in [ROLE, RESUME, READY, FOREGROUND] {
         process::unset_env(name);
     }
-    match begin(resumed, ready, foreground) {
+    match begin(resumed, legacy, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
             if let Some(mut ready) = ready {
@@ -95,8 +104,8 @@ pub fn run() -> io::Result<()> {
 
 type Failed = (Option<End>, io::Error);
 
-fn begin(resumed: bool, ready: Option<End>, foreground: bool) -> Result<Master, Failed> {
-    match prepare(resumed, foreground) {
+fn begin(resumed: bool, legacy: Option<OwnedFd>, ready: Option<End>, foreground: bool) -> Result<Master, Failed> {
+    match prepare(resumed, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
             Ok(master)
@@ -105,23 +114,39 @@ fn begin(resumed: bool, ready: Option<End>, foreground: bool) -> Result<Master, 
     }
 }
 
-fn prepare(resumed: bool, foreground: bool) -> io::Result<Master> {
-    let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
-    let loaded = check::load(&me);
-    if !loaded.is_usable() {
-        return Err(io::Error::other(format!(
-            "configuration errors:\n{}",
-            check::report(&loaded.complaints)
-        )));
+/// The files on disk; for an heir, when these are broken, the ones its master ran with.
+fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts, Vec<Complaint>)> {
+    let loaded = check::load(me);
+    let usable = loaded.is_usable();
+    if let Some(cf) = loaded.cf.filter(|_| usable) {
+        return Ok((cf, loaded.texts, loaded.complaints));
     }
-    let cf = loaded.cf.ok_or_else(|| io::Error::other("ha.cf cannot be read"))?;
+    let mut bytes = Vec::new();
+    if let Some(fd) = legacy {
+        fs::File::from(fd).read_to_end(&mut bytes)?;
+    }
+    if let Some(ToHeir::Keep { texts }) = ToHeir::decode(&bytes)
+        && let Some(cf) = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value
+    {
+        return Ok((cf, texts, loaded.complaints));
+    }
+    Err(io::Error::other(format!(
+        "configuration errors:\n{}",
+        check::report(&loaded.complaints)
+    )))
+}
+
+fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
+    let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
+    let (cf, texts, complaints) = read_files(&me, legacy)?;
+    let lock = state::lock()?;
     let signals = Signals::catch()?;
     let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
     logger::init(&me, log_pipe.try_clone()?, cf.debug, foreground);
-    for complaint in &loaded.complaints {
+    for complaint in &complaints {
         log::warn!("{complaint}");
     }
-    make_directories()?;
+    needed_unless(resumed, make_directories())?;
     if cf.realtime {
         if let Err(e) = process::realtime(cf.rtprio) {
             log::warn!("master: no real-time priority ({e})");
@@ -130,7 +155,7 @@ fn prepare(resumed: bool, foreground: bool) -> io::Result<Master> {
             log::warn!("master: cannot be locked into memory ({e})");
         }
     }
-    state::write_pid()?;
+    needed_unless(resumed, state::write_pid())?;
     let held = if resumed { state::read_held() } else { Vec::new() };
     if resumed {
         log::error!(
@@ -151,8 +176,10 @@ fn prepare(resumed: bool, foreground: bool) -> io::Result<Master> {
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
         me,
-        texts: loaded.texts,
+        texts,
         cf,
+        generation: Generation(0),
+        _lock: lock,
         held,
         jobs: Jobs::new(places, env),
         orphaned_jobs: false,
@@ -172,9 +199,20 @@ fn prepare(resumed: bool, foreground: bool) -> io::Result<Master> {
     Ok(master)
 }
 
+/// A disk that fails stops a fresh start, with the reason. An heir goes on without: resources run.
+fn needed_unless(resumed: bool, result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if resumed => {
+            log::error!("{e}; going on without");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// Directories of state and of the scripts' temporary files; the latter are emptied at every start.
 fn make_directories() -> io::Result<()> {
-    let named = |path: &std::path::Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     for dir in [paths::state(), paths::run()] {
         fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
     }
@@ -229,6 +267,14 @@ impl Master {
             self.heir_died();
         }
         for ended in self.jobs.tick(sys::now()) {
+            if self.orphaned_jobs {
+                log::info!(
+                    "a script of the core before this one ended: {} {}",
+                    ended.command.resource.name,
+                    ended.command.verb.as_str()
+                );
+                continue;
+            }
             self.tell_core(&ToCore::Ended {
                 job: ended.job,
                 outcome: ended.outcome,
@@ -236,8 +282,13 @@ impl Master {
         }
         self.run_waiting();
         let now = sys::now();
-        if self.core.is_none() && now >= self.core_at && !self.done {
-            self.start_core(true)?;
+        if self.core.is_none()
+            && now >= self.core_at
+            && !self.done
+            && let Err(e) = self.start_core(true)
+        {
+            log::error!("the core process cannot be started ({e}); trying again in a second");
+            self.core_at = now + PAUSE;
         }
         if self.stopping.is_some_and(|since| now >= since + STOP_WITHIN) {
             log::error!(
@@ -307,6 +358,15 @@ impl Master {
         log::set_max_level(logger::filter(cf.debug));
         self.cf = cf;
         self.texts = loaded.texts;
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(
+                ToHeir::Keep {
+                    texts: self.texts.clone(),
+                }
+                .encode(),
+                None,
+            );
+        }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
         });
@@ -320,12 +380,18 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = state::next_generation(self.cf.generation_from_time).map_err(|e| {
-            io::Error::new(
-                e.kind(),
-                format!("{} cannot be written: {e}", paths::generation().display()),
-            )
-        })?;
+        let generation = match state::next_generation(self.cf.generation_from_time) {
+            Ok(generation) => generation,
+            Err(e) => {
+                let why = format!("{} cannot be written: {e}", paths::generation().display());
+                if !resumed {
+                    return Err(io::Error::new(e.kind(), why));
+                }
+                log::error!("{why}; going on without");
+                state::unwritten_generation(self.generation)
+            }
+        };
+        self.generation = generation;
         let (ours, theirs) = pair()?;
         let fds = [
             theirs.as_fd(),
@@ -488,7 +554,16 @@ impl Master {
             })
         });
         match started {
-            Ok(heir) => self.heir = Some(heir),
+            Ok(mut heir) => {
+                heir.link.send(
+                    ToHeir::Keep {
+                        texts: self.texts.clone(),
+                    }
+                    .encode(),
+                    None,
+                );
+                self.heir = Some(heir);
+            }
             Err(e) => log::error!("no heir ({e}): if the master dies, nobody takes its place"),
         }
     }
@@ -504,12 +579,12 @@ impl Master {
     /// The orderly end: the heir first, so that it does not take over.
     fn end(&mut self) {
         if let Some(mut heir) = self.heir.take() {
-            heir.link.send(b"goodbye".to_vec(), None);
-            let _ = heir.process.wait();
+            heir.link.send(ToHeir::Goodbye.encode(), None);
+            end_child(&mut heir.process);
         }
         if let Some(mut core) = self.core.take() {
             drop(core.link);
-            let _ = core.process.wait();
+            end_child(&mut core.process);
         }
         for spec in &self.cf.media {
             media::release(spec);
@@ -520,6 +595,14 @@ impl Master {
         state::remove_held();
         state::remove_pid();
     }
+}
+
+/// Waits a moment for a process that is ending by itself; one that hangs is killed.
+fn end_child(process: &mut Child) {
+    if !process::wait_gone(process.id(), PAUSE) {
+        let _ = process.kill();
+    }
+    let _ = process.wait();
 }
 
 fn open_and_tell(medium: MediumId, spec: &MediumSpec, mut link: End) {

@@ -88,7 +88,7 @@ pub fn start(foreground: bool) -> ExitCode {
     }
     if foreground {
         let env = [(ROLE, "master".to_owned()), (FOREGROUND, "1".to_owned())];
-        let e = process::become_own(MASTER_TITLE, &env);
+        let e = process::become_own(MASTER_TITLE, &env, &[]);
         complain(&format!("heartbeat: cannot start: {e}\n"));
         return ExitCode::from(FAILED);
     }

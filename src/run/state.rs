@@ -4,12 +4,12 @@
 use crate::ids::{Generation, ResourceName};
 use crate::paths;
 use crate::sys::{self, files};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// The next generation: one more than in the file, the current time the first time (or when the file says `time`).
-/// Written to disk before it is used: a node that comes up with an old one is taken for a replay.
+/// The next generation: one more than in the file, the current time the first time (or when ha.cf says `time`). Written
+/// to disk before it is used: a node that comes up with an old one is taken for a replay.
 pub fn next_generation(from_time: bool) -> io::Result<Generation> {
     next_generation_in(&paths::generation(), from_time, sys::wall().0)
 }
@@ -29,6 +29,29 @@ fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Gene
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
     files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
     Ok(Generation(next))
+}
+
+/// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
+/// first one was the time too and starts are seldom more than one a second.
+pub fn unwritten_generation(last: Generation) -> Generation {
+    Generation(sys::wall().0.max(last.0.saturating_add(1)))
+}
+
+/// Held by the master as long as it lives: two masters on one machine would be two owners.
+pub fn lock() -> io::Result<File> {
+    let path = paths::run().join("heartbeat.lock");
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(named)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another heartbeat is running or just being started")),
+        Err(TryLockError::Error(e)) => Err(named(e)),
+    }
 }
 
 /// The uuid of this node; made at the first start.

@@ -51,6 +51,16 @@ pub fn interfaces() -> io::Result<BTreeMap<String, Interface>> {
     Ok(all)
 }
 
+/// A file without a name, in memory, that can be handed to another process; reading starts at its beginning.
+pub fn in_memory(name: &str, content: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
+    use std::io::Seek;
+    let fd = nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut file = File::from(fd);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
 /// The mode as given, whatever the umask.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))

@@ -56,8 +56,8 @@ pub fn spawn_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], ne
 }
 
 /// Becomes another of our processes; returns only when that failed.
-pub fn become_own(title: &str, env: &[(&str, String)]) -> io::Error {
-    own_program(title, env, &[], false).exec()
+pub fn become_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>]) -> io::Error {
+    own_program(title, env, fds, false).exec()
 }
 
 /// Takes the descriptors that `spawn_own` handed over, close-on-exec from now on. To be called once, before anything
