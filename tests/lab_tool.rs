@@ -306,3 +306,22 @@ fn an_owned_lab_ends_with_its_owner() {
     assert!(switch.wait().expect("it ended").success());
     assert!(!directory.exists());
 }
+
+#[test]
+fn the_demo_holds() {
+    let Some(lab) = up(&options("demo")) else { return };
+    drop(lab);
+    let output = Command::new(hb_lab()).arg("demo").output().expect("hb_lab runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    for step in [
+        "power failure",
+        "return",
+        "hb_standby",
+        "orderly stop",
+        "never a moment with two owners",
+    ] {
+        assert!(text.contains(step), "{step}: {text}");
+    }
+    assert!(!text.contains('\x1b'), "colours only at a terminal");
+}

@@ -1,7 +1,8 @@
 //! `hb_lab demo`: a newcomer's first half minute. Two nodes, one address, a small service, and everything that can
 //! happen to them, measured from outside.
 
-use super::handle::{Config, Lab, Options};
+use super::handle::Lab;
+use super::options::{Config, Options};
 use super::timeline::{Micros, millis};
 use super::watch::Watcher;
 use super::{CLIENT, files};
@@ -102,7 +103,7 @@ impl Demo {
         self.settled_on(screen, "node2", since)?;
         let gap = self.gap("power failure", since);
         screen.good(&format!(
-            "node2 heard nothing for 500 ms and took over. Nobody answered for {gap}."
+            "node2 heard no beat for 500 ms and took over. Nobody answered for {gap},\n      counted from the failure; the last beat had come a little before it."
         ));
         Ok(())
     }

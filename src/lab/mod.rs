@@ -21,6 +21,7 @@ pub mod files;
 pub mod handle;
 pub mod keeper;
 pub mod netlink;
+pub mod options;
 pub mod plan;
 pub mod probe;
 pub mod service;
@@ -30,7 +31,8 @@ pub mod timeline;
 pub mod verbs;
 pub mod watch;
 
-pub use handle::{Config, Inside, Lab, Options};
+pub use handle::{Inside, Lab};
+pub use options::{Config, Options};
 pub use timeline::{Gap, Span, Timeline};
 pub use watch::Watcher;
 

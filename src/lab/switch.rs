@@ -9,6 +9,7 @@ use super::plan::{Node, Plan};
 use crate::sys::ethernet::{TAP_HEADER, Tap};
 use crate::sys::namespace::{self, FirstProcess, Pty, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
+use crate::sys::process;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,6 +54,8 @@ struct Switch {
 /// Says `ready` or the reason on standard output. When it returns the lab is gone; the directory is not.
 pub fn run(directory: &Path, owned: bool) -> io::Result<()> {
     namespace::own_session();
+    // A cable is not slower because a machine is busy. Children do not inherit this; who is not root does without.
+    let _ = process::realtime(1);
     let mut out = io::stdout();
     match Switch::set_up(directory) {
         Ok((switch, listener)) => {

@@ -1,6 +1,7 @@
 //! What the verbs of `hb_lab` print.
 
-use super::handle::{Config, Lab, Options, keeper_of};
+use super::handle::{Lab, keeper_of};
+use super::options::{Config, Options};
 use super::plan::Plan;
 use super::probe;
 use super::site::Site;
@@ -8,6 +9,7 @@ use super::timeline::{Micros, Timeline, millis};
 use super::{control, watch};
 use crate::sys::ethernet::ArpSocket;
 use crate::sys::namespace::{self, Told, now_micros};
+use crate::sys::process;
 use std::fs;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -220,6 +222,8 @@ pub fn probe(directory: &Path, address: Ipv4Addr) -> io::Result<()> {
 
 /// A socket in the client's network; the caller stays there.
 fn client_socket(plan: &Plan) -> io::Result<ArpSocket> {
+    // As for the switch: the asking shall not depend on what else the machine does.
+    let _ = process::realtime(1);
     let pid = keeper_of(plan, super::CLIENT)?;
     namespace::Place::of(pid)?.enter_network()?;
     ArpSocket::open("eth0")
