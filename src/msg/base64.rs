@@ -21,7 +21,7 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 /// Takes only what `encode` writes: another spelling of the same bytes would not survive the check of a classic
 /// signature anyway, which is made over the text written again.
 pub(super) fn decode(text: &[u8]) -> Result<Vec<u8>, MsgError> {
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return Err(MsgError::BadBase64);
     }
     let groups = text.len() / 4;

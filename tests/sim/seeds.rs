@@ -74,7 +74,7 @@ fn one_seed() {
         fn flush(&self) {}
     }
     let env = |name: &str| std::env::var(name).unwrap_or_default();
-    if env("SIM_LOG") != "" {
+    if !env("SIM_LOG").is_empty() {
         log::set_logger(&Print).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
     }
