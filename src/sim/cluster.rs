@@ -10,6 +10,7 @@ use crate::conf::{HaCf, Haresources, ha_cf, haresources};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
+use crate::groups::job::{Command, Verb};
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -82,6 +83,7 @@ pub struct Sim {
     watch: Watch,
     broken: Option<String>,
     steps: u64,
+    starts: u64,
 }
 
 impl Sim {
@@ -131,6 +133,7 @@ impl Sim {
             broken: None,
             config,
             steps: 0,
+            starts: 0,
         };
         for (at, fault) in plan.faults {
             sim.at(at, fault);
@@ -371,6 +374,7 @@ impl Sim {
         if let Some(why) = self.watch.script(node, &self.machines[node], &command) {
             self.broken(why);
         }
+        self.starts += u64::from(command.verb == Verb::Start);
         self.numbers += 1;
         let number = self.numbers;
         let m = &mut self.machines[node];
@@ -607,6 +611,18 @@ impl Sim {
         self.machines[node].daemon.as_ref()
     }
 
+    /// How often a node has acquired a group since its daemon started.
+    pub fn acquisitions(&self, node: usize) -> u64 {
+        let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
+        let counters = view.map(|v| v.counters).unwrap_or_default();
+        counters.iter().find(|(name, _)| name == "acquisitions").map_or(0, |(_, n)| *n)
+    }
+
+    /// Start scripts that were run, on all nodes.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
     /// The nodes on which the first resource of a group is, or may be, up.
     pub fn owners(&self, group: usize) -> Vec<usize> {
         let key: ResourceName = self.config.groups[group].1[0].parse().expect("a resource of ours");
@@ -656,5 +672,3 @@ fn command(kind: &str, set: Set, info: &str) -> Event {
     }
     Event::Local { message }
 }
-
-use crate::groups::job::Command;
