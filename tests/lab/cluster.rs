@@ -41,7 +41,7 @@ impl Default for Setup {
             media: "bcast eth0\n".into(),
             more: String::new(),
             haresources: format!("hello {VIP}\n"),
-            authkeys: "auth 1\n1 sha1 key of the lab\n".into(),
+            authkeys: "auth 1\n1 sha1 key-of-the-lab\n".into(),
             serial: false,
         }
     }
