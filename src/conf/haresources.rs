@@ -247,8 +247,9 @@ fn resource(word: &str) -> Result<ResourceSpec, String> {
     if script == "IPaddr" || script == "IPaddr2" {
         address(args.first().map_or("", String::as_str))?;
     }
-    // `::` inside an IPv6 address is a separator to every version.
+    // `::` inside an IPv6 address is a separator to every version; to other scripts `a::b` is just two arguments.
     let joined = rest
+        .filter(|_| script == "IPv6addr")
         .and_then(|r| r.split('/').next())
         .and_then(|r| r.parse::<Ipv6Addr>().ok());
     if let (Some(ip), true) = (joined, args.len() > 1) {

@@ -49,13 +49,15 @@ fn lines_comments_and_continuations() {
 #[test]
 fn scripts_and_arguments() {
     #[rustfmt::skip]
-    let table: [(&str, &str, &[&str]); 6] = [
+    let table: [(&str, &str, &[&str]); 8] = [
         ("192.168.8.240/19/eth0/192.168.31.251",     "IPaddr",     &["192.168.8.240/19/eth0/192.168.31.251"]),
         ("IPaddr::10.0.0.1/24",                      "IPaddr",     &["10.0.0.1/24"]),
         ("Filesystem::/dev/sda1::/data::ext3",       "Filesystem", &["/dev/sda1", "/data", "ext3"]),
         ("httpd",                                    "httpd",      &[]),
         ("1.2.3",                                    "1.2.3",      &[]),
         ("a::",                                      "a",          &[""]),
+        ("tomcat::a::b",                             "tomcat",     &["a", "b"]),
+        ("tomcat::1::2",                             "tomcat",     &["1", "2"]),
     ];
     for (word, script, args) in table {
         let spec = resource(word).unwrap();

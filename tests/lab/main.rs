@@ -1,0 +1,20 @@
+//! The real programs on nodes made of namespaces, one test a promise; `s2_NN_` is the step of the scenario it plays.
+//!
+//! Every test makes a lab of its own and removes it. Nothing is waited for by the clock: a test looks until a condition
+//! holds, and fails with the logs of all nodes when it does not within [`cluster::BOUND`]. Where the machine allows no
+//! namespaces the tests say `SKIPPED: reason` and pass.
+
+mod bad_input;
+mod by_hand;
+mod cluster;
+mod configured;
+mod differing;
+mod faults;
+mod installed;
+mod looking;
+mod media;
+mod moves;
+mod packets;
+mod partitions;
+mod reloading;
+mod resources;
