@@ -156,7 +156,11 @@ impl Group {
 
     /// The last resource that may be up, when the scripts got as far as `at`.
     fn last_begun(&self, at: usize) -> usize {
-        if self.adopting { self.spec.resources.len() - 1 } else { at }
+        if self.adopting {
+            self.spec.resources.len() - 1
+        } else {
+            at
+        }
     }
 
     /// Stops everything; a script that runs now is awaited first.

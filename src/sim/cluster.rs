@@ -254,9 +254,17 @@ impl Sim {
             if let Some(d) = &m.daemon {
                 let view = d.view(self.clock(i));
                 let nodes: Vec<String> = view.nodes.iter().map(|n| format!("{} {}", n.name, n.status)).collect();
-                text += &format!("\n    {}; hold {}; wake {}", nodes.join(", "), view.rsc_hold, m.wake.as_millis());
+                text += &format!(
+                    "\n    {}; hold {}; wake {}",
+                    nodes.join(", "),
+                    view.rsc_hold,
+                    m.wake.as_millis()
+                );
                 for g in view.groups {
-                    text += &format!("\n    {} prefers {}: {} owners {:?} ({})", g.key, g.preferred, g.here, g.owners, g.last);
+                    text += &format!(
+                        "\n    {} prefers {}: {} owners {:?} ({})",
+                        g.key, g.preferred, g.here, g.owners, g.last
+                    );
                 }
             }
         }
@@ -281,7 +289,9 @@ impl Sim {
             return;
         }
         self.trace.event(self.now, node, &event);
-        let Some(daemon) = &mut self.machines[node].daemon else { return };
+        let Some(daemon) = &mut self.machines[node].daemon else {
+            return;
+        };
         log::trace!("---- {} at {} ms", self.names[node], self.now.as_millis());
         let mut actions = daemon.handle(now, event);
         // Now and then the driver calls too early; that must change nothing.
@@ -318,7 +328,12 @@ impl Sim {
                 Action::Stopped => {
                     let m = &mut self.machines[node];
                     // What its present files do not have any more is not its business.
-                    let listed: Vec<_> = self.files[&m.variant].1.groups.iter().flat_map(|g| &g.resources).collect();
+                    let listed: Vec<_> = self.files[&m.variant]
+                        .1
+                        .groups
+                        .iter()
+                        .flat_map(|g| &g.resources)
+                        .collect();
                     let left: Vec<_> = m
                         .resources
                         .iter()
@@ -340,7 +355,12 @@ impl Sim {
     fn send(&mut self, from: usize, medium: MediumId, bytes: Arc<[u8]>) {
         self.machines[from].sent += 1;
         for to in 0..self.machines.len() {
-            for at in self.net.arrivals(&mut self.random, self.now, medium.0, from, to).into_iter().flatten() {
+            for at in self
+                .net
+                .arrivals(&mut self.random, self.now, medium.0, from, to)
+                .into_iter()
+                .flatten()
+            {
                 let bytes = bytes.clone();
                 self.push(at, What::Packet { to, medium, bytes });
             }
@@ -379,7 +399,9 @@ impl Sim {
                 }
             }
             What::Resume { node, life } => {
-                if self.machines[node].life == life && self.machines[node].powered && self.machines[node].daemon.is_none()
+                if self.machines[node].life == life
+                    && self.machines[node].powered
+                    && self.machines[node].daemon.is_none()
                 {
                     let held = self.machines[node].held.clone();
                     self.start(node, Some(held));
@@ -466,7 +488,10 @@ impl Sim {
                 }
             }
             Fault::ReloadOne(node, variant) => self.reload(node, variant),
-            Fault::Scripts { start_fails, stop_fails } => {
+            Fault::Scripts {
+                start_fails,
+                stop_fails,
+            } => {
                 (self.config.start_fails, self.config.stop_fails) = (start_fails, stop_fails);
             }
             Fault::Repair => self.repair(),
@@ -499,7 +524,8 @@ impl Sim {
             seed: self.random.draw(),
             resumed,
         };
-        self.trace.note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
+        self.trace
+            .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
         let (daemon, actions) = Daemon::new(now, settings);
         m.daemon = Some(daemon);
         self.watch.changed();
@@ -559,7 +585,8 @@ impl Sim {
                 .as_ref()
                 .is_some_and(|d| d.view(self.clock(node)).groups.iter().any(|g| g.here == "blocked"));
             if blocked {
-                self.trace.note(self.now, Some(node), "power cycle: it cannot stop a group".to_owned());
+                self.trace
+                    .note(self.now, Some(node), "power cycle: it cannot stop a group".to_owned());
                 self.machines[node].power_off();
             }
             self.suffer(Fault::Start(node));
@@ -575,12 +602,16 @@ impl Sim {
     /// The nodes on which the first resource of a group is, or may be, up.
     pub fn owners(&self, group: usize) -> Vec<usize> {
         let key: ResourceName = self.config.groups[group].1[0].parse().expect("a resource of ours");
-        (0..self.machines.len()).filter(|i| self.machines[*i].occupies(&key)).collect()
+        (0..self.machines.len())
+            .filter(|i| self.machines[*i].occupies(&key))
+            .collect()
     }
 
     /// Every group has exactly one owner, every running daemon says so, and nothing is on its way.
     pub fn check_settled(&self) -> Result<(), String> {
-        let running: Vec<usize> = (0..self.machines.len()).filter(|i| self.machines[*i].listens()).collect();
+        let running: Vec<usize> = (0..self.machines.len())
+            .filter(|i| self.machines[*i].listens())
+            .collect();
         for (g, (_, resources)) in self.config.groups.iter().enumerate() {
             let owners = self.owners(g);
             let key = resources[0];
@@ -588,13 +619,20 @@ impl Sim {
                 return Err(self.report(&format!("group {key} has the owners {owners:?}, not exactly one")));
             };
             for &i in &running {
-                let view = self.machines[i].daemon.as_ref().expect("it listens").view(self.clock(i));
+                let view = self.machines[i]
+                    .daemon
+                    .as_ref()
+                    .expect("it listens")
+                    .view(self.clock(i));
                 if view.rsc_hold == "transition" {
                     return Err(self.report(&format!("{} is still in transition", self.names[i])));
                 }
                 let seen = view.groups.iter().find(|v| v.key == *key).map(|v| v.owners.clone());
                 if seen.as_deref() != Some(&[self.names[owner].clone()]) {
-                    let why = format!("{} says that {key} is at {seen:?}, but it is at {}", self.names[i], self.names[owner]);
+                    let why = format!(
+                        "{} says that {key} is at {seen:?}, but it is at {}",
+                        self.names[i], self.names[owner]
+                    );
                     return Err(self.report(&why));
                 }
             }

@@ -73,7 +73,14 @@ impl Net {
     }
 
     /// When the copies of a packet that is sent now arrive: none, one or two.
-    pub fn arrivals(&self, random: &mut Random, now: Instant, net: usize, from: usize, to: usize) -> [Option<Instant>; 2] {
+    pub fn arrivals(
+        &self,
+        random: &mut Random,
+        now: Instant,
+        net: usize,
+        from: usize,
+        to: usize,
+    ) -> [Option<Instant>; 2] {
         if self.is_broken(net, from) || self.is_broken(net, to) {
             return [None; 2];
         }

@@ -40,7 +40,11 @@ impl Config {
             deadtime: Duration::from_millis(500),
             initdead: Duration::from_secs(2),
             auto_failback: "on",
-            groups: vec![(0, &["10.0.0.1", "web"]), (1, &["10.0.0.2"]), (0, &["10.0.0.3", "db", "mail"])],
+            groups: vec![
+                (0, &["10.0.0.1", "web"]),
+                (1, &["10.0.0.2"]),
+                (0, &["10.0.0.3", "db", "mail"]),
+            ],
             script: (Duration::from_millis(5), Duration::from_millis(80)),
             resource_timeout: Duration::from_secs(20),
             start_fails: 0,
@@ -65,7 +69,11 @@ impl Config {
 
     /// ha.cf; `variant` differs after a reload.
     pub fn ha_cf(&self, variant: usize) -> String {
-        let keepalive = if variant % 2 == 1 { self.keepalive / 2 } else { self.keepalive };
+        let keepalive = if variant % 2 == 1 {
+            self.keepalive / 2
+        } else {
+            self.keepalive
+        };
         let mut text = format!(
             "keepalive {}ms\ndeadtime {}ms\ninitdead {}ms\nresource_timeout {}ms\nauto_failback {}\nmsgfmt netstring\nbcast",
             keepalive.as_millis(),
@@ -102,19 +110,41 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Packets of one node no longer reach the other one, on one network or all.
-    Cut { net: Option<usize>, from: usize, to: usize },
-    Mend { net: Option<usize>, from: usize, to: usize },
+    Cut {
+        net: Option<usize>,
+        from: usize,
+        to: usize,
+    },
+    Mend {
+        net: Option<usize>,
+        from: usize,
+        to: usize,
+    },
     /// Everything about all paths but the cuts.
-    Weather { loss: u8, repeats: u8, delay: Duration, jitter: Duration },
-    MediumBreaks { net: usize, node: usize },
-    MediumMends { net: usize, node: usize },
+    Weather {
+        loss: u8,
+        repeats: u8,
+        delay: Duration,
+        jitter: Duration,
+    },
+    MediumBreaks {
+        net: usize,
+        node: usize,
+    },
+    MediumMends {
+        net: usize,
+        node: usize,
+    },
     /// The daemon gets no processor time; scripts and addresses stay.
     Freeze(usize),
     Thaw(usize),
     /// The machine loses power: all that ran on it is gone.
     PowerOff(usize),
     /// The daemon dies and leaves everything running; its master starts it again after this time.
-    DaemonDies { node: usize, back_after: Duration },
+    DaemonDies {
+        node: usize,
+        back_after: Duration,
+    },
     /// SIGTERM.
     Stop(usize),
     /// Starts the daemon, and the machine when it is off. Nothing when it runs.
@@ -125,7 +155,10 @@ pub enum Fault {
     Reload(usize),
     ReloadOne(usize, usize),
     /// From now on so many of 1000 starts and stops fail.
-    Scripts { start_fails: u64, stop_fails: u64 },
+    Scripts {
+        start_fails: u64,
+        stop_fails: u64,
+    },
     /// The administrator repairs everything: networks, machines, scripts, groups that nobody could start or stop.
     Repair,
 }
@@ -180,13 +213,15 @@ impl Plan {
                 break;
             }
             let long = config.deadtime.as_millis() as u64;
-            let lasting = Duration::from_millis([
-                r.below(2000),
-                r.below(long),
-                long - 500 + r.below(1000),
-                r.below(4 * long),
-                r.below(20 * long),
-            ][r.below(5) as usize]);
+            let lasting = Duration::from_millis(
+                [
+                    r.below(2000),
+                    r.below(long),
+                    long - 500 + r.below(1000),
+                    r.below(4 * long),
+                    r.below(20 * long),
+                ][r.below(5) as usize],
+            );
             random_fault(&mut r, &config, kind, t, lasting, &mut faults);
         }
         faults.push((until, Fault::Repair));

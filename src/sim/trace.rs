@@ -100,7 +100,11 @@ impl Trace {
             .rev()
             .filter_map(|(at, node, line)| {
                 let who = node.map_or_else(|| "world".to_owned(), |n| format!("n{}", n + 1));
-                Some(format!("{:>12.3} {who:<5} {}", at.as_millis() as f64 / 1000.0, show(line)?))
+                Some(format!(
+                    "{:>12.3} {who:<5} {}",
+                    at.as_millis() as f64 / 1000.0,
+                    show(line)?
+                ))
             })
             .take(SHOWN)
             .collect();
@@ -112,12 +116,26 @@ impl Trace {
 fn show(line: &Line) -> Option<String> {
     match line {
         Line::Note(text) => Some(format!("* {text}")),
-        Line::Run(job, command) => Some(format!("run {job}: {} {}", command.resource.name, command.verb.as_str())),
+        Line::Run(job, command) => Some(format!(
+            "run {job}: {} {}",
+            command.resource.name,
+            command.verb.as_str()
+        )),
         Line::Ended(job, outcome) => Some(format!("end {job}: {:?} {}", outcome.exit, outcome.output)),
         Line::Sent(bytes) => {
             let message = netstring::decode(bytes).ok()?.message;
             let mut words = Vec::new();
-            for name in ["rsc_hold", "info", "isstable", "hb_to", "hb_groups", "dest", "st", "firstseq", "ipaddr"] {
+            for name in [
+                "rsc_hold",
+                "info",
+                "isstable",
+                "hb_to",
+                "hb_groups",
+                "dest",
+                "st",
+                "firstseq",
+                "ipaddr",
+            ] {
                 if let Some(value) = message.get(name) {
                     words.push(format!("{name}={value}"));
                 }

@@ -60,7 +60,10 @@ pub struct Watch {
 impl Watch {
     pub fn new(config: &Config) -> Self {
         let group = |resources: &[&str]| Group {
-            resources: resources.iter().map(|r| r.parse().expect("a resource of ours")).collect(),
+            resources: resources
+                .iter()
+                .map(|r| r.parse().expect("a resource of ours"))
+                .collect(),
             double: vec![None; config.nodes * config.nodes],
             none: None,
             failed: false,
@@ -132,7 +135,9 @@ impl Watch {
         self.dirty = false;
         self.due = Instant::NEVER;
         for g in 0..self.groups.len() {
-            let broken = self.two_owners(g, now, config, machines, net).or_else(|| self.no_owner(g, now, config, machines));
+            let broken = self
+                .two_owners(g, now, config, machines, net)
+                .or_else(|| self.no_owner(g, now, config, machines));
             if broken.is_some() {
                 return broken;
             }
@@ -140,10 +145,21 @@ impl Watch {
         None
     }
 
-    fn two_owners(&mut self, g: usize, now: Instant, config: &Config, machines: &[Machine], net: &Net) -> Option<String> {
+    fn two_owners(
+        &mut self,
+        g: usize,
+        now: Instant,
+        config: &Config,
+        machines: &[Machine],
+        net: &Net,
+    ) -> Option<String> {
         let group = &mut self.groups[g];
         let key = &group.resources[0];
-        let at_work = |m: &Machine| m.scripts.values().any(|s| group.resources.contains(&s.command.resource.name));
+        let at_work = |m: &Machine| {
+            m.scripts
+                .values()
+                .any(|s| group.resources.contains(&s.command.resource.name))
+        };
         for a in 0..machines.len() {
             for b in a + 1..machines.len() {
                 let pair = a * machines.len() + b;

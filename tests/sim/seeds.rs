@@ -45,7 +45,14 @@ fn planned_moves_never_have_two_owners_even_for_a_moment() {
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..5 {
         let run = |seed| {
-            let sim = play(seed, 3, Kind::Anything, Duration::from_secs(60), Instant::from_millis(600_000)).unwrap();
+            let sim = play(
+                seed,
+                3,
+                Kind::Anything,
+                Duration::from_secs(60),
+                Instant::from_millis(600_000),
+            )
+            .unwrap();
             (sim.hash(), sim.steps())
         };
         assert_eq!(run(seed), run(seed), "seed {seed}");
@@ -81,7 +88,12 @@ fn one_seed() {
     let mut bad = 0;
     for seed in first..first + count {
         match play(seed, nodes, kind, Duration::from_secs(120), HOUR) {
-            Ok(sim) if count == 1 => eprintln!("seed {seed}: {} steps, hash {:x}\n{}", sim.steps(), sim.hash(), sim.state()),
+            Ok(sim) if count == 1 => eprintln!(
+                "seed {seed}: {} steps, hash {:x}\n{}",
+                sim.steps(),
+                sim.hash(),
+                sim.state()
+            ),
             Ok(_) => {}
             Err(why) if count == 1 => panic!("{why}"),
             Err(why) => {
