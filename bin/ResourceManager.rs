@@ -40,6 +40,12 @@ fn main() -> ExitCode {
             }
         },
         _ => {
+            if let Some(verb) = words.first() {
+                complain(&format!(
+                    "{verb}: not a verb, or not with {} argument(s)",
+                    words.len() - 1
+                ));
+            }
             let _ = write!(std::io::stderr(), "{USAGE}");
             FAILED
         }

@@ -31,7 +31,19 @@ fn main() -> ExitCode {
                 .action(ArgAction::SetTrue)
                 .help("Replace an existing file; the old one is kept as FILE.bak"),
         )
-        .get_matches();
+        .try_get_matches();
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(e) if e.use_stderr() => {
+            let text = e.render().to_string().replacen("error: ", "hb_keygen: ", 1);
+            let _ = io::stderr().write_all(text.as_bytes());
+            return ExitCode::from(2);
+        }
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::SUCCESS;
+        }
+    };
     let path = arguments
         .get_one::<PathBuf>("output")
         .cloned()

@@ -1,25 +1,23 @@
 //! A cluster on one machine, to try and to rehearse.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use ha::lab::{Config, Lab, Options, demo, handle, keeper, service, switch, verbs};
+use ha::lab::{Config, Lab, Options, control, demo, files, handle, keeper, service, switch, verbs};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The lab that `up` makes when it is given no name.
+const DEFAULT: &str = "lab";
+
 fn arguments() -> Command {
     let node = || Arg::new("NODE").required(true).help("name of a node");
     let lab = || {
-        let help = "the lab meant";
-        Arg::new("lab")
-            .long("lab")
-            .short('l')
-            .value_name("LAB")
-            .default_value("lab")
-            .help(help)
+        let help = "the lab meant [default: the only one there is]";
+        Arg::new("lab").long("lab").short('l').value_name("LAB").help(help)
     };
-    let name = || Arg::new("LAB").default_value("lab").help("name of the lab");
+    let name = || Arg::new("LAB").default_value(DEFAULT).help("name of the lab");
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
     let on_node = |name, about| verb(name, about).arg(lab()).arg(node());
     let hidden = |name: &'static str| {
@@ -29,6 +27,7 @@ fn arguments() -> Command {
     Command::new("hb_lab")
         .about("Makes a cluster on one machine, with the real programs inside, and breaks it on demand")
         .subcommand_required(true)
+        .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(verb(
             "demo",
@@ -148,7 +147,7 @@ fn arguments() -> Command {
         )
         .subcommand(
             verb("status", "shows the nodes and the cuts")
-                .arg(Arg::new("LAB").default_value("lab").help("name of the lab")),
+                .arg(Arg::new("LAB").help("name of the lab [default: the only one there is]")),
         )
         .subcommand(verb("down", "ends a lab, alive or dead, and removes all of it").arg(name()))
         .subcommands(["__switch", "__keeper", "__probe", "__serve", "__ask"].map(hidden))
@@ -158,7 +157,12 @@ fn main() -> ExitCode {
     let matches = match arguments().try_get_matches() {
         Ok(matches) => matches,
         Err(e) => {
-            let _ = e.print();
+            if e.use_stderr() {
+                let text = e.render().to_string().replacen("error: ", "hb_lab: ", 1);
+                let _ = io::stderr().write_all(text.as_bytes());
+            } else {
+                let _ = e.print();
+            }
             // 2, wrong arguments, as LSB has it; 0 when help was asked for.
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }
@@ -184,10 +188,10 @@ fn run(matches: &ArgMatches) -> io::Result<u8> {
         "demo" => return Ok(demo::run()),
         "up" => return up(args).map(|()| 0),
         "down" => return verbs::down(&text("LAB")).map(|()| 0),
-        "status" => return verbs::status(&Lab::attach(&text("LAB"))?).map(|()| 0),
+        "status" => return verbs::status(&attach(args.get_one("LAB"))?).map(|()| 0),
         _ => {}
     }
-    let lab = Lab::attach(&text("lab"))?;
+    let lab = attach(args.get_one("lab"))?;
     let node = || text("NODE");
     match verb {
         "exec" => {
@@ -220,6 +224,31 @@ fn run(matches: &ArgMatches) -> io::Result<u8> {
         other => return Err(io::Error::other(format!("\"{other}\" is not a verb"))),
     }
     Ok(0)
+}
+
+/// The lab of this name; without a name the one called "lab", or else the only one.
+fn attach(name: Option<&String>) -> io::Result<Lab> {
+    if let Some(name) = name {
+        return Lab::attach(name);
+    }
+    let labs = labs();
+    match &labs[..] {
+        many if many.len() > 1 && !many.iter().any(|n| n == DEFAULT) => {
+            let message = format!("several labs are up ({}); say which one with its name", many.join(", "));
+            Err(io::Error::other(message))
+        }
+        [only] => Lab::attach(only),
+        _ => Lab::attach(DEFAULT),
+    }
+}
+
+/// The labs that are up, in alphabetical order; those of the demo come and go.
+fn labs() -> Vec<String> {
+    let entries = std::fs::read_dir(files::base()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    let mut labs: Vec<String> = names.filter(|n| control::alive(&files::lab(n))).collect();
+    labs.sort();
+    labs
 }
 
 fn up(args: &ArgMatches) -> io::Result<()> {

@@ -1,8 +1,21 @@
 //! The daemon, and the command that starts, stops and checks it. See heartbeat(8).
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 use ha::run::start;
+use std::io::Write;
 use std::process::ExitCode;
+
+/// Words are ignored, as in heartbeat 3.0.6, except those that mean another option: `heartbeat stop` must not start it.
+const WORDS: &[(&str, &str)] = &[
+    ("help", "heartbeat --help"),
+    ("reload", "heartbeat -r"),
+    ("restart", "/etc/init.d/heartbeat restart"),
+    ("standby", "hb_standby"),
+    ("status", "heartbeat -s"),
+    ("stop", "heartbeat -k"),
+];
+const WRONG_ARGUMENTS: u8 = 2;
 
 fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
@@ -54,11 +67,25 @@ fn main() -> ExitCode {
     }
     let args = match command().try_get_matches() {
         Ok(args) => args,
-        Err(e) => {
+        Err(e) if e.kind() == ErrorKind::DisplayHelp => {
             let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => {
+            let text = e.render().to_string();
+            // The rest of what clap says is a hint how to pass a value that begins with a dash; there is none.
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();
+            let what = lines.join(" ").replacen("error: ", "", 1);
+            complain(&format!("{what}; heartbeat --help lists the options"));
+            return ExitCode::from(WRONG_ARGUMENTS);
         }
     };
+    for word in args.get_many::<String>("extra").into_iter().flatten() {
+        if let Some((_, instead)) = WORDS.iter().find(|(w, _)| w == word) {
+            complain(&format!("\"{word}\" is not an option: it is {instead}"));
+            return ExitCode::from(WRONG_ARGUMENTS);
+        }
+    }
     let on = |flag: &str| args.get_flag(flag);
     if on("V") {
         println!("{}", env!("CARGO_PKG_VERSION"));
@@ -81,4 +108,8 @@ fn main() -> ExitCode {
         }
         start::start(on("f"))
     }
+}
+
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "heartbeat: {what}");
 }

@@ -23,6 +23,13 @@ impl fmt::Display for KeygenError {
                 "{}: exists already; the other node may use its key: copy the file there, or replace it with --force",
                 path.display()
             ),
+            Self::Io(path, e) if e.kind() == io::ErrorKind::NotFound => {
+                write!(
+                    f,
+                    "{}: its directory is not there: make it, or install heartbeat first",
+                    path.display()
+                )
+            }
             Self::Io(path, e) => write!(f, "{}: {e}", path.display()),
         }
     }

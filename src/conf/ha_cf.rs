@@ -209,11 +209,7 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
         "heartbeat 3.0.6 where /etc/services has no ha-cluster",
     ),
     ("uuidfrom", "file", "heartbeat 3.0.6"),
-    (
-        "vip_lease",
-        "on",
-        "ours: the address must not outlive the program that guards it",
-    ),
+    ("vip_lease", "off", "ours: nobody renews a lease yet"),
 ];
 
 /// Reads ha.cf for node `me`. All mistakes are reported, each with its line.

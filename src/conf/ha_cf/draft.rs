@@ -50,7 +50,7 @@ impl Draft {
             rtprio: 1,
             generation_from_time: false,
             resource_timeout: Duration::ZERO,
-            vip_lease: true,
+            vip_lease: false,
             watchdog: None,
             clients: Vec::new(),
             env: Vec::new(),
