@@ -330,7 +330,7 @@ fn three_nodes_share_and_survive_the_loss_of_two() {
 
 #[test]
 fn seventy_percent_loss_breaks_no_promise() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut config = Config::slow(2);
         config.nets = 2;
         let mut sim = Sim::started(seed, config);
@@ -340,7 +340,7 @@ fn seventy_percent_loss_breaks_no_promise() {
             delay: ms(1),
             jitter: ms(20),
         });
-        sim.run_until(Instant::from_millis(24 * 3_600_000))
+        sim.run_until(Instant::from_millis(4 * 3_600_000))
             .unwrap_or_else(|why| panic!("{why}"));
         sim.fault(Fault::Repair);
         run(&mut sim, Duration::from_secs(180));
