@@ -9,6 +9,9 @@ pub const MAX_GAP: u64 = 250;
 /// At most this many numbers are remembered as missing, as in heartbeat 3.0.6 (from source).
 pub const MAX_MISSING: usize = 500;
 
+/// After so many requests for a number without an answer, the pause is eight times as long.
+const EAGER: u32 = 8;
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The next number, or the first of all.
@@ -110,7 +113,8 @@ impl Window {
         self.missing.values().map(|a| a.due).min().unwrap_or(Instant::NEVER)
     }
 
-    /// The numbers whose request is due, at most `limit`; each is scheduled again at `again`.
+    /// The numbers whose request is due, at most `limit`; each is scheduled again at `again`, later when it was asked for
+    /// often: a peer that cannot hear us must not be asked for hundreds of numbers four times a second for ever.
     pub fn due(&mut self, now: Instant, again: Instant, limit: usize) -> Vec<Seq> {
         let mut out = Vec::new();
         for (seq, ask) in &mut self.missing {
@@ -118,8 +122,12 @@ impl Window {
                 break;
             }
             if ask.due <= now {
-                ask.due = again;
                 ask.asked += 1;
+                ask.due = if ask.asked < EAGER {
+                    again
+                } else {
+                    again + (again - now) * 7
+                };
                 out.push(*seq);
             }
         }
@@ -177,6 +185,16 @@ mod tests {
         assert!(!w.give_up(Seq(2)));
         w.judge(Seq(3), || at(0));
         assert_eq!((w.deadline(), w.gap_free()), (Instant::NEVER, Some(Seq(4))));
+    }
+
+    #[test]
+    fn a_number_that_does_not_come_is_asked_for_less_often() {
+        let at = Instant::from_millis;
+        let mut w = Window::default();
+        w.judge(Seq(1), || at(0));
+        w.judge(Seq(3), || at(0));
+        let asked = (0..20_000).filter(|ms| w.due(at(*ms), at(ms + 250), 50) == [Seq(2)]);
+        assert_eq!(asked.count(), 8 + (20_000 - 7 * 250 - 1) / 2000);
     }
 
     proptest! {

@@ -100,6 +100,10 @@ pub struct Group {
     pub last: String,
     /// Another node claims it too.
     pub contested: bool,
+    /// A living peer claimed it at the last look.
+    pub claimed: bool,
+    /// Such a claim was dropped; until then somebody else may have it.
+    pub passed_on: Option<Instant>,
     /// Legacy mode: the holder was asked for it; until then we wait for the answer.
     pub asking: Option<Instant>,
     /// Legacy mode: this node is told when it is released.
@@ -124,6 +128,8 @@ impl Group {
             failed_at: None,
             last: String::new(),
             contested: false,
+            claimed: false,
+            passed_on: None,
             asking: None,
             asked_by: None,
             next_spec: None,

@@ -23,6 +23,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 const MAX_FAILURES: u32 = 3;
 /// How long a released group waits for the node it was released for.
 pub(super) const MOVING_FOR: Duration = Duration::from_secs(10);
+/// A claim that a living node drops may have gone to a third node, whose word is still on its way: by then it has spoken
+/// again, or a gap in its numbers is known.
+const PASSED_ON: Duration = Duration::from_millis(2500);
 /// After `shutdone` we stay this long for peers that missed something, as in heartbeat 3.0.6.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -162,6 +165,7 @@ impl Groups {
             let group = match old.iter().position(|g| g.key() == spec.key()) {
                 Some(i) if old[i].spec.resources == spec.resources || !old[i].is_stopped() => {
                     let mut kept = old.swap_remove(i);
+                    kept.removed = false;
                     if kept.spec.resources == spec.resources {
                         kept.spec = spec;
                     } else {
@@ -270,6 +274,11 @@ impl Groups {
         peer.claims.clear();
         peer.set = Set::NONE;
         peer.failback_due = false;
+        for group in &mut self.groups {
+            // It has not passed anything on.
+            group.claimed = false;
+        }
+        let Some(peer) = self.peers.get(node) else { return };
         if peer.leaving {
             log::info!("Dead node {node} gave up resources.");
         } else if self.phase == Phase::Serving {
@@ -376,6 +385,7 @@ impl Groups {
         match self.phase {
             Phase::Waiting | Phase::Stopped => {}
             Phase::Serving => {
+                self.watch_claims();
                 self.resolve_conflicts();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
@@ -427,6 +437,24 @@ impl Groups {
                 self.hold_off = now + self.deadtime;
                 group.moving = None;
             }
+        }
+    }
+
+    /// Notes which claims were dropped, where there is a third node that may have taken the group.
+    fn watch_claims(&mut self) {
+        if self.order.len() < 3 {
+            return;
+        }
+        let now = self.bench.now.mono;
+        for group in &mut self.groups {
+            let claimed = self
+                .peers
+                .values()
+                .any(|p| p.alive && (p.holds(group.key()) || p.claims.get(group.key()).is_some_and(|c| c.is_moving())));
+            if group.claimed && !claimed {
+                group.passed_on = Some(now + PASSED_ON);
+            }
+            group.claimed = claimed;
         }
     }
 
@@ -497,6 +525,9 @@ impl Groups {
             if now < self.hold_off || self.groups[i].asking.is_some_and(|until| now < until) {
                 continue;
             }
+            if self.groups[i].passed_on.is_some_and(|until| now < until) {
+                continue;
+            }
             self.groups[i].asking = None;
             self.start_orphan(i);
         }
@@ -548,7 +579,10 @@ impl Groups {
 
     /// `Timer` is due then.
     pub fn deadline(&self) -> Instant {
-        let mut at = self.tell_at;
+        let mut at = match self.phase {
+            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
+            Phase::Waiting | Phase::Stopped => Instant::NEVER,
+        };
         for group in &self.groups {
             at = at.min(group.deadline());
             if let Some((_, until)) = &group.moving {
@@ -556,6 +590,9 @@ impl Groups {
             }
             if let Some(until) = group.asking {
                 // Over without a start when another node has the group.
+                at = at.min(later(until, self.bench.now.mono));
+            }
+            if let Some(until) = group.passed_on {
                 at = at.min(later(until, self.bench.now.mono));
             }
             if let Some(failed) = group.failed_at

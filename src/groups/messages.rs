@@ -351,7 +351,10 @@ impl Groups {
     }
 
     fn ip_answer(&mut self, message: &Message) {
-        if message.get(fields::OK) != Some("OK") {
+        // "Not mine" says nothing about a third node, which may have it and be about to answer.
+        let others = self.peers.values().filter(|p| p.alive).count();
+        let theirs = message.get(fields::WEOWN) == Some("yes");
+        if message.get(fields::OK) != Some("OK") || (!theirs && others > 1) {
             return;
         }
         if let Some(i) = self.group_index(message.get(fields::IPADDR)) {

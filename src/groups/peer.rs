@@ -26,6 +26,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The claimer has released it for another node.
+    pub fn is_moving(&self) -> bool {
+        matches!(self.state, ClaimState::Moving(_))
+    }
+
     /// The claimer has the group, or may have it.
     pub fn holds(&self) -> bool {
         match self.state {

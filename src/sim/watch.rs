@@ -197,7 +197,12 @@ impl Watch {
         let removed = g + 1 == config.groups.len() && machines.iter().any(|m| m.variant % 3 == 1);
         let able = machines.iter().any(|m| m.listens() && m.active);
         let owned = machines.iter().any(|m| m.occupies(key));
-        if owned {
+        let at_work = |m: &Machine| {
+            m.scripts
+                .values()
+                .any(|s| group.resources.contains(&s.command.resource.name))
+        };
+        if owned && !machines.iter().any(at_work) {
             group.failed = false;
         }
         if owned || removed || !able || group.failed || machines.iter().any(|m| m.frozen) {

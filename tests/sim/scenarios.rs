@@ -2,7 +2,7 @@
 
 use ha::groups::Set;
 use ha::sim::plan::Config;
-use ha::sim::{Fault, Sim};
+use ha::sim::{Fault, Plan, Sim};
 use ha::time::{Duration, Instant};
 
 fn ms(n: u64) -> Duration {
@@ -81,8 +81,8 @@ fn a_lone_node_serves_all_after_initdead_and_gives_back_only_with_failback_on() 
         let mut config = Config::quick(2);
         config.auto_failback = failback;
         config.strict = true;
-        let mut sim = Sim::started(1, config);
-        sim.fault(Fault::PowerOff(1));
+        let mut sim = Sim::new(1, Plan::new(config, Vec::new()));
+        sim.fault(Fault::Start(0));
         run(&mut sim, ms(1900));
         assert_eq!(owners(&sim), [vec![], vec![], vec![]], "{failback}: initdead is 2 s");
         run(&mut sim, ms(1500));
@@ -330,7 +330,7 @@ fn three_nodes_share_and_survive_the_loss_of_two() {
 
 #[test]
 fn seventy_percent_loss_breaks_no_promise() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut config = Config::slow(2);
         config.nets = 2;
         let mut sim = Sim::started(seed, config);
@@ -340,7 +340,7 @@ fn seventy_percent_loss_breaks_no_promise() {
             delay: ms(1),
             jitter: ms(20),
         });
-        sim.run_until(Instant::from_millis(24 * 3_600_000))
+        sim.run_until(Instant::from_millis(4 * 3_600_000))
             .unwrap_or_else(|why| panic!("{why}"));
         sim.fault(Fault::Repair);
         run(&mut sim, Duration::from_secs(180));

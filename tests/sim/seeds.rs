@@ -4,7 +4,9 @@ use ha::sim::plan::Kind;
 use ha::sim::{Plan, Sim};
 use ha::time::{Duration, Instant};
 
-const HOUR: Instant = Instant::from_millis(3_600_000);
+/// Dense faults in a short time cost less than a long time in which beats are all that happens.
+const EVERY: Duration = Duration::from_secs(40);
+const END: Instant = Instant::from_millis(1_200_000);
 /// After the repair: reload, start, deaths that are still to be noticed, scripts.
 const CALM_DOWN: Duration = Duration::from_secs(180);
 
@@ -19,7 +21,7 @@ fn play(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant) ->
 
 fn play_many(seeds: std::ops::Range<u64>, nodes: usize, kind: Kind) {
     for seed in seeds {
-        if let Err(why) = play(seed, nodes, kind, Duration::from_secs(120), HOUR) {
+        if let Err(why) = play(seed, nodes, kind, EVERY, END) {
             panic!("{why}");
         }
     }
@@ -27,18 +29,47 @@ fn play_many(seeds: std::ops::Range<u64>, nodes: usize, kind: Kind) {
 
 #[test]
 fn two_nodes_and_any_fault() {
-    play_many(0..1000, 2, Kind::Anything);
+    play_many(0..600, 2, Kind::Anything);
 }
 
 #[test]
 fn three_nodes_and_any_fault() {
-    play_many(0..1000, 3, Kind::Anything);
+    play_many(0..400, 3, Kind::Anything);
 }
 
 #[test]
 fn planned_moves_never_have_two_owners_even_for_a_moment() {
-    play_many(0..500, 2, Kind::Planned);
-    play_many(0..300, 3, Kind::Planned);
+    play_many(0..200, 2, Kind::Planned);
+    play_many(0..100, 3, Kind::Planned);
+}
+
+#[test]
+fn a_week_with_a_fault_every_few_hours() {
+    let week = Instant::from_millis(7 * 24 * 3_600_000);
+    play(1, 2, Kind::Anything, Duration::from_secs(2 * 3600), week).unwrap_or_else(|why| panic!("{why}"));
+}
+
+/// Each of these seeds once showed a fault, of the daemon unless it says otherwise; what it was stands beside it.
+#[test]
+fn seeds_that_once_failed_pass() {
+    const SPARSE: Duration = Duration::from_secs(120);
+    const HOUR: Instant = Instant::from_millis(3_600_000);
+    #[rustfmt::skip]
+    let table = [
+        (2, Kind::Anything,   9, "a resumed group that lost its conflict was stopped from its first resource only"),
+        (2, Kind::Anything,  39, "legacy: the end of the wait for an ip-request kept the timer spinning"),
+        (2, Kind::Anything,  73, "hb_takeover in the middle of a move left both nodes in it for an hour"),
+        (2, Kind::Anything, 223, "a peer that could not hear us was asked for a hundred numbers four times a second"),
+        (2, Kind::Anything, 231, "a group that came back into haresources while being released was forgotten"),
+        (3, Kind::Planned,  172, "legacy: the no of one node started a group that a third one had"),
+        (3, Kind::Planned,  246, "the giver's last word overtook the taker's first: a third node started the group"),
+        (3, Kind::Anything, 190, "a node that woke before it was active kept its timer spinning"),
+    ];
+    for (nodes, kind, seed, what) in table {
+        if let Err(why) = play(seed, nodes, kind, SPARSE, HOUR) {
+            panic!("{what}: {why}");
+        }
+    }
 }
 
 #[test]
@@ -87,7 +118,7 @@ fn one_seed() {
     let count: u64 = env("SIM_COUNT").parse().unwrap_or(1);
     let mut bad = 0;
     for seed in first..first + count {
-        match play(seed, nodes, kind, Duration::from_secs(120), HOUR) {
+        match play(seed, nodes, kind, EVERY, END) {
             Ok(sim) if count == 1 => eprintln!(
                 "seed {seed}: {} steps, hash {:x}\n{}",
                 sim.steps(),
