@@ -1,8 +1,12 @@
 //! A program and its page say the same: every program has a page, every flag that `--help` prints stands in it, and the
 //! pages are well formed.
 
+use ha::conf::ha_cf::{DIRECTIVES, Effect};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// Pages of other packages that ours name.
+const FOREIGN: &[&str] = &["ifconfig.8", "ip.8", "namespaces.7"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,6 +46,15 @@ fn pages() -> Vec<PathBuf> {
         .collect();
     pages.sort();
     pages
+}
+
+/// What a page says; the page that it is another name of, when it is one.
+fn text(page: &Path) -> Result<String, PathBuf> {
+    let text = std::fs::read_to_string(page).unwrap();
+    match text.trim().strip_prefix(".so ") {
+        Some(other) => Err(root().join("man").join(other.split_once('/').expect("man8/NAME.8").1)),
+        None => Ok(text),
+    }
 }
 
 /// Dashes as a reader sees them, from mdoc (`.Fl -json`) and man (`\-\-json`).
@@ -128,10 +141,10 @@ fn pages_are_well_formed() {
         return;
     }
     let mut bad = String::new();
-    for page in pages() {
+    for page in pages().iter().filter(|p| text(p).is_ok()) {
         let output = Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning"])
-            .arg(&page)
+            .arg(page)
             .output()
             .unwrap();
         bad.push_str(&String::from_utf8_lossy(&output.stdout));
@@ -139,6 +152,85 @@ fn pages_are_well_formed() {
         assert!(output.status.success() || !bad.is_empty(), "{}", page.display());
     }
     assert!(bad.is_empty(), "\n{bad}");
+}
+
+#[test]
+fn other_names_lead_to_a_page() {
+    for name in pages() {
+        if let Err(page) = text(&name) {
+            assert!(page.exists(), "{}: there is no {}", name.display(), page.display());
+        }
+    }
+    let links = std::fs::read_to_string(root().join("init/install.sh")).unwrap();
+    for name in ["IPaddr", "IPaddr2", "IPv6addr"] {
+        assert!(
+            links.contains(name) && root().join(format!("man/{name}.8")).exists(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn pages_name_pages_that_exist() {
+    let mut bad = Vec::new();
+    for page in pages() {
+        let Ok(text) = text(&page) else { continue };
+        let own = page.file_name().unwrap().to_str().unwrap().to_owned();
+        let named: Vec<String> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix(".Xr "))
+            .map(|l| l.split(' ').take(2).collect::<Vec<_>>().join("."))
+            .collect();
+        for other in &named {
+            if !root().join("man").join(other).exists() && !FOREIGN.contains(&other.as_str()) {
+                bad.push(format!("{own}: there is no page {other}"));
+            }
+        }
+        let see_also = text.split(".Sh SEE ALSO\n").nth(1).unwrap_or("");
+        if own != "heartbeat.8" && !see_also.contains(".Xr heartbeat 8") {
+            bad.push(format!("{own}: SEE ALSO does not name heartbeat(8)"));
+        }
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}
+
+/// The directives of ha.cf(5) and what stands below each; several in a row share their text.
+fn directives(page: &str) -> Vec<(String, String)> {
+    let (mut found, mut open) = (Vec::new(), Vec::new());
+    let mut below = String::new();
+    for line in page.lines() {
+        let head = line.strip_prefix(".It Ic ");
+        if (head.is_some() || line.starts_with(".Ss") || line.starts_with(".Sh")) && !below.is_empty() {
+            found.extend(open.drain(..).map(|name| (name, below.clone())));
+            below.clear();
+        }
+        match head {
+            Some(head) => open.push(head.split(' ').next().unwrap_or("").to_owned()),
+            None if open.is_empty() => {}
+            None => below += &format!("{line}\n"),
+        }
+    }
+    found
+}
+
+#[test]
+fn the_page_of_ha_cf_says_which_directives_have_no_effect() {
+    let page = std::fs::read_to_string(root().join("man/ha.cf.5")).unwrap();
+    let told = directives(&page);
+    // These work for one of their values.
+    let partly = ["use_logd", "use_apphbd"];
+    for d in DIRECTIVES {
+        let Some((_, below)) = told.iter().find(|(name, _)| name == d.name) else {
+            panic!("ha.cf(5) lacks {}", d.name);
+        };
+        let says = below.contains("ithout effect");
+        let nothing = d.effect != Effect::Works;
+        assert!(
+            says == nothing || partly.contains(&d.name),
+            "ha.cf(5): {}: {below}",
+            d.name
+        );
+    }
 }
 
 #[test]

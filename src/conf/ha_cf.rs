@@ -11,7 +11,7 @@ mod values;
 mod whole;
 mod whole_line;
 
-pub use directives::{DIRECTIVES, Directive};
+pub use directives::{DIRECTIVES, Directive, Effect};
 
 use super::{Complaints, Parsed};
 use crate::ids::{LinkName, NodeName};
