@@ -615,7 +615,10 @@ impl Sim {
     pub fn acquisitions(&self, node: usize) -> u64 {
         let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
         let counters = view.map(|v| v.counters).unwrap_or_default();
-        counters.iter().find(|(name, _)| name == "acquisitions").map_or(0, |(_, n)| *n)
+        counters
+            .iter()
+            .find(|(name, _)| name == "acquisitions")
+            .map_or(0, |(_, n)| *n)
     }
 
     /// Start scripts that were run, on all nodes.

@@ -36,9 +36,7 @@ fn mend(sim: &mut Sim, a: usize, b: usize) {
 }
 
 fn moves(sim: &Sim) -> Vec<u64> {
-    (0..sim.config.nodes)
-        .map(|i| sim.acquisitions(i))
-        .collect()
+    (0..sim.config.nodes).map(|i| sim.acquisitions(i)).collect()
 }
 
 /// Both up, every group at home.
@@ -76,7 +74,10 @@ fn both_are_served_within_two_seconds_of_a_common_start() {
 
 #[test]
 fn a_lone_node_serves_all_after_initdead_and_gives_back_only_with_failback_on() {
-    for (failback, home) in [("on", [vec![0], vec![1], vec![0]]), ("off", [vec![0], vec![0], vec![0]])] {
+    for (failback, home) in [
+        ("on", [vec![0], vec![1], vec![0]]),
+        ("off", [vec![0], vec![0], vec![0]]),
+    ] {
         let mut config = Config::quick(2);
         config.auto_failback = failback;
         config.strict = true;
@@ -129,14 +130,23 @@ fn standby_moves_the_set_it_names_without_a_moment_of_two_owners() {
             sim.fault(Fault::Standby(node, set));
             run(&mut sim, ms(3000));
             settled(&sim);
-            assert_eq!(owners(&sim), want.map(|n| vec![n]), "{failback} {node} {}", set.as_str());
+            assert_eq!(
+                owners(&sim),
+                want.map(|n| vec![n]),
+                "{failback} {node} {}",
+                set.as_str()
+            );
         }
     }
 }
 
 #[test]
 fn takeover_fetches_the_set_it_names() {
-    let table = [(0, Set::ALL, [0, 0, 0]), (1, Set::FOREIGN, [1, 1, 1]), (1, Set::LOCAL, [0, 1, 0])];
+    let table = [
+        (0, Set::ALL, [0, 0, 0]),
+        (1, Set::FOREIGN, [1, 1, 1]),
+        (1, Set::LOCAL, [0, 1, 0]),
+    ];
     for (node, set, want) in table {
         let mut config = Config::quick(2);
         config.strict = true;
@@ -170,7 +180,11 @@ fn s4_02_a_healed_partition_costs_only_the_loser_its_groups() {
         let mut sim = two(failback);
         cut(&mut sim, 0, 1);
         run(&mut sim, ms(3000));
-        assert_eq!(owners(&sim), [vec![0, 1], vec![0, 1], vec![0, 1]], "{failback}: each side serves all");
+        assert_eq!(
+            owners(&sim),
+            [vec![0, 1], vec![0, 1], vec![0, 1]],
+            "{failback}: each side serves all"
+        );
         let before = moves(&sim);
         mend(&mut sim, 0, 1);
         // One deadtime, and the scripts that stop three resources.
@@ -277,7 +291,12 @@ fn giver_or_taker_dies_at_any_moment_of_a_handover() {
                 run(&mut sim, ms(3000));
                 if how < 2 {
                     let other = 1 - victim;
-                    assert_eq!(owners(&sim), [[other]; 3].map(Vec::from), "{victim} {how} after {after} ms{}", sim.state());
+                    assert_eq!(
+                        owners(&sim),
+                        [[other]; 3].map(Vec::from),
+                        "{victim} {how} after {after} ms{}",
+                        sim.state()
+                    );
                     sim.fault(Fault::Start(victim));
                     run(&mut sim, ms(5000));
                 }
@@ -321,7 +340,8 @@ fn seventy_percent_loss_breaks_no_promise() {
             delay: ms(1),
             jitter: ms(20),
         });
-        sim.run_until(Instant::from_millis(24 * 3_600_000)).unwrap_or_else(|why| panic!("{why}"));
+        sim.run_until(Instant::from_millis(24 * 3_600_000))
+            .unwrap_or_else(|why| panic!("{why}"));
         sim.fault(Fault::Repair);
         run(&mut sim, Duration::from_secs(180));
         settled(&sim);
