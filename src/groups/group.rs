@@ -151,7 +151,7 @@ impl Group {
         self.last = format!("acquired: {why}");
         self.moving = None;
         self.stamp = bench.now.wall.0;
-        self.go(bench, Step::Check, 0, None);
+        self.begin(bench, 0);
     }
 
     /// Takes up what ran here before heartbeat was started again.
@@ -198,6 +198,18 @@ impl Group {
         {
             self.go(bench, Step::Announce, at, None);
         }
+    }
+
+    /// Looks whether a resource runs, and starts it if not. The script of an address is started without that look: its
+    /// `start` on a running one does no harm, and the time of a script more is time without the address.
+    fn begin(&mut self, bench: &mut Bench, at: usize) {
+        let is_address = ADDRESS_SCRIPTS.contains(&self.spec.resources[at].script.as_str());
+        let step = if is_address && !self.adopting {
+            Step::Start
+        } else {
+            Step::Check
+        };
+        self.go(bench, step, at, None);
     }
 
     fn address_after(&self, from: usize) -> Option<usize> {
@@ -355,7 +367,7 @@ impl Group {
 
     fn next_resource(&mut self, bench: &mut Bench, at: usize) -> Option<Done> {
         if at + 1 < self.spec.resources.len() {
-            self.go(bench, Step::Check, at + 1, None);
+            self.begin(bench, at + 1);
             return None;
         }
         log::info!("group {}: acquired", self.key());
