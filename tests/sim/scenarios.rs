@@ -340,11 +340,7 @@ fn seventy_percent_loss_breaks_no_promise() {
             delay: ms(1),
             jitter: ms(20),
         });
-<<<<<<< HEAD
         sim.run_until(Instant::from_millis(4 * 3_600_000))
-=======
-        sim.run_until(Instant::from_millis(24 * 3_600_000))
->>>>>>> bench
             .unwrap_or_else(|why| panic!("{why}"));
         sim.fault(Fault::Repair);
         run(&mut sim, Duration::from_secs(180));
