@@ -397,7 +397,7 @@ impl Sim {
             }
             What::ScriptEnds { node, number } => {
                 if let Some((job, outcome, command)) = self.machines[node].end(number, self.now, &mut self.random) {
-                    self.watch.script_ended(self.now, &command, &outcome);
+                    self.watch.script_ended(&command, &outcome);
                     self.watch.changed();
                     self.handle(node, Event::JobEnded { job, outcome });
                 }
@@ -414,7 +414,7 @@ impl Sim {
             What::Fault(fault) => {
                 self.trace.note(self.now, None, format!("{fault:?}"));
                 self.watch.changed();
-                self.watch.fault(self.now, &fault);
+                self.watch.fault();
                 self.suffer(fault);
             }
         }

@@ -9,7 +9,7 @@
 
 use super::machine::Machine;
 use super::net::Net;
-use super::plan::{Config, Fault};
+use super::plan::Config;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::ResourceName;
 use crate::time::{Duration, Instant};
@@ -43,8 +43,6 @@ struct Group {
     none: Option<Instant>,
     /// A script of it has failed since it was last up.
     failed: bool,
-    /// A script of it ended or began last at.
-    touched: Instant,
 }
 
 #[derive(Debug)]
@@ -53,7 +51,6 @@ pub struct Watch {
     dirty: bool,
     /// When one of the promises will be broken unless something changes.
     due: Instant,
-    last_fault: Instant,
     window_ends: Instant,
 }
 
@@ -67,13 +64,16 @@ impl Watch {
             double: vec![None; config.nodes * config.nodes],
             none: None,
             failed: false,
-            touched: Instant::default(),
         };
+        let mut groups: Vec<Group> = config.groups.iter().map(|(_, r)| group(r)).collect();
+        if let Some(last) = groups.last_mut() {
+            // It has one more in some variants of haresources.
+            last.resources.push("extra".parse().expect("a resource of ours"));
+        }
         Self {
-            groups: config.groups.iter().map(|(_, r)| group(r)).collect(),
+            groups,
             dirty: true,
             due: Instant::default(),
-            last_fault: Instant::default(),
             window_ends: Instant::default(),
         }
     }
@@ -83,8 +83,7 @@ impl Watch {
         self.dirty = true;
     }
 
-    pub fn fault(&mut self, now: Instant, _fault: &Fault) {
-        self.last_fault = now;
+    pub fn fault(&mut self) {
         // The moment to become owner counts from here again.
         for group in &mut self.groups {
             group.none = None;
@@ -112,9 +111,8 @@ impl Watch {
         ))
     }
 
-    pub fn script_ended(&mut self, now: Instant, command: &Command, outcome: &Outcome) {
+    pub fn script_ended(&mut self, command: &Command, outcome: &Outcome) {
         if let Some(g) = self.group_of(&command.resource.name) {
-            self.groups[g].touched = now;
             self.groups[g].failed |= outcome.exit != Exit::Code(0) && command.verb != Verb::Status;
         }
     }
