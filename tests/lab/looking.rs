@@ -36,6 +36,9 @@ fn s2_11_process_titles_and_logs_explain_what_goes_on() {
     c.lab.power_off("hello").expect("off");
     c.wait("web took over", || c.calls("web") == ["service start"]);
     c.stable(&["web"]);
+    // Judged by its own last packet, which may be newer than the last beat.
+    c.wait_log("web", "Link hello:eth0 dead.");
+    c.wait_log("web", "group 10.77.0.100: acquired");
     let read = |file: &str| std::fs::read_to_string(c.lab.files("web").log().join(file)).expect(file);
     let (log, debug) = (read("ha-log"), read("ha-debug"));
     // The story, in its order.
