@@ -80,21 +80,6 @@ pub struct Taking {
     pub until: Instant,
 }
 
-/// `hb_takeover` was typed here and is not fulfilled yet.
-#[derive(Debug)]
-pub struct Wanted {
-    pub id: Option<String>,
-    pub keys: Vec<ResourceName>,
-    pub set: Set,
-    pub until: Instant,
-    pub begun: bool,
-}
-
-impl Wanted {
-    /// The holder must begin within this time.
-    pub const PATIENCE: Duration = Duration::from_secs(30);
-}
-
 impl Groups {
     /// Queues a move; it begins as soon as nothing else is on the way.
     pub(super) fn request(
@@ -138,7 +123,7 @@ impl Groups {
             self.begin(request);
         }
         let now = self.bench.now.mono;
-        if self.handover.is_some() || self.taking.is_some() || now < self.failback_at || self.wanted.is_some() {
+        if self.handover.is_some() || self.taking.is_some() || now < self.failback_at || !self.wanted.is_empty() {
             return;
         }
         let due = self
@@ -419,12 +404,7 @@ impl Groups {
             begun: false,
             until: self.bench.now.mono + MOVE_WITHIN,
         });
-        if let Some(w) = &mut self.wanted {
-            w.begun = true;
-            w.until = self.bench.now.mono + MOVE_WITHIN;
-            let (id, wset) = (w.id.clone(), w.set);
-            self.tell_phase(&id, "releasing", "", Some(from), Some(&me), wset);
-        }
+        self.wanted_phase("releasing", from);
         self.say_standby(set, "other", Some(from));
     }
 
@@ -485,10 +465,7 @@ impl Groups {
             }
         }
         log::info!("standby: acquire {} resources of {from}", names(&keys));
-        if let Some(w) = &self.wanted {
-            let (id, set) = (w.id.clone(), w.set);
-            self.tell_phase(&id, "acquiring", "", Some(from), Some(&me), set);
-        }
+        self.wanted_phase("acquiring", from);
     }
 
     pub(super) fn go_on_with_taking(&mut self) {
@@ -522,7 +499,7 @@ impl Groups {
         if t.keys.iter().all(settled) {
             let (from, set) = (t.from.clone(), t.set);
             log::info!("standby: the move from node {from} is complete");
-            self.taking = None;
+            self.end_taking();
             self.say_standby(set, "done", Some(&from));
         }
     }
@@ -543,40 +520,7 @@ impl Groups {
 
     pub(super) fn end_taking(&mut self) {
         self.taking = None;
-    }
-
-    fn go_on_with_wanted(&mut self) {
-        let now = self.bench.now.mono;
-        let me = self.me.clone();
-        let Some(w) = &self.wanted else { return };
-        let group = |k: &ResourceName| self.group_index(Some(k.as_str())).map(|i| &self.groups[i]);
-        let all_run = w.keys.iter().all(|k| group(k).is_none_or(|g| g.is_running()));
-        let failed: Vec<&ResourceName> = w
-            .keys
-            .iter()
-            .filter(|k| group(k).is_some_and(|g| g.failed_at.is_some()))
-            .collect();
-        let (phase, why) = if all_run {
-            ("done", String::new())
-        } else if !failed.is_empty() {
-            (
-                "failed",
-                format!("{} could not be started here; see the log", names(failed)),
-            )
-        } else if now >= w.until {
-            (
-                "failed",
-                format!(
-                    "the node that has it did not begin within {} s",
-                    Wanted::PATIENCE.as_secs()
-                ),
-            )
-        } else {
-            return;
-        };
-        let (id, set) = (w.id.clone(), w.set);
-        self.wanted = None;
-        self.tell_phase(&id, phase, &why, None, Some(&me), set);
+        self.wanted_move_over();
     }
 
     /// A node is gone, or started anew: moves with it are over.
@@ -605,7 +549,7 @@ fn request_set(groups: &Groups, keys: &[ResourceName]) -> Set {
     set
 }
 
-fn names<'a>(keys: impl IntoIterator<Item = &'a ResourceName>) -> String {
+pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a ResourceName>) -> String {
     keys.into_iter()
         .map(ResourceName::as_str)
         .collect::<Vec<_>>()

@@ -1,11 +1,12 @@
 //! The machine: what it knows, the events it takes, and the settling of all groups after each of them.
 
 use super::group::{Bench, Done, Group};
-use super::handover::{Handover, Request, Taking, Wanted};
+use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
+use super::takeover::Wanted;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::core::{NodeStatus, Up};
@@ -76,7 +77,7 @@ pub struct Groups {
     pub(super) bench: Bench,
     pub(super) handover: Option<Handover>,
     pub(super) taking: Option<Taking>,
-    pub(super) wanted: Option<Wanted>,
+    pub(super) wanted: VecDeque<Wanted>,
     pub(super) queue: VecDeque<Request>,
     /// The classic's sets that have no group in haresources, and that we hold by name only.
     pub(super) empty: Set,
@@ -111,7 +112,7 @@ impl Groups {
             },
             handover: None,
             taking: None,
-            wanted: None,
+            wanted: VecDeque::new(),
             queue: VecDeque::new(),
             empty: Set::NONE,
             digest: digest(&haresources),
@@ -365,6 +366,7 @@ impl Groups {
         if let Some(h) = self.handover.take() {
             self.tell_phase(&h.reqid, "failed", "heartbeat is stopping", None, Some(&h.to), h.set);
         }
+        self.end_wanted("heartbeat is stopping");
         self.end_taking();
         self.phase = Phase::Stopping;
         self.empty = Set::NONE;

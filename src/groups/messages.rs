@@ -1,7 +1,6 @@
 //! What the resource managers say to each other: the classic's messages, with our claims added to each.
 
 use super::group::Group;
-use super::handover::Wanted;
 use super::manager::{Groups, Order, Phase};
 use super::peer::{Claim, ClaimState, Claims, read_claims, write_claims};
 use super::set::Set;
@@ -411,7 +410,8 @@ impl Groups {
                 } else {
                     set
                 };
-                self.takeover_command(set, id)
+                self.takeover_command(set, id);
+                None
             }
             _ => Some(message),
         }
@@ -428,7 +428,7 @@ impl Groups {
     }
 
     /// May a move be begun now? The reason when not.
-    fn refusal(&self) -> Option<&'static str> {
+    pub(super) fn refusal(&self) -> Option<&'static str> {
         match (self.phase, self.mode) {
             (Phase::Waiting, _) => Some("this node is not active yet"),
             (Phase::Stopping | Phase::Leaving { .. } | Phase::Stopped, _) => Some("heartbeat is stopping"),
@@ -454,52 +454,6 @@ impl Groups {
             .collect();
         log::info!("{me} wants to go standby [{}]", set.as_str());
         self.request(set, keys, None, id, "hb_standby");
-    }
-
-    /// Gives the message back when another node must hear it.
-    fn takeover_command(&mut self, set: Set, id: Option<String>) -> Option<Message> {
-        if let Some(why) = self.refusal() {
-            log::warn!("takeover request refused: {why}");
-            self.tell_phase(&id, "refused", why, None, None, set);
-            return None;
-        }
-        let me = self.me.clone();
-        let mut keys = Vec::new();
-        for group in self
-            .groups
-            .iter_mut()
-            .filter(|g| set.holds(g.spec.node == me) && !g.is_wanted_here())
-        {
-            group.forget_failures();
-            keys.push(group.key().clone());
-        }
-        if keys.is_empty() {
-            self.tell_phase(&id, "done", "this node has them already", None, Some(&me), set);
-            return None;
-        }
-        // What is on its way to another node is as good as held there: it may be starting it right now.
-        let moving = |k: &ResourceName| self.groups.iter().any(|g| g.key() == k && g.moving.is_some());
-        let held = keys
-            .iter()
-            .any(|k| moving(k) || self.peers.values().any(|p| p.alive && p.holds(k)));
-        let until = self.bench.now.mono + Wanted::PATIENCE;
-        self.tell_phase(&id, "asked", "", None, Some(&me), set);
-        if !held {
-            for i in 0..self.groups.len() {
-                if keys.contains(self.groups[i].key()) {
-                    self.groups[i].acquire(&mut self.bench, "hb_takeover, and no node has it");
-                }
-            }
-        }
-        self.wanted = Some(Wanted {
-            id,
-            keys,
-            set,
-            until,
-            begun: !held,
-        });
-        let word = if set == Set::NONE { "none" } else { set.as_str() };
-        held.then(|| Message::new("hb_takeover").with(fields::RSC_HOLD, word))
     }
 
     /// Progress of a move, for the command that waits for it.
@@ -528,7 +482,6 @@ impl Groups {
     pub(super) fn moves_deadline(&self) -> Instant {
         let handover = self.handover.as_ref().map_or(Instant::NEVER, |h| h.deadline());
         let taking = self.taking.as_ref().map_or(Instant::NEVER, |t| t.until);
-        let wanted = self.wanted.as_ref().map_or(Instant::NEVER, |w| w.until);
-        handover.min(taking).min(wanted)
+        handover.min(taking).min(self.wanted_deadline())
     }
 }

@@ -15,6 +15,7 @@
 //! * `manager`: the machine: events in, orders out
 //! * `messages`: what the nodes say to each other, both ways
 //! * `handover`: planned moves: standby, takeover, failback
+//! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -27,6 +28,7 @@ mod messages;
 pub mod peer;
 pub mod place;
 pub mod set;
+mod takeover;
 
 pub use manager::{Groups, Order};
 pub use set::Set;

@@ -1,6 +1,6 @@
 //! Who has the address when nodes start, stop, die and come back.
 
-use crate::cluster::{Setup, VIP, skipped};
+use crate::cluster::{Cluster, Setup, VIP, skipped};
 use ha::lab::{CLIENT, Watcher};
 use std::net::Ipv4Addr;
 
@@ -98,6 +98,7 @@ fn s2_08_stopping_the_primary_hands_everything_over_at_once() {
     watcher.settle();
     assert!(watcher.doubles(0).is_empty(), "{:?}", watcher.doubles(0));
     // Not by waiting for a death: the takeover began with the goodbye.
+    c.wait_log("web", "group 10.77.0.100: acquired");
     let log = c.log("web");
     let taken = places(&log, "acquiring it");
     let dead = places(&log, "node hello: is dead");
@@ -162,7 +163,9 @@ fn s2_09_with_auto_failback_legacy_the_address_goes_home_and_standby_is_refused(
 }
 
 /// How long `peer` was silent when it was declared dead, and that nothing was acquired before.
-fn silent_before_takeover(log: &str, peer: &str) -> u64 {
+fn silent_before_takeover(c: &Cluster, on: &str, peer: &str) -> u64 {
+    c.wait_log(on, "group 10.77.0.100: acquired");
+    let log = &c.log(on);
     let dead = places(log, &format!("node {peer}: is dead"));
     let taken = places(log, "acquiring it");
     assert_eq!((dead.len(), taken.len()), (1, 1), "{log}");
@@ -187,7 +190,7 @@ fn s2_10_after_a_power_failure_the_secondary_takes_over_after_deadtime_and_not_b
     let since = Watcher::now();
     c.lab.power_off("hello").expect("off");
     c.wait_owner(&watcher, "web", since);
-    assert!(silent_before_takeover(&c.log("web"), "hello") >= 1500);
+    assert!(silent_before_takeover(&c, "web", "hello") >= 1500);
     c.wait("the service runs on web", || c.calls("web") == ["service start"]);
     assert_eq!(c.node_status("web", "hello"), "dead");
     // The machine boots again, and heartbeat with it.
@@ -215,7 +218,7 @@ fn s2_10_after_a_pulled_cable_the_secondary_takes_over_after_deadtime_and_not_be
     let since = Watcher::now();
     c.lab.cut_node("hello").expect("cut");
     c.wait_owner(&watcher, "web", since);
-    assert!(silent_before_takeover(&c.log("web"), "hello") >= 1500);
+    assert!(silent_before_takeover(&c, "web", "hello") >= 1500);
 }
 
 #[test]

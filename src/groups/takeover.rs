@@ -1,0 +1,232 @@
+//! `hb_takeover` typed on this node: what it wants is asked of the nodes that have it, as soon as nothing else is on its
+//! way, and the command hears what becomes of it. One after the other, in the order they were typed.
+
+use super::handover::names;
+use super::manager::{Groups, Order};
+use super::peer::Claim;
+use super::set::Set;
+use crate::ids::{NodeName, ResourceName};
+use crate::msg::{Message, fields};
+use crate::time::{Duration, Instant};
+
+/// The holder must begin within this time.
+const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+/// A holder of ours is asked again so often: it may not have had the group yet when it was asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest a move may take, as in heartbeat 3.0.6: scripts may be slow.
+const MOVE_WITHIN: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// Another move comes first.
+    Queued,
+    Asked {
+        again: Instant,
+        until: Instant,
+    },
+    /// The holder gives it, or nobody had it and our scripts are at work.
+    Begun {
+        until: Instant,
+    },
+}
+
+/// A takeover that is not fulfilled yet.
+#[derive(Debug)]
+pub struct Wanted {
+    id: Option<String>,
+    keys: Vec<ResourceName>,
+    set: Set,
+    step: Step,
+}
+
+impl Groups {
+    pub(super) fn takeover_command(&mut self, set: Set, id: Option<String>) {
+        if let Some(why) = self.refusal() {
+            log::warn!("takeover request refused: {why}");
+            self.tell_phase(&id, "refused", why, None, None, set);
+            return;
+        }
+        let me = self.me.clone();
+        if self.is_moving() || !self.wanted.is_empty() {
+            self.tell_phase(&id, "queued", "another move is on its way", None, Some(&me), set);
+        }
+        self.wanted.push_back(Wanted {
+            id,
+            keys: Vec::new(),
+            set,
+            step: Step::Queued,
+        });
+    }
+
+    fn is_moving(&self) -> bool {
+        self.handover.is_some() || self.taking.is_some() || !self.queue.is_empty()
+    }
+
+    /// The commands hear that nothing comes of it any more.
+    pub(super) fn end_wanted(&mut self, why: &str) {
+        for w in std::mem::take(&mut self.wanted) {
+            self.tell_phase(&w.id, "failed", why, None, None, w.set);
+        }
+    }
+
+    pub(super) fn go_on_with_wanted(&mut self) {
+        let now = self.bench.now.mono;
+        while let Some(w) = self.wanted.front() {
+            let verdict = match w.step {
+                Step::Queued if self.is_moving() => return,
+                Step::Queued => self.begin_wanted(),
+                Step::Asked { .. } | Step::Begun { .. } => self.verdict_on_wanted(),
+            };
+            if let Some((phase, why)) = verdict {
+                if let Some(w) = self.wanted.pop_front() {
+                    let me = self.me.clone();
+                    self.tell_phase(&w.id, phase, &why, None, Some(&me), w.set);
+                }
+                continue;
+            }
+            if matches!(self.wanted.front(), Some(Wanted { step: Step::Asked { again, .. }, .. }) if now >= *again) {
+                self.ask_for_wanted();
+            }
+            return;
+        }
+    }
+
+    /// What is wanted is decided now: an earlier move may have changed it.
+    fn begin_wanted(&mut self) -> Option<(&'static str, String)> {
+        let now = self.bench.now.mono;
+        let me = self.me.clone();
+        let w = self.wanted.front_mut()?;
+        for group in &mut self.groups {
+            if w.set.holds(group.spec.node == me) && !group.is_wanted_here() {
+                group.forget_failures();
+                w.keys.push(group.key().clone());
+            }
+        }
+        if w.keys.is_empty() {
+            return Some(("done", "this node has them already".to_owned()));
+        }
+        w.step = Step::Asked {
+            again: now,
+            until: now + BEGIN_WITHIN,
+        };
+        let (id, set) = (w.id.clone(), w.set);
+        self.tell_phase(&id, "asked", "", None, Some(&me), set);
+        None
+    }
+
+    fn verdict_on_wanted(&self) -> Option<(&'static str, String)> {
+        let now = self.bench.now.mono;
+        let w = self.wanted.front()?;
+        let group = |k: &ResourceName| self.group_index(Some(k.as_str())).map(|i| &self.groups[i]);
+        let failed: Vec<&ResourceName> = w
+            .keys
+            .iter()
+            .filter(|k| group(k).is_some_and(|g| g.failed_at.is_some()))
+            .collect();
+        if !failed.is_empty() {
+            return Some((
+                "failed",
+                format!("{} could not be started here; see the log", names(failed)),
+            ));
+        }
+        if w.keys.iter().all(|k| group(k).is_none_or(|g| g.is_running())) {
+            return Some(("done", String::new()));
+        }
+        match w.step {
+            Step::Asked { until, .. } if now >= until => Some((
+                "failed",
+                format!("the node that has it did not begin within {} s", BEGIN_WITHIN.as_secs()),
+            )),
+            Step::Begun { until } if now >= until => {
+                Some(("failed", "starting the resources took longer than an hour".to_owned()))
+            }
+            Step::Queued | Step::Asked { .. } | Step::Begun { .. } => None,
+        }
+    }
+
+    /// Asks the holders, and starts what no node has.
+    fn ask_for_wanted(&mut self) {
+        let now = self.bench.now.mono;
+        let Some(w) = self.wanted.front() else { return };
+        let (keys, set) = (w.keys.clone(), w.set);
+        let mut held = false;
+        for key in &keys {
+            let claims: Vec<&Claim> = self
+                .peers
+                .values()
+                .filter(|p| p.alive)
+                .filter_map(|p| p.claims.get(key))
+                .collect();
+            let Some(i) = self.group_index(Some(key.as_str())) else {
+                continue;
+            };
+            // What is on its way to another node is as good as held there: it may be starting it right now.
+            if claims.iter().any(|c| c.holds() || c.is_moving()) || self.groups[i].moving.is_some() {
+                held = true;
+            } else {
+                self.groups[i].acquire(&mut self.bench, "hb_takeover, and no node has it");
+            }
+        }
+        let all_here = keys.iter().all(|k| {
+            self.group_index(Some(k.as_str()))
+                .is_none_or(|i| self.groups[i].is_wanted_here())
+        });
+        // A classic node takes a second question for a second request.
+        let repeat = self.peers.values().all(|p| !p.alive || p.ours);
+        if let Some(w) = self.wanted.front_mut()
+            && let Step::Asked { until, .. } = w.step
+        {
+            w.step = match (all_here, repeat) {
+                (true, _) => Step::Begun {
+                    until: now + MOVE_WITHIN,
+                },
+                (false, true) => Step::Asked {
+                    again: now + ASK_AGAIN,
+                    until,
+                },
+                (false, false) => Step::Asked {
+                    again: if held { Instant::NEVER } else { now + ASK_AGAIN },
+                    until,
+                },
+            };
+        }
+        if held {
+            let word = if set == Set::NONE { "none" } else { set.as_str() };
+            self.orders
+                .push(Order::Send(Message::new("hb_takeover").with(fields::RSC_HOLD, word)));
+        }
+    }
+
+    /// A node gives us something; `phase` of it is told to the command that waits for it.
+    pub(super) fn wanted_phase(&mut self, phase: &str, from: &NodeName) {
+        let me = self.me.clone();
+        let until = self.bench.now.mono + MOVE_WITHIN;
+        let Some(w) = self.wanted.front_mut().filter(|w| w.step != Step::Queued) else {
+            return;
+        };
+        w.step = Step::Begun { until };
+        let (id, set) = (w.id.clone(), w.set);
+        self.tell_phase(&id, phase, "", Some(from), Some(&me), set);
+    }
+
+    /// The move that was to bring it is over: what is still missing is asked for again.
+    pub(super) fn wanted_move_over(&mut self) {
+        let now = self.bench.now.mono;
+        if let Some(w) = self.wanted.front_mut()
+            && let Step::Begun { .. } = w.step
+        {
+            w.step = Step::Asked {
+                again: now + ASK_AGAIN,
+                until: now + BEGIN_WITHIN,
+            };
+        }
+    }
+
+    pub(super) fn wanted_deadline(&self) -> Instant {
+        match self.wanted.front().map(|w| w.step) {
+            Some(Step::Asked { again, until }) => again.min(until),
+            Some(Step::Begun { until }) => until,
+            Some(Step::Queued) | None => Instant::NEVER,
+        }
+    }
+}
