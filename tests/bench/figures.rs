@@ -50,15 +50,18 @@ impl Figure {
 #[derive(Clone, Debug)]
 pub struct Figures {
     pub program: String,
+    /// Whether what is wanted holds for it.
+    judged: bool,
     pub all: Vec<Figure>,
     /// Runs that ended early, and why.
     pub failed: Vec<String>,
 }
 
 impl Figures {
-    pub fn of(program: &str) -> Self {
+    pub fn of(program: &str, judged: bool) -> Self {
         Self {
             program: program.to_owned(),
+            judged,
             all: Vec::new(),
             failed: Vec::new(),
         }
@@ -69,7 +72,7 @@ impl Figures {
             self.all.push(Figure {
                 key,
                 text,
-                wanted,
+                wanted: wanted.filter(|_| self.judged),
                 runs: Vec::new(),
             });
             self.all.len() - 1

@@ -3,6 +3,7 @@
 mod bed;
 mod figures;
 mod ours;
+mod rivals;
 mod tcp;
 
 use bed::Bed;
@@ -13,6 +14,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The lab in which this toolkit is measured.
+const OURS: &str = "ours";
 
 fn arguments() -> Command {
     Command::new("gaps")
@@ -31,6 +35,13 @@ fn arguments() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("write every single value to this file"),
+        )
+        .arg(
+            Arg::new("rivals")
+                .long("rivals")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("also measure heartbeat 3.0.6 and keepalived, whose Debian packages are unpacked in DIR"),
         )
         // cargo bench says so to every benchmark.
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
@@ -69,9 +80,18 @@ fn measure(matches: &ArgMatches) -> Result<(), String> {
     let machine = machine();
     println!("## Gaps seen by a client\n\n{machine}, {runs} run(s)\n");
     let mut programs = Vec::new();
-    programs.push(several("this toolkit", "ours", runs, ours::run)?);
+    programs.push(several("this toolkit", OURS, runs, ours::run)?);
+    if let Some(packages) = matches.get_one::<PathBuf>("rivals") {
+        let classic = |bed: &Bed, out: &mut Figures| rivals::classic(bed, packages, out);
+        programs.push(several("heartbeat 3.0.6", "classic", runs, classic)?);
+        let keepalived = |bed: &Bed, out: &mut Figures| rivals::keepalived(bed, packages, out);
+        programs.push(several("keepalived", "keepalived", runs, keepalived)?);
+    }
     for program in &programs {
         println!("{}", program.table());
+    }
+    if programs.len() > 1 {
+        println!("{}", figures::comparison(&programs));
     }
     if let Some(file) = matches.get_one::<PathBuf>("json") {
         fs::write(file, figures::json(&machine, &programs)).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -89,11 +109,13 @@ fn several(
     run: impl Fn(&Bed, &mut Figures) -> Result<(), String>,
 ) -> Result<Figures, String> {
     let bed = Bed::make(lab)?;
-    let mut out = Figures::of(program);
+    let mut out = Figures::of(program, lab == OURS);
     for n in 1..=runs {
         let begun = Instant::now();
         if let Err(why) = run(&bed, &mut out) {
-            out.failed.push(why);
+            eprintln!("{why}");
+            // The logs come after it.
+            out.failed.push(why.lines().next().unwrap_or_default().to_owned());
         }
         eprintln!(
             "{program}: run {n} of {runs} took {:.1} s",
@@ -120,7 +142,7 @@ fn machine() -> String {
 
 /// Day of the calendar from days since 1970.
 fn date(days: u64) -> (u64, u64, u64) {
-    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
     let (mut year, mut left) = (1970, days);
     while left >= 365 + u64::from(leap(year)) {
         left -= 365 + u64::from(leap(year));

@@ -1,6 +1,6 @@
 //! What is measured of this toolkit, one run: everything that can happen to a pair.
 
-use crate::bed::{BOUND, Bed, well};
+use crate::bed::{BOUND, Bed, Seen, well};
 use crate::figures::Figures;
 use ha::lab::Lab;
 use std::io;
@@ -9,11 +9,52 @@ use std::time::Duration;
 
 /// keepalive 100 ms, deadtime 500 ms and initdead 1 s, as [`ha::lab::Config::Plain`] has them.
 const INITDEAD: f64 = 1000.0;
-const CRASH: f64 = 500.0 + 100.0 + 30.0;
-const PLANNED: f64 = 20.0;
 const LONE: f64 = 150.0;
 /// After a kill of all processes the dead node's kernel still answers; this long we look how long.
 const WATCHED: Duration = Duration::from_secs(2);
+
+/// What can happen to a pair: the keys and names of its two figures, and the gap of the address that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Happening {
+    keys: [&'static str; 2],
+    names: [&'static str; 2],
+    wanted: f64,
+}
+
+/// Deadtime, one keepalive and 30 ms.
+const DEAD: f64 = 500.0 + 100.0 + 30.0;
+const PLANNED: f64 = 20.0;
+
+pub const STANDBY: Happening = Happening {
+    keys: ["standby", "standby_tcp"],
+    names: ["hb_standby: address", "hb_standby: service"],
+    wanted: PLANNED,
+};
+pub const TAKEOVER: Happening = Happening {
+    keys: ["takeover", "takeover_tcp"],
+    names: ["hb_takeover: address", "hb_takeover: service"],
+    wanted: PLANNED,
+};
+pub const STOP: Happening = Happening {
+    keys: ["stop", "stop_tcp"],
+    names: ["orderly stop: address", "orderly stop: service"],
+    wanted: PLANNED,
+};
+pub const CRASH: Happening = Happening {
+    keys: ["crash", "crash_tcp"],
+    names: ["power failure: address", "power failure: service"],
+    wanted: DEAD,
+};
+pub const FAILBACK: Happening = Happening {
+    keys: ["failback", "failback_tcp"],
+    names: ["failback after it: address", "failback after it: service"],
+    wanted: PLANNED,
+};
+
+pub fn note(out: &mut Figures, what: Happening, seen: Seen) {
+    out.add(what.keys[0], what.names[0], Some(what.wanted), seen.address);
+    out.add(what.keys[1], what.names[1], None, seen.service);
+}
 
 pub fn run(bed: &Bed, out: &mut Figures) -> Result<(), String> {
     bed.reboot()?;
@@ -33,32 +74,31 @@ pub fn run(bed: &Bed, out: &mut Figures) -> Result<(), String> {
     bed.lab.wait_for("node2 is a member", BOUND, || is_active(&bed.lab))?;
 
     let exec = |node, words: &[&str]| bed.lab.exec(node, words).and_then(well);
-    let seen = bed.event("hb_standby", "node2", |_| exec("node1", &["hb_standby"]))?;
-    out.add("standby", "hb_standby: address", Some(PLANNED), seen.address);
-    out.add("standby_tcp", "hb_standby: service", None, seen.service);
-    let seen = bed.event("hb_takeover", "node1", |_| exec("node1", &["hb_takeover"]))?;
-    out.add("takeover", "hb_takeover: address", Some(PLANNED), seen.address);
-    out.add("takeover_tcp", "hb_takeover: service", None, seen.service);
-    let seen = bed.event("heartbeat -k", "node2", |lab| lab.stop("node1").and_then(well))?;
-    out.add("stop", "heartbeat -k: address", Some(PLANNED), seen.address);
-    out.add("stop_tcp", "heartbeat -k: service", None, seen.service);
-    bed.event("return of node1", "node1", |lab| start(lab, "node1"))?;
-
-    let seen = bed.event("power failure", "node2", |lab| lab.power_off("node1"))?;
-    out.add("crash", "power failure: address", Some(CRASH), seen.address);
-    out.add("crash_tcp", "power failure: service", None, seen.service);
-    let seen = bed.event("failback", "node1", |lab| start(lab, "node1"))?;
-    out.add(
-        "failback",
-        "failback (auto_failback on): address",
-        Some(PLANNED),
-        seen.address,
+    note(
+        out,
+        STANDBY,
+        bed.event("hb_standby", "node2", |_| exec("node1", &["hb_standby"]))?,
     );
-    out.add(
-        "failback_tcp",
-        "failback (auto_failback on): service",
-        None,
-        seen.service,
+    note(
+        out,
+        TAKEOVER,
+        bed.event("hb_takeover", "node1", |_| exec("node1", &["hb_takeover"]))?,
+    );
+    note(
+        out,
+        STOP,
+        bed.event("heartbeat -k", "node2", |lab| lab.stop("node1").and_then(well))?,
+    );
+    bed.event("return of node1", "node1", |lab| start(lab, "node1"))?;
+    note(
+        out,
+        CRASH,
+        bed.event("power failure", "node2", |lab| lab.power_off("node1"))?,
+    );
+    note(
+        out,
+        FAILBACK,
+        bed.event("failback", "node1", |lab| start(lab, "node1"))?,
     );
     killed(bed, out)
 }

@@ -49,11 +49,14 @@ pub fn probe(address: Ipv4Addr, port: u16) -> io::Result<()> {
     Ok(())
 }
 
+/// When it was asked, and who answered.
+type Answers = Arc<Mutex<Vec<(Micros, Vec<String>)>>>;
+
 /// Everything the prober said.
 #[derive(Debug)]
 pub struct TcpWatch {
     prober: Child,
-    answers: Arc<Mutex<Vec<(Micros, Vec<String>)>>>,
+    answers: Answers,
 }
 
 impl TcpWatch {
@@ -63,7 +66,7 @@ impl TcpWatch {
         let mut command = lab.command(CLIENT, &words);
         let mut prober = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let lines = BufReader::new(prober.stdout.take().expect("standard output is a pipe"));
-        let answers = Arc::new(Mutex::new(Vec::new()));
+        let answers = Answers::default();
         let shared = Arc::clone(&answers);
         thread::spawn(move || {
             for answer in lines.lines().map_while(Result::ok).filter_map(|l| watch::parse(&l)) {
