@@ -13,6 +13,8 @@ use std::sync::Arc;
 const MAX_REQUESTS: usize = 50;
 /// At most so many messages are sent again for one request, as in heartbeat 3.0.6 (from source).
 const MAX_REPEATS: u64 = 50;
+/// So many of our own packets are known again when they come back: what one turn usually sends.
+const OWN_PACKETS: usize = 4;
 /// Numbers on the wire of a 3.0.6 peer are not always ascending: wait this long before asking.
 const FIRST_REQUEST: Duration = Duration::from_millis(10);
 
@@ -91,6 +93,12 @@ impl Core {
                 medium: MediumId(i),
                 bytes: bytes.clone(),
             });
+        }
+        for bytes in [netstring, classic].into_iter().flatten() {
+            if self.sent.len() == OWN_PACKETS {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(bytes);
         }
     }
 
