@@ -3,6 +3,7 @@
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
+use super::messages::is_ours;
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
@@ -91,6 +92,18 @@ pub struct Groups {
     remembered: Vec<ResourceName>,
     pub(super) orders: Vec<Order>,
     pub(super) moves: u64,
+    calm: Calm,
+}
+
+/// Whether another look at all groups can change anything. Most events are beats, which change nothing here.
+#[derive(Debug, Default)]
+struct Calm {
+    /// Looks since the last event of ours that ordered nothing. The second one finds what the first one has left.
+    looks: u8,
+    /// When the next thing is due by the clock.
+    until: Instant,
+    /// The living peers of which messages were missing.
+    gaps: Vec<bool>,
 }
 
 impl Groups {
@@ -124,6 +137,7 @@ impl Groups {
             remembered: Vec::new(),
             orders: Vec::new(),
             moves: 0,
+            calm: Calm::default(),
         };
         groups.set_peers();
         groups.groups = haresources
@@ -140,6 +154,11 @@ impl Groups {
         groups
     }
 
+    /// Something happened that may change what belongs where.
+    pub(super) fn touch(&mut self) {
+        self.calm.looks = 0;
+    }
+
     fn set_peers(&mut self) {
         let (me, order) = (self.me.clone(), self.order.clone());
         self.peers.retain(|name, _| order.contains(name));
@@ -153,6 +172,7 @@ impl Groups {
     /// Takes over changed files: groups that stay are not touched, groups that went are released, new ones are placed.
     pub fn reload(&mut self, now: Now, cf: &HaCf, haresources: Haresources) {
         self.bench.now = now;
+        self.touch();
         self.mode = cf.auto_failback;
         self.order = cf.normal_nodes().cloned().collect();
         self.deadtime = cf.deadtime;
@@ -201,6 +221,9 @@ impl Groups {
     /// An event of the message layer.
     pub fn up(&mut self, now: Now, up: &Up) {
         self.bench.now = now;
+        if !matches!(up, Up::Message { from, message, .. } if *from == self.me || !is_ours(message.kind())) {
+            self.touch();
+        }
         match up {
             Up::Status { node, status } if *node == self.me => {
                 if *status == NodeStatus::Active && self.phase == Phase::Waiting {
@@ -292,6 +315,7 @@ impl Groups {
     /// A script ended.
     pub fn job_ended(&mut self, now: Now, job: JobId, outcome: &Outcome) {
         self.bench.now = now;
+        self.touch();
         let patient = matches!(self.phase, Phase::Stopping);
         let Some(i) = self.groups.iter().position(|g| g.waits_for(job)) else {
             log::debug!("job {job}: nobody waits for it any more");
@@ -348,6 +372,7 @@ impl Groups {
     /// SIGTERM: release everything; `Order::Stopped` follows.
     pub fn stop(&mut self, now: Now) {
         self.bench.now = now;
+        self.touch();
         match self.phase {
             Phase::Stopping | Phase::Leaving { .. } | Phase::Stopped => return,
             Phase::Waiting | Phase::Serving => {}
@@ -380,6 +405,24 @@ impl Groups {
     /// a node is known to be missing.
     pub fn settle(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
         self.bench.now = now;
+        let gaps = self.peers.keys().map(|name| !caught_up(name));
+        if !gaps.clone().eq(self.calm.gaps.iter().copied()) {
+            self.calm.gaps = gaps.collect();
+            self.touch();
+        }
+        if self.calm.looks >= 2 && now.mono < self.calm.until {
+            return;
+        }
+        self.look(now, caught_up);
+        if self.orders.is_empty() && self.bench.orders.is_empty() {
+            self.calm.looks = self.calm.looks.saturating_add(1);
+        } else {
+            self.touch();
+        }
+        self.calm.until = self.next_due();
+    }
+
+    fn look(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
         for group in &mut self.groups {
             group.timer(&mut self.bench);
         }
@@ -581,6 +624,14 @@ impl Groups {
 
     /// `Timer` is due then.
     pub fn deadline(&self) -> Instant {
+        if self.calm.looks > 0 {
+            self.calm.until
+        } else {
+            self.next_due()
+        }
+    }
+
+    fn next_due(&self) -> Instant {
         let mut at = match self.phase {
             Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
             Phase::Waiting | Phase::Stopped => Instant::NEVER,

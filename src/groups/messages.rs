@@ -22,6 +22,21 @@ pub(super) const REQUEST: &str = "reqid";
 /// In legacy mode an `ip-request` that nobody answers is over after this time.
 const ASK_FOR: Duration = Duration::from_secs(5);
 
+/// The types of message that the resource managers say to each other.
+pub(super) fn is_ours(kind: &str) -> bool {
+    matches!(
+        kind,
+        "starting"
+            | "resource"
+            | "hb_claims"
+            | "ask_resources"
+            | "shutdone"
+            | "hb_takeover"
+            | "ip-request"
+            | "ip-request-resp"
+    )
+}
+
 impl Groups {
     /// Adds what we claim and which haresources we have.
     pub(super) fn with_claims(&self, message: Message) -> Message {
@@ -86,18 +101,7 @@ impl Groups {
     /// A message of another node (or our own, come round).
     pub(super) fn message(&mut self, from: &NodeName, number: (Generation, Seq), message: &Message) {
         let kind = message.kind();
-        if !matches!(
-            kind,
-            "starting"
-                | "resource"
-                | "hb_claims"
-                | "ask_resources"
-                | "shutdone"
-                | "hb_takeover"
-                | "ip-request"
-                | "ip-request-resp"
-        ) || *from == self.me
-        {
+        if !is_ours(kind) || *from == self.me {
             return;
         }
         if !self.take_claims(from, number, message) {
@@ -377,6 +381,7 @@ impl Groups {
     /// A message of a script or a command on this node. `Some` gives it back to be sent as it is.
     pub fn local(&mut self, now: crate::time::Now, message: Message) -> Option<Message> {
         self.bench.now = now;
+        self.touch();
         let id = message.get(REQUEST).map(str::to_owned);
         let set = message.get(fields::RSC_HOLD).map_or(Some(Set::ALL), Set::parse);
         match (message.kind(), message.get(fields::INFO), set) {

@@ -292,11 +292,22 @@ impl Sim {
             return;
         }
         self.trace.event(self.now, node, &event);
+        self.turn(node, |daemon| daemon.handle(now, event));
+    }
+
+    /// A packet for a daemon that is not frozen.
+    fn receive(&mut self, node: usize, medium: MediumId, bytes: &[u8]) {
+        let now = self.clock(node);
+        self.turn(node, |daemon| daemon.receive(now, medium, bytes));
+    }
+
+    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Daemon) -> Vec<Action>) {
+        let now = self.clock(node);
         let Some(daemon) = &mut self.machines[node].daemon else {
             return;
         };
         log::trace!("---- {} at {} ms", self.names[node], self.now.as_millis());
-        let mut actions = daemon.handle(now, event);
+        let mut actions = event(daemon);
         // Now and then the driver calls too early; that must change nothing.
         let mut spurious = self.random.below(16) == 0;
         for turn in 0.. {
@@ -391,8 +402,7 @@ impl Sim {
                 } else if m.frozen {
                     m.packet(medium, bytes);
                 } else {
-                    let bytes = bytes.to_vec();
-                    self.handle(to, Event::Received { medium, bytes });
+                    self.receive(to, medium, &bytes);
                 }
             }
             What::ScriptEnds { node, number } => {
@@ -568,8 +578,7 @@ impl Sim {
             self.handle(node, event);
         }
         while let Some((medium, bytes)) = self.machines[node].packets.pop_front() {
-            let bytes = bytes.to_vec();
-            self.handle(node, Event::Received { medium, bytes });
+            self.receive(node, medium, &bytes);
         }
     }
 
