@@ -22,7 +22,7 @@ pub enum Up {
         from: NodeName,
         generation: Generation,
         seq: Seq,
-        message: Message,
+        message: Arc<Message>,
     },
     /// The status of a node changed, ours included.
     Status {

@@ -5,7 +5,7 @@ use super::node::{Link, NodeStatus};
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
-use crate::msg::{Message, fields};
+use crate::msg::{Message, Value, fields};
 use crate::time::{Duration, Instant, Now};
 use log::Level;
 
@@ -252,7 +252,7 @@ impl Core {
             from: name,
             generation,
             seq,
-            message,
+            message: message.into(),
         });
         newest
     }
@@ -336,7 +336,7 @@ impl Core {
         };
         let message = Message::new("NS_ackmsg")
             .with(fields::DEST, node.name.as_str())
-            .with(fields::ACKSEQ, format!("{ack:x}"));
+            .with(fields::ACKSEQ, Value::hex(ack));
         self.send_unnumbered(now, message);
     }
 

@@ -21,7 +21,7 @@ const FIRST_REQUEST: Duration = Duration::from_millis(10);
 impl Core {
     /// Numbers, signs and sends a message on all media, and hands it to the rooms above as if it had been received.
     pub fn send(&mut self, now: Now, message: Message) {
-        let message = self.complete(now, message);
+        let message = Arc::new(self.complete(now, message));
         let seq = self.history.next();
         self.history.keep(message.clone());
         self.transmit(&message, None);
@@ -37,11 +37,11 @@ impl Core {
     pub(super) fn beat(&mut self, now: Now) {
         let message = Message::new("status")
             .with(fields::STATUS, self.status.as_str())
-            .with(fields::DEADTIME, format!("{:x}", self.cf.deadtime.as_millis()))
+            .with(fields::DEADTIME, Value::hex(self.cf.deadtime.as_millis() as u64))
             .with(fields::PROTOCOL, "1");
         let message = self.complete(now, message);
-        self.history.keep(message.clone());
         self.transmit(&message, None);
+        self.history.keep(message.into());
     }
 
     /// An `NS_` message: not numbered, not repeated, not kept.
@@ -63,10 +63,10 @@ impl Core {
         message.set(fields::SRC, self.me.as_str());
         message.set(fields::SRCUUID, Value::Binary(self.uuid.to_vec()));
         if numbered {
-            message.set(fields::SEQ, format!("{:x}", self.history.next().0));
+            message.set(fields::SEQ, Value::hex(self.history.next().0));
         }
-        message.set(fields::GENERATION, format!("{:x}", self.generation.0));
-        message.set(fields::TS, format!("{:x}", now.wall.0));
+        message.set(fields::GENERATION, Value::hex(self.generation.0));
+        message.set(fields::TS, Value::hex(now.wall.0));
         if numbered {
             message.set(fields::LOAD, self.load.clone());
         }

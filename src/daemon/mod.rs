@@ -210,7 +210,7 @@ impl Daemon {
             return;
         }
         let message = match up {
-            Up::Message { message, .. } => message.clone(),
+            Up::Message { message, .. } => Message::clone(message),
             Up::Status {
                 node,
                 status: NodeStatus::Dead,
