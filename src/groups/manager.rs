@@ -3,7 +3,7 @@
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
-use super::messages::is_ours;
+use super::messages::{Told, is_ours};
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
@@ -84,7 +84,7 @@ pub struct Groups {
     pub(super) empty: Set,
     pub(super) digest: String,
     pub(super) lines: Vec<(usize, String)>,
-    pub(super) told: String,
+    pub(super) told: Told,
     pub(super) tell_at: Instant,
     pub(super) failback_at: Instant,
     /// Do not start orphans before: a handover was called off and the taker may not know yet.
@@ -130,7 +130,7 @@ impl Groups {
             empty: Set::NONE,
             digest: digest(&haresources),
             lines: line_digests(&haresources),
-            told: String::new(),
+            told: Told::default(),
             tell_at: Instant::NEVER,
             failback_at: now.mono,
             hold_off: now.mono,
@@ -295,7 +295,7 @@ impl Groups {
         peer.alive = false;
         peer.active = false;
         peer.told = false;
-        peer.claims.clear();
+        peer.forget_claims();
         peer.set = Set::NONE;
         peer.failback_due = false;
         for group in &mut self.groups {
@@ -507,32 +507,35 @@ impl Groups {
     fn resolve_conflicts(&mut self) {
         let goes_home = self.mode != AutoFailback::Off;
         for i in 0..self.groups.len() {
-            let (key, preferred) = (self.groups[i].key().clone(), self.groups[i].spec.node.clone());
-            if !self.groups[i].is_wanted_here() {
+            let Some(mine) = self.groups[i].wanted_claim() else {
                 continue;
-            }
-            let mine = self.groups[i].claim().expect("a wanted group is claimed");
+            };
+            let (key, preferred) = (self.groups[i].key(), &self.groups[i].spec.node);
             let mut contested = false;
             let mut lost_to = None;
             for peer in self.peers.values().filter(|p| p.alive && p.told) {
-                let Some(theirs) = peer.claims.get(&key).filter(|c| c.holds()) else {
+                let Some(theirs) = peer.claims.get(key).filter(|c| c.holds()) else {
                     continue;
                 };
                 contested = true;
                 if theirs.state != ClaimState::Stopping
-                    && *place::keeper(&preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
+                    && *place::keeper(preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
                 {
                     lost_to = Some(peer.name.clone());
                 }
             }
             let group = &mut self.groups[i];
             if contested && !group.contested {
+                let key = group.key();
                 log::error!("CRIT: group {key}: Both machines own our resources! (this node and another one)");
             }
             if let Some(other) = lost_to {
                 group.release(&mut self.bench, &format!("node {other} has it too and keeps it"));
             } else if group.contested && !contested {
-                log::info!("group {key}: this node is the only owner again; announcing its addresses");
+                log::info!(
+                    "group {}: this node is the only owner again; announcing its addresses",
+                    group.key()
+                );
                 group.announce(&mut self.bench);
             }
             self.groups[i].contested = contested;
@@ -550,15 +553,15 @@ impl Groups {
             if !group.is_stopped() || group.moving.is_some() || group.removed {
                 continue;
             }
-            let key = group.key().clone();
+            let key = group.key();
             let given = self
                 .peers
                 .values()
-                .find_map(|p| match p.claims.get(&key).map(|c| &c.state) {
+                .find_map(|p| match p.claims.get(key).map(|c| &c.state) {
                     Some(ClaimState::Moving(to)) if p.alive => Some((p.name.clone(), *to == self.me)),
                     _ => None,
                 });
-            if self.peers.values().any(|p| p.alive && p.holds(&key)) {
+            if self.peers.values().any(|p| p.alive && p.holds(key)) {
                 continue;
             }
             if let Some((from, for_me)) = given {
@@ -686,13 +689,13 @@ impl Groups {
     }
 
     fn remember(&mut self) {
-        let held: Vec<ResourceName> = self
+        let held = self
             .groups
             .iter()
             .filter(|g| g.claim().is_some_and(|c| c.holds()))
-            .map(|g| g.key().clone())
-            .collect();
-        if held != self.remembered {
+            .map(Group::key);
+        if !held.clone().eq(&self.remembered) {
+            let held: Vec<ResourceName> = held.cloned().collect();
             self.remembered.clone_from(&held);
             self.orders.push(Order::Remember { held });
         }
