@@ -311,7 +311,9 @@ impl Sim {
         // Now and then the driver calls too early; that must change nothing.
         let mut spurious = self.random.below(16) == 0;
         for turn in 0.. {
-            if daemon.deadline() > self.now && !std::mem::take(&mut spurious) {
+            let wake = daemon.deadline();
+            if wake > self.now && !std::mem::take(&mut spurious) {
+                self.machines[node].wake = wake;
                 break;
             }
             actions.extend(daemon.handle(now, Event::Timer));
@@ -326,8 +328,7 @@ impl Sim {
 
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
-            let (wake, active) = (daemon.deadline(), daemon.is_active());
-            self.machines[node].wake = wake;
+            let active = daemon.is_active();
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
@@ -549,6 +550,7 @@ impl Sim {
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
         let (daemon, actions) = Daemon::new(now, settings);
+        m.wake = daemon.deadline();
         m.daemon = Some(daemon);
         self.watch.changed();
         self.after(node, actions);
