@@ -3,7 +3,6 @@
 
 use super::handover::names;
 use super::manager::{Groups, Order};
-use super::peer::Claim;
 use super::set::Set;
 use crate::ids::{NodeName, ResourceName};
 use crate::msg::{Message, fields};
@@ -13,6 +12,9 @@ use crate::time::{Duration, Instant};
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 /// A holder of ours is asked again so often: it may not have had the group yet when it was asked.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// After a failure is forgotten orphans wait so long: the others think that this node cannot start it, and may be about
+/// to do so themselves.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// The longest a move may take, as in heartbeat 3.0.6: scripts may be slow.
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
 
@@ -24,7 +26,7 @@ enum Step {
         again: Instant,
         until: Instant,
     },
-    /// The holder gives it, or nobody had it and our scripts are at work.
+    /// The holder gives it, or our scripts are at work.
     Begun {
         until: Instant,
     },
@@ -98,6 +100,9 @@ impl Groups {
         let w = self.wanted.front_mut()?;
         for group in &mut self.groups {
             if w.set.holds(group.spec.node == me) && !group.is_wanted_here() {
+                if group.failed_at.is_some() {
+                    self.hold_off = self.hold_off.max(now + HEARD_WITHIN);
+                }
                 group.forget_failures();
                 w.keys.push(group.key().clone());
             }
@@ -144,28 +149,24 @@ impl Groups {
         }
     }
 
-    /// Asks the holders, and starts what no node has.
+    /// Asks the holders. What no node has is placed as always: by both sides the same.
     fn ask_for_wanted(&mut self) {
         let now = self.bench.now.mono;
         let Some(w) = self.wanted.front() else { return };
         let (keys, set) = (w.keys.clone(), w.set);
         let mut held = false;
         for key in &keys {
-            let claims: Vec<&Claim> = self
+            // What is on its way to another node is as good as held there: it may be starting it right now.
+            let theirs = self
                 .peers
                 .values()
                 .filter(|p| p.alive)
                 .filter_map(|p| p.claims.get(key))
-                .collect();
-            let Some(i) = self.group_index(Some(key.as_str())) else {
-                continue;
-            };
-            // What is on its way to another node is as good as held there: it may be starting it right now.
-            if claims.iter().any(|c| c.holds() || c.is_moving()) || self.groups[i].moving.is_some() {
-                held = true;
-            } else {
-                self.groups[i].acquire(&mut self.bench, "hb_takeover, and no node has it");
-            }
+                .any(|c| c.holds() || c.is_moving());
+            let moving = self
+                .group_index(Some(key.as_str()))
+                .is_some_and(|i| self.groups[i].moving.is_some());
+            held |= theirs || moving;
         }
         let all_here = keys.iter().all(|k| {
             self.group_index(Some(k.as_str()))
