@@ -250,9 +250,10 @@ impl Groups {
             Step::Asked { .. } => {}
             Step::Releasing { until } => {
                 let keys = h.keys.clone();
+                // Or released, not startable there, and acquired here again while others are still being stopped.
                 let released = |k: &ResourceName| {
                     self.group_index(Some(k.as_str()))
-                        .is_none_or(|i| self.groups[i].is_stopped())
+                        .is_none_or(|i| self.groups[i].is_stopped() || self.groups[i].is_wanted_here())
                 };
                 if keys.iter().all(released) {
                     if let Some(h) = &mut self.handover {

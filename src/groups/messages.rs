@@ -325,7 +325,26 @@ impl Groups {
         } else {
             set
         };
-        let keys = self.keys_held(|g| set.holds(g.spec.node == *from));
+        // Asked again while it is on its way: nothing new.
+        let on_its_way = |key: &ResourceName| {
+            self.handover
+                .as_ref()
+                .is_some_and(|h| h.to == *from && h.keys.contains(key))
+                || self
+                    .queue
+                    .iter()
+                    .any(|r| r.to.as_ref() == Some(from) && r.keys.contains(key))
+        };
+        // A classic node names the set only.
+        let wanted = |key: &ResourceName| {
+            message
+                .get(super::takeover::KEYS)
+                .is_none_or(|keys| keys.split_ascii_whitespace().any(|k| k == key.as_str()))
+        };
+        let keys = self.keys_held(|g| set.holds(g.spec.node == *from) && wanted(g.key()) && !on_its_way(g.key()));
+        if keys.is_empty() {
+            return;
+        }
         let mirrored = set.mirrored();
         self.request(
             mirrored,

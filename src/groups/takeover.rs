@@ -3,16 +3,20 @@
 
 use super::handover::names;
 use super::manager::{Groups, Order};
-use super::peer::Claim;
 use super::set::Set;
 use crate::ids::{NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
 
+/// Ours: which groups of the set are still wanted, separated by blanks.
+pub(super) const KEYS: &str = "hb_keys";
 /// The holder must begin within this time.
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 /// A holder of ours is asked again so often: it may not have had the group yet when it was asked.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// After a failure is forgotten orphans wait so long: the others think that this node cannot start it, and may be about
+/// to do so themselves.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// The longest a move may take, as in heartbeat 3.0.6: scripts may be slow.
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
 
@@ -22,9 +26,8 @@ enum Step {
     Queued,
     Asked {
         again: Instant,
-        until: Instant,
     },
-    /// The holder gives it, or nobody had it and our scripts are at work.
+    /// The holder gives it, or our scripts are at work.
     Begun {
         until: Instant,
     },
@@ -34,9 +37,12 @@ enum Step {
 #[derive(Debug)]
 pub struct Wanted {
     id: Option<String>,
+    /// What has not come yet. What came once is fulfilled, even if another command takes it away again.
     keys: Vec<ResourceName>,
     set: Set,
     step: Step,
+    /// The next of them must have begun to come by then.
+    begin_by: Instant,
 }
 
 impl Groups {
@@ -55,6 +61,7 @@ impl Groups {
             keys: Vec::new(),
             set,
             step: Step::Queued,
+            begin_by: Instant::NEVER,
         });
     }
 
@@ -75,7 +82,10 @@ impl Groups {
             let verdict = match w.step {
                 Step::Queued if self.is_moving() => return,
                 Step::Queued => self.begin_wanted(),
-                Step::Asked { .. } | Step::Begun { .. } => self.verdict_on_wanted(),
+                Step::Asked { .. } | Step::Begun { .. } => {
+                    self.note_arrivals();
+                    self.verdict_on_wanted()
+                }
             };
             if let Some((phase, why)) = verdict {
                 if let Some(w) = self.wanted.pop_front() {
@@ -84,7 +94,9 @@ impl Groups {
                 }
                 continue;
             }
-            if matches!(self.wanted.front(), Some(Wanted { step: Step::Asked { again, .. }, .. }) if now >= *again) {
+            if matches!(self.wanted.front(), Some(Wanted { step: Step::Asked { again }, .. }) if now >= *again)
+                && !self.is_moving()
+            {
                 self.ask_for_wanted();
             }
             return;
@@ -98,6 +110,9 @@ impl Groups {
         let w = self.wanted.front_mut()?;
         for group in &mut self.groups {
             if w.set.holds(group.spec.node == me) && !group.is_wanted_here() {
+                if group.failed_at.is_some() {
+                    self.hold_off = self.hold_off.max(now + HEARD_WITHIN);
+                }
                 group.forget_failures();
                 w.keys.push(group.key().clone());
             }
@@ -105,13 +120,23 @@ impl Groups {
         if w.keys.is_empty() {
             return Some(("done", "this node has them already".to_owned()));
         }
-        w.step = Step::Asked {
-            again: now,
-            until: now + BEGIN_WITHIN,
-        };
+        w.step = Step::Asked { again: now };
+        w.begin_by = now + BEGIN_WITHIN;
         let (id, set) = (w.id.clone(), w.set);
         self.tell_phase(&id, "asked", "", None, Some(&me), set);
         None
+    }
+
+    fn note_arrivals(&mut self) {
+        let begin_by = self.bench.now.mono + BEGIN_WITHIN;
+        let groups = &self.groups;
+        let Some(w) = self.wanted.front_mut() else { return };
+        let before = w.keys.len();
+        w.keys
+            .retain(|k| groups.iter().any(|g| g.key() == k && !g.is_running()));
+        if w.keys.len() < before {
+            w.begin_by = begin_by;
+        }
     }
 
     fn verdict_on_wanted(&self) -> Option<(&'static str, String)> {
@@ -129,11 +154,11 @@ impl Groups {
                 format!("{} could not be started here; see the log", names(failed)),
             ));
         }
-        if w.keys.iter().all(|k| group(k).is_none_or(|g| g.is_running())) {
+        if w.keys.is_empty() {
             return Some(("done", String::new()));
         }
         match w.step {
-            Step::Asked { until, .. } if now >= until => Some((
+            Step::Asked { .. } if now >= w.begin_by => Some((
                 "failed",
                 format!("the node that has it did not begin within {} s", BEGIN_WITHIN.as_secs()),
             )),
@@ -144,28 +169,24 @@ impl Groups {
         }
     }
 
-    /// Asks the holders, and starts what no node has.
+    /// Asks the holders. What no node has is placed as always: by both sides the same.
     fn ask_for_wanted(&mut self) {
         let now = self.bench.now.mono;
         let Some(w) = self.wanted.front() else { return };
         let (keys, set) = (w.keys.clone(), w.set);
         let mut held = false;
         for key in &keys {
-            let claims: Vec<&Claim> = self
+            // What is on its way to another node is as good as held there: it may be starting it right now.
+            let theirs = self
                 .peers
                 .values()
                 .filter(|p| p.alive)
                 .filter_map(|p| p.claims.get(key))
-                .collect();
-            let Some(i) = self.group_index(Some(key.as_str())) else {
-                continue;
-            };
-            // What is on its way to another node is as good as held there: it may be starting it right now.
-            if claims.iter().any(|c| c.holds() || c.is_moving()) || self.groups[i].moving.is_some() {
-                held = true;
-            } else {
-                self.groups[i].acquire(&mut self.bench, "hb_takeover, and no node has it");
-            }
+                .any(|c| c.holds() || c.is_moving());
+            let moving = self
+                .group_index(Some(key.as_str()))
+                .is_some_and(|i| self.groups[i].moving.is_some());
+            held |= theirs || moving;
         }
         let all_here = keys.iter().all(|k| {
             self.group_index(Some(k.as_str()))
@@ -174,26 +195,25 @@ impl Groups {
         // A classic node takes a second question for a second request.
         let repeat = self.peers.values().all(|p| !p.alive || p.ours);
         if let Some(w) = self.wanted.front_mut()
-            && let Step::Asked { until, .. } = w.step
+            && let Step::Asked { .. } = w.step
         {
             w.step = match (all_here, repeat) {
                 (true, _) => Step::Begun {
                     until: now + MOVE_WITHIN,
                 },
-                (false, true) => Step::Asked {
-                    again: now + ASK_AGAIN,
-                    until,
-                },
+                (false, true) => Step::Asked { again: now + ASK_AGAIN },
                 (false, false) => Step::Asked {
                     again: if held { Instant::NEVER } else { now + ASK_AGAIN },
-                    until,
                 },
             };
         }
         if held {
             let word = if set == Set::NONE { "none" } else { set.as_str() };
-            self.orders
-                .push(Order::Send(Message::new("hb_takeover").with(fields::RSC_HOLD, word)));
+            let message = Message::new("hb_takeover").with(fields::RSC_HOLD, word).with(
+                KEYS,
+                keys.iter().map(ResourceName::as_str).collect::<Vec<_>>().join(" "),
+            );
+            self.orders.push(Order::Send(message));
         }
     }
 
@@ -215,18 +235,20 @@ impl Groups {
         if let Some(w) = self.wanted.front_mut()
             && let Step::Begun { .. } = w.step
         {
-            w.step = Step::Asked {
-                again: now + ASK_AGAIN,
-                until: now + BEGIN_WITHIN,
-            };
+            w.step = Step::Asked { again: now + ASK_AGAIN };
         }
     }
 
     pub(super) fn wanted_deadline(&self) -> Instant {
-        match self.wanted.front().map(|w| w.step) {
-            Some(Step::Asked { again, until }) => again.min(until),
-            Some(Step::Begun { until }) => until,
-            Some(Step::Queued) | None => Instant::NEVER,
+        let Some(w) = self.wanted.front() else {
+            return Instant::NEVER;
+        };
+        match w.step {
+            // The end of the other move wakes us.
+            Step::Asked { .. } if self.is_moving() => w.begin_by,
+            Step::Asked { again } => again.min(w.begin_by),
+            Step::Begun { until } => until,
+            Step::Queued => Instant::NEVER,
         }
     }
 }

@@ -33,13 +33,9 @@ fn cut_and_heal(c: &Cluster) -> String {
                 "the loser {node} stopped once"
             );
         }
-        assert!(c.log(node).contains("returning after partition"), "{}", c.log(node));
+        c.wait_log(node, "returning after partition");
     }
-    assert!(
-        c.log(&owner).contains("Both machines own our resources"),
-        "{}",
-        c.log(&owner)
-    );
+    c.wait_log(&owner, "Both machines own our resources");
     owner
 }
 
