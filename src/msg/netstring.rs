@@ -121,7 +121,9 @@ type Peeled<'a> = (&'a [u8], &'a [u8]);
 
 /// The next field's netstring and the rest, or `None` when `rest` begins with the end mark.
 fn field(rest: &[u8]) -> Result<Option<Peeled<'_>>, MsgError> {
-    if rest.starts_with(END) {
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        peel(rest).map(Some)
+    } else if rest.starts_with(END) {
         Ok(None)
     } else if END.starts_with(rest) {
         Err(MsgError::Unfinished)
