@@ -82,7 +82,7 @@ fn parse_field(text: &str) -> Field {
         other => panic!("type {other}"),
     };
     Field {
-        name: name.to_owned(),
+        name: name.to_owned().into(),
         value,
     }
 }

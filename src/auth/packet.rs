@@ -40,7 +40,7 @@ pub fn open(packet: &[u8], keys: &Keyring) -> Result<Message, Refusal> {
     let mut message = if packet.starts_with(b"###") {
         let frame = netstring::split(packet)?;
         keys.check(frame.token.ok_or(Refusal::NoToken)?, frame.signed)?;
-        netstring::decode(packet)?.message
+        frame.message()?
     } else {
         let message = classic::decode(packet)?;
         let token = message.get(fields::AUTH).ok_or(Refusal::NoToken)?;

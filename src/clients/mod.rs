@@ -115,6 +115,11 @@ impl Clients {
         }
     }
 
+    /// Nobody would hear what is published.
+    pub fn is_empty(&self) -> bool {
+        self.signed.is_empty()
+    }
+
     pub fn gone(&mut self, client: ClientId) {
         self.signed.remove(&client);
     }

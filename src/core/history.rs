@@ -4,6 +4,7 @@ use crate::ids::Seq;
 use crate::msg::Message;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// 500, as in heartbeat 3.0.6 (from source).
 pub const MAX_HISTORY: usize = 500;
@@ -13,14 +14,14 @@ const REPEAT_AFTER: Duration = Duration::from_millis(240);
 
 #[derive(Debug)]
 struct Sent {
-    message: Message,
+    message: Arc<Message>,
     repeated: Option<Instant>,
 }
 
 /// What to do about a request for a number.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Found<'a> {
-    Send(&'a Message),
+    Send(&'a Arc<Message>),
     /// Sent again a moment ago.
     JustSent,
     TooOld,
@@ -45,7 +46,7 @@ impl History {
     }
 
     /// Keeps the message that was sent with the number `next()`.
-    pub fn keep(&mut self, message: Message) {
+    pub fn keep(&mut self, message: Arc<Message>) {
         self.newest = self.next();
         self.sent.push_back(Sent {
             message,
@@ -86,7 +87,7 @@ mod tests {
         assert_eq!(h.find(Seq(1), at(0)), Found::NeverSent);
         for n in 1..=600u64 {
             assert_eq!(h.next(), Seq(n));
-            h.keep(Message::new(&n.to_string()));
+            h.keep(Message::new(&n.to_string()).into());
         }
         #[rustfmt::skip]
         let table = [(0, false), (100, false), (101, true), (600, true)];

@@ -12,6 +12,7 @@ use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
 use crate::time::{Duration, Instant, Now};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What the message layer tells the rooms above.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +22,7 @@ pub enum Up {
         from: NodeName,
         generation: Generation,
         seq: Seq,
-        message: Message,
+        message: Arc<Message>,
     },
     /// The status of a node changed, ours included.
     Status {
@@ -75,6 +76,8 @@ pub struct Core {
     pub(super) nodes: Vec<Node>,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
+    /// The packets we sent last, as they come back from a broadcast.
+    pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
     pub(super) out: Vec<Action>,
     pub(super) up: VecDeque<Up>,
@@ -99,6 +102,7 @@ impl Core {
             nodes: Vec::new(),
             media: Vec::new(),
             history: History::default(),
+            sent: VecDeque::new(),
             counters: Counters::default(),
             out: Vec::new(),
             up: VecDeque::new(),
@@ -155,6 +159,11 @@ impl Core {
         self.cf = cf;
         self.keys = keys;
         self.lay_out(now.mono);
+        // What was believed with the old keys is no longer known to be authentic.
+        self.sent.clear();
+        for node in &mut self.nodes {
+            node.newest.clear();
+        }
         for (spec, medium) in self.cf.media.iter().zip(&mut self.media) {
             medium.broken = broken
                 .iter()

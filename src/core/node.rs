@@ -55,6 +55,8 @@ pub struct Node {
     /// `None` until the first authentic message.
     pub generation: Option<Generation>,
     pub window: Window,
+    /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
+    pub newest: Vec<u8>,
     /// Last status message; `None` before the first.
     pub heard: Option<Instant>,
     /// How long to wait for its next status, as it announces; ours until then.
@@ -81,6 +83,7 @@ impl Node {
             since: now,
             generation: None,
             window: Window::default(),
+            newest: Vec::new(),
             heard: None,
             dt,
             links: links.map(|l| (l, Link::Dead)).collect(),

@@ -5,7 +5,7 @@ use super::node::{Link, NodeStatus};
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
-use crate::msg::{Message, fields};
+use crate::msg::{Message, Value, fields};
 use crate::time::{Duration, Instant, Now};
 use log::Level;
 
@@ -15,9 +15,10 @@ const LONGEST_DT: Duration = Duration::from_secs(60);
 impl Core {
     /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
-        let Some(link) = self.media.get(medium.0).map(|m| m.link.clone()) else {
+        if medium.0 >= self.media.len() || self.knows(now.mono, medium, packet) {
             return;
-        };
+        }
+        let link = self.media[medium.0].link.clone();
         let message = match auth::open(packet, &self.keys) {
             Ok(message) => message,
             Err(refusal) => {
@@ -53,7 +54,7 @@ impl Core {
             return;
         };
         if src == self.me {
-            self.hear_myself(now, i, &link, generation, &message);
+            self.hear_myself(now, i, medium, generation, &message);
             return;
         }
         if self.nodes[i].generation.is_some_and(|known| generation < known) {
@@ -67,28 +68,58 @@ impl Core {
             self.take_unnumbered(now, i, generation, &message);
             return;
         }
-        self.take_numbered(now, i, &link, medium, generation, message);
+        if self.take_numbered(now, i, medium, generation, message) {
+            let newest = &mut self.nodes[i].newest;
+            newest.clear();
+            newest.extend_from_slice(packet);
+        }
+    }
+
+    /// A packet that was checked before, byte for byte: our own one that comes back, or the newest of a living peer once
+    /// more, over another medium or repeated by the network. Most of what comes is of these two kinds.
+    fn knows(&mut self, now: Instant, medium: MediumId, packet: &[u8]) -> bool {
+        if let Some(i) = self
+            .nodes
+            .iter()
+            .position(|n| n.newest == packet && !packet.is_empty() && !n.is_dead())
+        {
+            // Drawn as for any other packet: the trace does not depend on how a repetition was recognised.
+            self.first_request(now);
+            self.counters.add("duplicates");
+            self.link_heard(i, medium, now);
+            return true;
+        }
+        let own = self.sent.iter().any(|sent| **sent == *packet);
+        if own && let Some(me) = self.index(&self.me) {
+            self.link_heard(me, medium, now);
+        }
+        own
     }
 
     /// Our own packet came back: the medium carries. A number we never sent means that somebody has our name.
-    fn hear_myself(&mut self, now: Now, i: usize, link: &crate::ids::LinkName, generation: Generation, m: &Message) {
+    fn hear_myself(&mut self, now: Now, i: usize, medium: MediumId, generation: Generation, m: &Message) {
         let newest = self.history.newest();
         let ours = generation == self.generation && m.hex(fields::SEQ).is_none_or(|s| Seq(s) <= newest);
         if ours {
-            self.link_heard(i, link, now.mono);
+            self.link_heard(i, medium, now.mono);
         } else if generation >= self.generation {
             let me = self.me.clone();
             self.counters
                 .complain(now.mono, Level::Error, "own_name_used_by_another", || {
+                    let link = &self.media[medium.0].link;
                     format!("link {link}: another machine sends as node {me}; give each node its own name")
                 });
         }
     }
 
-    fn link_heard(&mut self, i: usize, link: &crate::ids::LinkName, now: Instant) {
-        let node = &mut self.nodes[i];
-        let before = node.links.insert(link.clone(), Link::Up { heard: now });
-        if before.is_none_or(|l| l == Link::Dead) {
+    fn link_heard(&mut self, i: usize, medium: MediumId, now: Instant) {
+        let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
+        let heard = Link::Up { heard: now };
+        let before = match node.links.get_mut(link) {
+            Some(state) => std::mem::replace(state, heard),
+            None => node.links.insert(link.clone(), heard).unwrap_or(Link::Dead),
+        };
+        if before == Link::Dead {
             log::info!("Link {}:{link} up.", node.name);
             self.up.push_back(Up::Link {
                 node: node.name.clone(),
@@ -130,22 +161,22 @@ impl Core {
         }
     }
 
+    /// True when it is the newest of its sender now.
     fn take_numbered(
         &mut self,
         now: Now,
         i: usize,
-        link: &crate::ids::LinkName,
         medium: MediumId,
         generation: Generation,
         message: Message,
-    ) {
+    ) -> bool {
         let name = self.nodes[i].name.clone();
         let (Some(seq), Some(_ts)) = (message.hex(fields::SEQ).map(Seq), message.hex(fields::TS)) else {
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_incomplete", || {
                     format!("node {name}: a {} message without seq or ts is dropped", message.kind())
                 });
-            return;
+            return false;
         };
         let is_status = message.kind() == "status";
         let known = self.nodes[i].generation;
@@ -166,7 +197,7 @@ impl Core {
             let node = &mut self.nodes[i];
             if node.window.last().is_some_and(|last| seq <= last) {
                 self.counters.add("stale_packets");
-                return;
+                return false;
             }
             node.window.restart_at(seq);
             log::error!("CRIT: Cluster node {name} returning after partition.");
@@ -190,16 +221,16 @@ impl Core {
                 }
                 Verdict::Again => {
                     self.counters.add("duplicates");
-                    self.link_heard(i, link, now.mono);
-                    return;
+                    self.link_heard(i, medium, now.mono);
+                    return false;
                 }
                 Verdict::Old => {
                     self.counters.add("stale_packets");
-                    return;
+                    return false;
                 }
             }
         }
-        self.link_heard(i, link, now.mono);
+        self.link_heard(i, medium, now.mono);
         if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
             self.nodes[i].uuid = Some(uuid);
         }
@@ -208,8 +239,9 @@ impl Core {
         if is_status {
             self.take_status(now, i, &message);
         }
+        let newest = self.nodes[i].window.last() == Some(seq);
         if !self.is_for_me(&message) {
-            return;
+            return newest;
         }
         match message.kind() {
             "reqnodes" => self.answer_reqnodes(now, i),
@@ -220,8 +252,9 @@ impl Core {
             from: name,
             generation,
             seq,
-            message,
+            message: message.into(),
         });
+        newest
     }
 
     fn revive(&mut self, now: Now, i: usize, status: NodeStatus) {
@@ -303,7 +336,7 @@ impl Core {
         };
         let message = Message::new("NS_ackmsg")
             .with(fields::DEST, node.name.as_str())
-            .with(fields::ACKSEQ, format!("{ack:x}"));
+            .with(fields::ACKSEQ, Value::hex(ack));
         self.send_unnumbered(now, message);
     }
 

@@ -13,13 +13,15 @@ use std::sync::Arc;
 const MAX_REQUESTS: usize = 50;
 /// At most so many messages are sent again for one request, as in heartbeat 3.0.6 (from source).
 const MAX_REPEATS: u64 = 50;
+/// So many of our own packets are known again when they come back: what one turn usually sends.
+const OWN_PACKETS: usize = 4;
 /// Numbers on the wire of a 3.0.6 peer are not always ascending: wait this long before asking.
 const FIRST_REQUEST: Duration = Duration::from_millis(10);
 
 impl Core {
     /// Numbers, signs and sends a message on all media, and hands it to the rooms above as if it had been received.
     pub fn send(&mut self, now: Now, message: Message) {
-        let message = self.complete(now, message);
+        let message = Arc::new(self.complete(now, message));
         let seq = self.history.next();
         self.history.keep(message.clone());
         self.transmit(&message, None);
@@ -35,11 +37,11 @@ impl Core {
     pub(super) fn beat(&mut self, now: Now) {
         let message = Message::new("status")
             .with(fields::STATUS, self.status.as_str())
-            .with(fields::DEADTIME, format!("{:x}", self.cf.deadtime.as_millis()))
+            .with(fields::DEADTIME, Value::hex(self.cf.deadtime.as_millis() as u64))
             .with(fields::PROTOCOL, "1");
         let message = self.complete(now, message);
-        self.history.keep(message.clone());
         self.transmit(&message, None);
+        self.history.keep(message.into());
     }
 
     /// An `NS_` message: not numbered, not repeated, not kept.
@@ -61,10 +63,10 @@ impl Core {
         message.set(fields::SRC, self.me.as_str());
         message.set(fields::SRCUUID, Value::Binary(self.uuid.to_vec()));
         if numbered {
-            message.set(fields::SEQ, format!("{:x}", self.history.next().0));
+            message.set(fields::SEQ, Value::hex(self.history.next().0));
         }
-        message.set(fields::GENERATION, format!("{:x}", self.generation.0));
-        message.set(fields::TS, format!("{:x}", now.wall.0));
+        message.set(fields::GENERATION, Value::hex(self.generation.0));
+        message.set(fields::TS, Value::hex(now.wall.0));
         if numbered {
             message.set(fields::LOAD, self.load.clone());
         }
@@ -91,6 +93,12 @@ impl Core {
                 medium: MediumId(i),
                 bytes: bytes.clone(),
             });
+        }
+        for bytes in [netstring, classic].into_iter().flatten() {
+            if self.sent.len() == OWN_PACKETS {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(bytes);
         }
     }
 

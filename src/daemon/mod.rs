@@ -142,6 +142,14 @@ impl Daemon {
         (daemon, actions)
     }
 
+    /// [`Event::Received`] without a buffer of its own.
+    pub fn receive(&mut self, now: Now, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
+        self.core.turn(now);
+        self.core.receive(now, medium, bytes);
+        self.settle(now);
+        std::mem::take(&mut self.out)
+    }
+
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.core.turn(now);
         match event {
@@ -198,8 +206,11 @@ impl Daemon {
 
     /// What connected programs hear of an event of the message layer.
     fn publish(&mut self, up: &Up) {
+        if self.clients.is_empty() {
+            return;
+        }
         let message = match up {
-            Up::Message { message, .. } => message.clone(),
+            Up::Message { message, .. } => Message::clone(message),
             Up::Status {
                 node,
                 status: NodeStatus::Dead,

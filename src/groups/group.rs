@@ -443,8 +443,13 @@ impl Group {
 
     /// It is, or will be, up here: starting or running and not on its way out.
     pub fn is_wanted_here(&self) -> bool {
+        self.wanted_claim().is_some()
+    }
+
+    /// Its claim, when it is wanted here.
+    pub fn wanted_claim(&self) -> Option<Claim> {
         self.claim()
-            .is_some_and(|c| matches!(c.state, ClaimState::Starting | ClaimState::Running))
+            .filter(|c| matches!(c.state, ClaimState::Starting | ClaimState::Running))
     }
 
     pub fn forget_failures(&mut self) {

@@ -3,6 +3,7 @@
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
+use super::messages::{Told, is_ours};
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
@@ -83,7 +84,7 @@ pub struct Groups {
     pub(super) empty: Set,
     pub(super) digest: String,
     pub(super) lines: Vec<(usize, String)>,
-    pub(super) told: String,
+    pub(super) told: Told,
     pub(super) tell_at: Instant,
     pub(super) failback_at: Instant,
     /// Do not start orphans before: a handover was called off and the taker may not know yet.
@@ -91,6 +92,18 @@ pub struct Groups {
     remembered: Vec<ResourceName>,
     pub(super) orders: Vec<Order>,
     pub(super) moves: u64,
+    calm: Calm,
+}
+
+/// Whether another look at all groups can change anything. Most events are beats, which change nothing here.
+#[derive(Debug, Default)]
+struct Calm {
+    /// Looks since the last event of ours that ordered nothing. The second one finds what the first one has left.
+    looks: u8,
+    /// When the next thing is due by the clock.
+    until: Instant,
+    /// The living peers of which messages were missing.
+    gaps: Vec<bool>,
 }
 
 impl Groups {
@@ -117,13 +130,14 @@ impl Groups {
             empty: Set::NONE,
             digest: digest(&haresources),
             lines: line_digests(&haresources),
-            told: String::new(),
+            told: Told::default(),
             tell_at: Instant::NEVER,
             failback_at: now.mono,
             hold_off: now.mono,
             remembered: Vec::new(),
             orders: Vec::new(),
             moves: 0,
+            calm: Calm::default(),
         };
         groups.set_peers();
         groups.groups = haresources
@@ -140,6 +154,11 @@ impl Groups {
         groups
     }
 
+    /// Something happened that may change what belongs where.
+    pub(super) fn touch(&mut self) {
+        self.calm.looks = 0;
+    }
+
     fn set_peers(&mut self) {
         let (me, order) = (self.me.clone(), self.order.clone());
         self.peers.retain(|name, _| order.contains(name));
@@ -153,6 +172,7 @@ impl Groups {
     /// Takes over changed files: groups that stay are not touched, groups that went are released, new ones are placed.
     pub fn reload(&mut self, now: Now, cf: &HaCf, haresources: Haresources) {
         self.bench.now = now;
+        self.touch();
         self.mode = cf.auto_failback;
         self.order = cf.normal_nodes().cloned().collect();
         self.deadtime = cf.deadtime;
@@ -201,6 +221,9 @@ impl Groups {
     /// An event of the message layer.
     pub fn up(&mut self, now: Now, up: &Up) {
         self.bench.now = now;
+        if !matches!(up, Up::Message { from, message, .. } if *from == self.me || !is_ours(message.kind())) {
+            self.touch();
+        }
         match up {
             Up::Status { node, status } if *node == self.me => {
                 if *status == NodeStatus::Active && self.phase == Phase::Waiting {
@@ -272,7 +295,7 @@ impl Groups {
         peer.alive = false;
         peer.active = false;
         peer.told = false;
-        peer.claims.clear();
+        peer.forget_claims();
         peer.set = Set::NONE;
         peer.failback_due = false;
         for group in &mut self.groups {
@@ -292,6 +315,7 @@ impl Groups {
     /// A script ended.
     pub fn job_ended(&mut self, now: Now, job: JobId, outcome: &Outcome) {
         self.bench.now = now;
+        self.touch();
         let patient = matches!(self.phase, Phase::Stopping);
         let Some(i) = self.groups.iter().position(|g| g.waits_for(job)) else {
             log::debug!("job {job}: nobody waits for it any more");
@@ -348,6 +372,7 @@ impl Groups {
     /// SIGTERM: release everything; `Order::Stopped` follows.
     pub fn stop(&mut self, now: Now) {
         self.bench.now = now;
+        self.touch();
         match self.phase {
             Phase::Stopping | Phase::Leaving { .. } | Phase::Stopped => return,
             Phase::Waiting | Phase::Serving => {}
@@ -380,6 +405,24 @@ impl Groups {
     /// a node is known to be missing.
     pub fn settle(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
         self.bench.now = now;
+        let gaps = self.peers.keys().map(|name| !caught_up(name));
+        if !gaps.clone().eq(self.calm.gaps.iter().copied()) {
+            self.calm.gaps = gaps.collect();
+            self.touch();
+        }
+        if self.calm.looks >= 2 && now.mono < self.calm.until {
+            return;
+        }
+        self.look(now, caught_up);
+        if self.orders.is_empty() && self.bench.orders.is_empty() {
+            self.calm.looks = self.calm.looks.saturating_add(1);
+        } else {
+            self.touch();
+        }
+        self.calm.until = self.next_due();
+    }
+
+    fn look(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
         for group in &mut self.groups {
             group.timer(&mut self.bench);
         }
@@ -464,32 +507,35 @@ impl Groups {
     fn resolve_conflicts(&mut self) {
         let goes_home = self.mode != AutoFailback::Off;
         for i in 0..self.groups.len() {
-            let (key, preferred) = (self.groups[i].key().clone(), self.groups[i].spec.node.clone());
-            if !self.groups[i].is_wanted_here() {
+            let Some(mine) = self.groups[i].wanted_claim() else {
                 continue;
-            }
-            let mine = self.groups[i].claim().expect("a wanted group is claimed");
+            };
+            let (key, preferred) = (self.groups[i].key(), &self.groups[i].spec.node);
             let mut contested = false;
             let mut lost_to = None;
             for peer in self.peers.values().filter(|p| p.alive && p.told) {
-                let Some(theirs) = peer.claims.get(&key).filter(|c| c.holds()) else {
+                let Some(theirs) = peer.claims.get(key).filter(|c| c.holds()) else {
                     continue;
                 };
                 contested = true;
                 if theirs.state != ClaimState::Stopping
-                    && *place::keeper(&preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
+                    && *place::keeper(preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
                 {
                     lost_to = Some(peer.name.clone());
                 }
             }
             let group = &mut self.groups[i];
             if contested && !group.contested {
+                let key = group.key();
                 log::error!("CRIT: group {key}: Both machines own our resources! (this node and another one)");
             }
             if let Some(other) = lost_to {
                 group.release(&mut self.bench, &format!("node {other} has it too and keeps it"));
             } else if group.contested && !contested {
-                log::info!("group {key}: this node is the only owner again; announcing its addresses");
+                log::info!(
+                    "group {}: this node is the only owner again; announcing its addresses",
+                    group.key()
+                );
                 group.announce(&mut self.bench);
             }
             self.groups[i].contested = contested;
@@ -507,15 +553,15 @@ impl Groups {
             if !group.is_stopped() || group.moving.is_some() || group.removed {
                 continue;
             }
-            let key = group.key().clone();
+            let key = group.key();
             let given = self
                 .peers
                 .values()
-                .find_map(|p| match p.claims.get(&key).map(|c| &c.state) {
+                .find_map(|p| match p.claims.get(key).map(|c| &c.state) {
                     Some(ClaimState::Moving(to)) if p.alive => Some((p.name.clone(), *to == self.me)),
                     _ => None,
                 });
-            if self.peers.values().any(|p| p.alive && p.holds(&key)) {
+            if self.peers.values().any(|p| p.alive && p.holds(key)) {
                 continue;
             }
             if let Some((from, for_me)) = given {
@@ -581,6 +627,14 @@ impl Groups {
 
     /// `Timer` is due then.
     pub fn deadline(&self) -> Instant {
+        if self.calm.looks > 0 {
+            self.calm.until
+        } else {
+            self.next_due()
+        }
+    }
+
+    fn next_due(&self) -> Instant {
         let mut at = match self.phase {
             Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
             Phase::Waiting | Phase::Stopped => Instant::NEVER,
@@ -635,13 +689,13 @@ impl Groups {
     }
 
     fn remember(&mut self) {
-        let held: Vec<ResourceName> = self
+        let held = self
             .groups
             .iter()
             .filter(|g| g.claim().is_some_and(|c| c.holds()))
-            .map(|g| g.key().clone())
-            .collect();
-        if held != self.remembered {
+            .map(Group::key);
+        if !held.clone().eq(&self.remembered) {
+            let held: Vec<ResourceName> = held.cloned().collect();
             self.remembered.clone_from(&held);
             self.orders.push(Order::Remember { held });
         }

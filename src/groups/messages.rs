@@ -2,12 +2,13 @@
 
 use super::group::Group;
 use super::manager::{Groups, Order, Phase};
-use super::peer::{Claim, ClaimState, Claims, read_claims, write_claims};
+use super::peer::{Claim, ClaimState, read_claims, write_claims};
 use super::set::Set;
 use crate::conf::AutoFailback;
 use crate::ids::{Generation, NodeName, ResourceName, Seq};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
+use std::borrow::Cow;
 
 /// Ours: what the sender claims, see `peer::write_claims`.
 const CLAIMS: &str = "hb_groups";
@@ -22,21 +23,56 @@ pub(super) const REQUEST: &str = "reqid";
 /// In legacy mode an `ip-request` that nobody answers is over after this time.
 const ASK_FOR: Duration = Duration::from_secs(5);
 
+/// What the others were told last.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    set: Option<Set>,
+    stable: bool,
+    claims: Vec<(ResourceName, Claim)>,
+    /// The claims as they were written.
+    text: String,
+}
+
+impl Told {
+    fn claims(&self) -> impl Iterator<Item = (&ResourceName, Cow<'_, Claim>)> {
+        self.claims.iter().map(|(key, claim)| (key, Cow::Borrowed(claim)))
+    }
+}
+
+/// The types of message that the resource managers say to each other.
+pub(super) fn is_ours(kind: &str) -> bool {
+    matches!(
+        kind,
+        "starting"
+            | "resource"
+            | "hb_claims"
+            | "ask_resources"
+            | "shutdone"
+            | "hb_takeover"
+            | "ip-request"
+            | "ip-request-resp"
+    )
+}
+
 impl Groups {
     /// Adds what we claim and which haresources we have.
     pub(super) fn with_claims(&self, message: Message) -> Message {
         let lines: Vec<&str> = self.lines.iter().map(|(_, digest)| digest.as_str()).collect();
+        let claims = if self.claims().eq(self.told.claims()) {
+            self.told.text.clone()
+        } else {
+            write_claims(self.claims())
+        };
         message
-            .with(CLAIMS, write_claims(&self.claims()))
+            .with(CLAIMS, claims)
             .with(DIGEST, self.digest.as_str())
             .with(LINES, lines.join(" "))
     }
 
-    fn claims(&self) -> Claims {
+    fn claims(&self) -> impl Iterator<Item = (&ResourceName, Cow<'_, Claim>)> {
         self.groups
             .iter()
-            .filter_map(|g| Some((g.key().clone(), g.claim()?)))
-            .collect()
+            .filter_map(|g| Some((g.key(), Cow::Owned(g.claim()?))))
     }
 
     /// Tells what we hold when it changed, and now and then anyway.
@@ -44,13 +80,10 @@ impl Groups {
         if !matches!(self.phase, Phase::Serving | Phase::Stopping | Phase::Leaving { .. }) {
             return;
         }
-        let state = format!(
-            "{} {} {}",
-            self.set().as_str(),
-            self.is_stable(),
-            write_claims(&self.claims())
-        );
-        if state != self.told || self.bench.now.mono >= self.tell_at {
+        let told = self.told.set == Some(self.set())
+            && self.told.stable == self.is_stable()
+            && self.claims().eq(self.told.claims());
+        if !told || self.bench.now.mono >= self.tell_at {
             let info = match self.phase {
                 Phase::Serving if self.handover.as_ref().is_some_and(|h| h.is_giving()) => Some("standby"),
                 Phase::Serving | Phase::Waiting => None,
@@ -61,12 +94,16 @@ impl Groups {
     }
 
     pub(super) fn tell(&mut self, info: Option<&str>) {
-        self.told = format!(
-            "{} {} {}",
-            self.set().as_str(),
-            self.is_stable(),
-            write_claims(&self.claims())
-        );
+        self.told.set = Some(self.set());
+        self.told.stable = self.is_stable();
+        if !self.claims().eq(self.told.claims()) {
+            let claims: Vec<_> = self
+                .claims()
+                .map(|(key, claim)| (key.clone(), claim.into_owned()))
+                .collect();
+            self.told.text = write_claims(self.claims());
+            self.told.claims = claims;
+        }
         self.tell_at = self.next_tell();
         // Classic nodes in legacy mode know no `resource` messages and complain about them.
         let mut message = match self.mode {
@@ -86,18 +123,7 @@ impl Groups {
     /// A message of another node (or our own, come round).
     pub(super) fn message(&mut self, from: &NodeName, number: (Generation, Seq), message: &Message) {
         let kind = message.kind();
-        if !matches!(
-            kind,
-            "starting"
-                | "resource"
-                | "hb_claims"
-                | "ask_resources"
-                | "shutdone"
-                | "hb_takeover"
-                | "ip-request"
-                | "ip-request-resp"
-        ) || *from == self.me
-        {
+        if !is_ours(kind) || *from == self.me {
             return;
         }
         if !self.take_claims(from, number, message) {
@@ -127,14 +153,17 @@ impl Groups {
         if number <= peer.newest {
             return false;
         }
-        let Some(claims) = read_claims(claims) else {
-            log::warn!("node {from}: its claims cannot be read; ignored");
-            return false;
-        };
+        if peer.claims_text != claims {
+            let Some(read) = read_claims(claims) else {
+                log::warn!("node {from}: its claims cannot be read; ignored");
+                return false;
+            };
+            peer.claims = read;
+            claims.clone_into(&mut peer.claims_text);
+        }
         peer.newest = number;
         peer.ours = true;
         peer.told = true;
-        peer.claims = claims;
         if message.get(fields::INFO) == Some("shutdown") {
             peer.leaving = true;
         }
@@ -256,6 +285,7 @@ impl Groups {
             .map(|g| (g.key().clone(), g.spec.node == *from))
             .collect();
         let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.claims_text.clear();
         for (key, preferred) in specs {
             if peer.set.holds(preferred) {
                 peer.claims.entry(key).or_insert(Claim {
@@ -275,7 +305,7 @@ impl Groups {
         peer.stable = true;
         peer.set = Set::NONE;
         if !peer.ours {
-            peer.claims.clear();
+            peer.forget_claims();
             peer.told = true;
         }
         self.empty.foreign = self.phase == Phase::Serving;
@@ -396,6 +426,7 @@ impl Groups {
     /// A message of a script or a command on this node. `Some` gives it back to be sent as it is.
     pub fn local(&mut self, now: crate::time::Now, message: Message) -> Option<Message> {
         self.bench.now = now;
+        self.touch();
         let id = message.get(REQUEST).map(str::to_owned);
         let set = message.get(fields::RSC_HOLD).map_or(Some(Set::ALL), Set::parse);
         match (message.kind(), message.get(fields::INFO), set) {

@@ -3,6 +3,7 @@
 use super::set::Set;
 use crate::ids::{Generation, NodeName, ResourceName, Seq};
 use crate::time::Instant;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a node says about one group. `Failed` is no claim: it tried and could not.
@@ -42,9 +43,10 @@ impl Claim {
 
 pub type Claims = BTreeMap<ResourceName, Claim>;
 
-/// `KEY STATE STAMP` for each group, separated by blanks.
-pub fn write_claims(claims: &Claims) -> String {
-    let words: Vec<String> = claims
+/// `KEY STATE STAMP` for each group, in the order of the keys, separated by blanks.
+pub fn write_claims<'a>(claims: impl Iterator<Item = (&'a ResourceName, Cow<'a, Claim>)>) -> String {
+    let sorted: BTreeMap<_, _> = claims.collect();
+    let words: Vec<String> = sorted
         .iter()
         .map(|(key, claim)| {
             let state = match &claim.state {
@@ -104,6 +106,8 @@ pub struct Peer {
     pub failback_due: bool,
     pub newest: (Generation, Seq),
     pub claims: Claims,
+    /// The text they were read from, so that the same one need not be read again.
+    pub claims_text: String,
     /// What a classic peer says in `rsc_hold`, from its own view.
     pub set: Set,
     pub stable: bool,
@@ -125,11 +129,17 @@ impl Peer {
             failback_due: false,
             newest: (Generation(0), Seq(0)),
             claims: Claims::new(),
+            claims_text: String::new(),
             set: Set::NONE,
             stable: false,
             digest: None,
             differs: Vec::new(),
         }
+    }
+
+    pub fn forget_claims(&mut self) {
+        self.claims.clear();
+        self.claims_text.clear();
     }
 
     pub fn holds(&self, key: &ResourceName) -> bool {
@@ -171,7 +181,10 @@ mod tests {
                 },
             );
         }
-        assert_eq!(read_claims(&write_claims(&claims)), Some(claims));
+        assert_eq!(
+            read_claims(&write_claims(claims.iter().map(|(k, c)| (k, Cow::Borrowed(c))))),
+            Some(claims)
+        );
         assert_eq!(read_claims(""), Some(Claims::new()));
         for bad in ["a", "a running", "a flying 1", "a running xyz", "a moving= 1"] {
             assert_eq!(read_claims(bad), None, "{bad}");

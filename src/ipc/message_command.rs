@@ -79,7 +79,7 @@ fn build(args: &[String]) -> Result<Message, String> {
         if name == fields::TYPE || message.value(name).is_some() {
             return Err(format!("\"{shown}\": the field {name} is there already"));
         }
-        message.push(name, value);
+        message.push(name.to_owned(), value);
     }
     Ok(message)
 }

@@ -24,7 +24,7 @@ fn any_text() -> impl Strategy<Value = Vec<u8>> {
 
 fn messages<T: Strategy<Value = Vec<u8>> + 'static>(text: fn() -> T) -> impl Strategy<Value = Message> {
     let leaf = prop_oneof![
-        4 => text().prop_map(Value::Text),
+        4 => text().prop_map(|t| Value::Text(t.into())),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Binary),
         1 => prop::collection::vec(text(), 0..4).prop_map(Value::List),
     ];

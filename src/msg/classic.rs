@@ -133,7 +133,7 @@ pub(super) fn read_line(message: &mut Message, line: &[u8], level: usize, left: 
         b'1' => Value::Binary(base64::decode(value)?),
         b'2' => Value::Struct(read(value, level + 1, left)?),
         b'3' => Value::List(netstring::decode_list(&read_text(value)?)?),
-        _ => Value::Text(read_text(value)?),
+        _ => Value::Text(read_text(value)?.into()),
     };
     message.push(name, value);
     Ok(())

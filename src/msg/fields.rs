@@ -1,5 +1,7 @@
 //! Field names and well-known values as they stand on the wire (see `heartbeat` 3.0.6).
 
+use std::borrow::Cow;
+
 pub const TYPE: &str = "t";
 pub const SRC: &str = "src";
 pub const SRCUUID: &str = "srcuuid";
@@ -31,3 +33,40 @@ pub const DELNODELIST: &str = "delnodelist";
 pub const FROM_ID: &str = "from_id";
 pub const TO_ID: &str = "to_id";
 pub const IFNAME: &str = "ifname";
+
+/// The names that stand in beats and claims, the frequent ones first: these are not copied for every message.
+const FREQUENT: [&str; 24] = [
+    TYPE,
+    STATUS,
+    DEADTIME,
+    PROTOCOL,
+    SRC,
+    SRCUUID,
+    SEQ,
+    GENERATION,
+    TS,
+    LOAD,
+    TTL,
+    RSC_HOLD,
+    RTYPE,
+    ISSTABLE,
+    "hb_groups",
+    "hb_digest",
+    "hb_lines",
+    DEST,
+    DESTUUID,
+    ACKSEQ,
+    FIRSTSEQ,
+    LASTSEQ,
+    INFO,
+    AUTH,
+];
+
+/// The name as it stands in the program, when it is a frequent one.
+pub(super) fn known(name: &[u8]) -> Option<&'static str> {
+    FREQUENT.into_iter().find(|known| known.as_bytes() == name)
+}
+
+pub(super) fn name(name: &str) -> Cow<'static, str> {
+    known(name.as_bytes()).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
+}

@@ -1,6 +1,7 @@
 //! A message: an ordered list of named fields.
 
-use super::fields;
+use super::{Text, fields};
+use std::borrow::Cow;
 use std::fmt;
 
 /// 256 KiB, the largest message on a medium, as in heartbeat 3.0.6 (from source).
@@ -13,8 +14,7 @@ pub const MAX_DEPTH: usize = 16;
 /// What a field holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Value {
-    /// Text without NUL. Bytes, not `String`: what a peer signed must be written back unchanged.
-    Text(Vec<u8>),
+    Text(Text),
     Binary(Vec<u8>),
     Struct(Message),
     List(Vec<Vec<u8>>),
@@ -22,19 +22,35 @@ pub enum Value {
 
 impl From<&str> for Value {
     fn from(s: &str) -> Self {
-        Self::Text(s.as_bytes().to_vec())
+        Self::Text(s.as_bytes().into())
     }
 }
 
 impl From<String> for Value {
     fn from(s: String) -> Self {
-        Self::Text(s.into_bytes())
+        Self::Text(s.into_bytes().into())
+    }
+}
+
+impl Value {
+    /// A number as text, in hexadecimal without prefix.
+    pub fn hex(mut number: u64) -> Self {
+        let mut digits = [0; 16];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789abcdef"[(number % 16) as usize];
+            number /= 16;
+            if number == 0 {
+                return Self::Text(digits[first..].into());
+            }
+        }
     }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Field {
-    pub name: String,
+    pub name: Cow<'static, str>,
     pub value: Value,
 }
 
@@ -47,7 +63,14 @@ pub struct Message {
 impl Message {
     /// A message of type `t=kind`.
     pub fn new(kind: &str) -> Self {
-        Self::default().with(fields::TYPE, kind)
+        Self::with_room().with(fields::TYPE, kind)
+    }
+
+    /// Empty, with room for the fields of a usual one.
+    pub(super) fn with_room() -> Self {
+        Self {
+            fields: Vec::with_capacity(18),
+        }
     }
 
     pub fn fields(&self) -> &[Field] {
@@ -98,11 +121,11 @@ impl Message {
         let value = value.into();
         match self.fields.iter_mut().find(|f| f.name == name) {
             Some(field) => field.value = value,
-            None => self.push(name, value),
+            None => self.push(fields::name(name), value),
         }
     }
 
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         self.fields.push(Field {
             name: name.into(),
             value: value.into(),
@@ -122,12 +145,15 @@ impl Message {
 }
 
 /// A field name as read from outside: in UTF-8, not empty, and nothing in it that classic text would read otherwise.
-pub(super) fn checked_name(bytes: &[u8]) -> Result<String, MsgError> {
+pub(super) fn checked_name(bytes: &[u8]) -> Result<Cow<'static, str>, MsgError> {
+    if let Some(known) = fields::known(bytes) {
+        return Ok(Cow::Borrowed(known));
+    }
     let name = std::str::from_utf8(bytes).map_err(|_| MsgError::BadField)?;
     if name.is_empty() || name.starts_with('(') || name.contains(['\n', '\0', '=']) {
         return Err(MsgError::BadField);
     }
-    Ok(name.to_owned())
+    Ok(Cow::Owned(name.to_owned()))
 }
 
 pub(super) fn checked_text(bytes: &[u8]) -> Result<&[u8], MsgError> {
@@ -198,6 +224,9 @@ mod tests {
             (" 1",                None,              None),
             ("0x1",               None,              None),
         ];
+        for number in [0, 9, 10, 15, 16, 0x6b01_4bb4, u64::MAX] {
+            assert_eq!(Value::hex(number), format!("{number:x}").into());
+        }
         for (text, hex, dec) in table {
             let message = Message::new("t").with("n", text);
             assert_eq!((message.hex("n"), message.dec("n")), (hex, dec), "{text:?}");
@@ -211,11 +240,7 @@ mod tests {
         message.push("x", "2");
         assert_eq!(message.get("x"), Some("1"));
         message.set("x", "3");
-        let names: Vec<_> = message
-            .fields()
-            .iter()
-            .map(|f| (f.name.as_str(), f.value.clone()))
-            .collect();
+        let names: Vec<_> = message.fields().iter().map(|f| (&*f.name, f.value.clone())).collect();
         assert_eq!(names, [("t", "t".into()), ("x", "3".into()), ("x", "2".into())]);
         message.remove("x");
         assert_eq!(message.fields().len(), 1);

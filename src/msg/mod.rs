@@ -13,8 +13,10 @@ pub mod fields;
 pub mod message;
 pub mod netstring;
 pub mod stream;
+mod text;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
 
 pub use message::{Field, Message, MsgError, Value};
+pub use text::Text;

@@ -8,6 +8,8 @@ use super::{Field, Message, MsgError, Value};
 
 const START: &[u8] = b"###\n";
 const END: &[u8] = b"%%%\n";
+/// Room for a message that tells claims, with its signature.
+const USUAL: usize = 480;
 
 /// A netstring datagram taken apart.
 #[derive(Debug)]
@@ -22,33 +24,41 @@ pub struct Datagram<'a> {
 /// A netstring datagram of which only the frame has been looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
-    /// As in [`Datagram`]; [`decode`] makes the message of it.
+    /// As in [`Datagram`].
     pub signed: &'a [u8],
     pub token: Option<&'a str>,
 }
 
 /// `###\n` … `%%%\n`, without signature.
 pub fn encode(message: &Message) -> Vec<u8> {
-    let mut out = START.to_vec();
+    let mut out = Vec::with_capacity(USUAL);
+    out.extend_from_slice(START);
     for Field { name, value } in message.fields() {
-        let (kind, value) = match value {
-            Value::Text(text) => (0, text),
-            Value::Binary(bytes) => (1, bytes),
-            Value::Struct(child) => (2, &encode(child)),
-            Value::List(items) => (3, &encode_list(items)),
+        let (kind, value): (&[u8], &[u8]) = match value {
+            Value::Text(text) => (b"(0)", text),
+            Value::Binary(bytes) => (b"(1)", bytes),
+            Value::Struct(child) => (b"(2)", &encode(child)),
+            Value::List(items) => (b"(3)", &encode_list(items)),
         };
-        let head = format!("({kind}){name}=");
-        push(&mut out, &[head.as_bytes(), value]);
+        push(&mut out, &[kind, name.as_bytes(), b"=", value]);
     }
     out.extend_from_slice(END);
     out
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Datagram<'_>, MsgError> {
-    let Frame { signed, token } = split(bytes)?;
-    let mut left = MAX_FIELDS;
-    let (message, _) = read(signed, 0, &mut left)?;
+    let frame = split(bytes)?;
+    let message = frame.message()?;
+    let Frame { signed, token } = frame;
     Ok(Datagram { message, signed, token })
+}
+
+impl Frame<'_> {
+    /// The message in it.
+    pub fn message(&self) -> Result<Message, MsgError> {
+        let mut left = MAX_FIELDS;
+        read(self.signed, 0, &mut left).map(|(message, _)| message)
+    }
 }
 
 /// Finds the end of the message and the token, without making anything of the fields.
@@ -81,7 +91,7 @@ fn read<'a>(bytes: &'a [u8], level: usize, left: &mut usize) -> Result<(Message,
         return Err(MsgError::TooDeep);
     }
     let mut rest = bytes.strip_prefix(START).ok_or(MsgError::NoStart)?;
-    let mut message = Message::default();
+    let mut message = Message::with_room();
     while let Some((body, next)) = field(rest)? {
         take_field(left)?;
         let (kind, body) = match body {
@@ -92,7 +102,7 @@ fn read<'a>(bytes: &'a [u8], level: usize, left: &mut usize) -> Result<(Message,
         let name = checked_name(&body[..eq])?;
         let value = &body[eq + 1..];
         let value = match kind {
-            b'0' => Value::Text(checked_text(value)?.to_vec()),
+            b'0' => Value::Text(checked_text(value)?.into()),
             b'1' => Value::Binary(value.to_vec()),
             b'2' => match read(value, level + 1, left)? {
                 (child, []) => Value::Struct(child),
@@ -111,7 +121,9 @@ type Peeled<'a> = (&'a [u8], &'a [u8]);
 
 /// The next field's netstring and the rest, or `None` when `rest` begins with the end mark.
 fn field(rest: &[u8]) -> Result<Option<Peeled<'_>>, MsgError> {
-    if rest.starts_with(END) {
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        peel(rest).map(Some)
+    } else if rest.starts_with(END) {
         Ok(None)
     } else if END.starts_with(rest) {
         Err(MsgError::Unfinished)
@@ -142,11 +154,19 @@ fn peel(bytes: &[u8]) -> Result<Peeled<'_>, MsgError> {
 /// Writes the parts as one `LEN:bytes,`.
 pub(crate) fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
     let len: usize = parts.iter().map(|p| p.len()).sum();
-    out.extend_from_slice(format!("{len}:").as_bytes());
+    push_decimal(out, len);
+    out.push(b':');
     for part in parts {
         out.extend_from_slice(part);
     }
     out.push(b',');
+}
+
+fn push_decimal(out: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_decimal(out, number / 10);
+    }
+    out.push(b'0' + (number % 10) as u8);
 }
 
 /// A list is written the same way in both forms: `3:one,5:two,2,`.

@@ -292,15 +292,28 @@ impl Sim {
             return;
         }
         self.trace.event(self.now, node, &event);
+        self.turn(node, |daemon| daemon.handle(now, event));
+    }
+
+    /// A packet for a daemon that is not frozen.
+    fn receive(&mut self, node: usize, medium: MediumId, bytes: &[u8]) {
+        let now = self.clock(node);
+        self.turn(node, |daemon| daemon.receive(now, medium, bytes));
+    }
+
+    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Daemon) -> Vec<Action>) {
+        let now = self.clock(node);
         let Some(daemon) = &mut self.machines[node].daemon else {
             return;
         };
         log::trace!("---- {} at {} ms", self.names[node], self.now.as_millis());
-        let mut actions = daemon.handle(now, event);
+        let mut actions = event(daemon);
         // Now and then the driver calls too early; that must change nothing.
         let mut spurious = self.random.below(16) == 0;
         for turn in 0.. {
-            if daemon.deadline() > self.now && !std::mem::take(&mut spurious) {
+            let wake = daemon.deadline();
+            if wake > self.now && !std::mem::take(&mut spurious) {
+                self.machines[node].wake = wake;
                 break;
             }
             actions.extend(daemon.handle(now, Event::Timer));
@@ -315,8 +328,7 @@ impl Sim {
 
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
-            let (wake, active) = (daemon.deadline(), daemon.is_active());
-            self.machines[node].wake = wake;
+            let active = daemon.is_active();
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
@@ -391,8 +403,7 @@ impl Sim {
                 } else if m.frozen {
                     m.packet(medium, bytes);
                 } else {
-                    let bytes = bytes.to_vec();
-                    self.handle(to, Event::Received { medium, bytes });
+                    self.receive(to, medium, &bytes);
                 }
             }
             What::ScriptEnds { node, number } => {
@@ -539,6 +550,7 @@ impl Sim {
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
         let (daemon, actions) = Daemon::new(now, settings);
+        m.wake = daemon.deadline();
         m.daemon = Some(daemon);
         self.watch.changed();
         self.after(node, actions);
@@ -568,8 +580,7 @@ impl Sim {
             self.handle(node, event);
         }
         while let Some((medium, bytes)) = self.machines[node].packets.pop_front() {
-            let bytes = bytes.to_vec();
-            self.handle(node, Event::Received { medium, bytes });
+            self.receive(node, medium, &bytes);
         }
     }
 

@@ -184,6 +184,18 @@ impl Plan {
         Self { config, faults }
     }
 
+    /// The network is never good: this `Weather` from the beginning, and again whenever it would clear up.
+    #[must_use]
+    pub fn always(mut self, weather: Fault) -> Self {
+        for (_, fault) in &mut self.faults {
+            if *fault == CALM {
+                *fault = weather.clone();
+            }
+        }
+        self.faults.insert(0, (Instant::from_millis(0), weather));
+        self
+    }
+
     /// About one fault every `every`, each undone after a while, until `until`; then everything is repaired.
     pub fn random(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant) -> Self {
         let mut r = Random::new(seed ^ 0x5e_ed0f_91a5_u64);

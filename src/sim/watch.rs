@@ -38,8 +38,8 @@ fn patience(config: &Config, loss: u8) -> Duration {
 #[derive(Clone, Debug)]
 struct Group {
     resources: Vec<ResourceName>,
-    /// Since when each pair of nodes has it both, hears each other and runs no script of it.
-    double: Vec<Option<Instant>>,
+    /// Since when each pair of nodes has it both, hears each other with this loss and runs no script of it.
+    double: Vec<Option<(Instant, u8)>>,
     none: Option<Instant>,
     /// A script of it has failed since it was last up.
     failed: bool,
@@ -173,7 +173,12 @@ impl Watch {
                     group.double[pair] = None;
                     continue;
                 };
-                let since = *group.double[pair].get_or_insert(now);
+                // In better weather they have to be quicker, from then on.
+                let since = match group.double[pair] {
+                    Some((since, before)) if before == loss => since,
+                    Some(_) | None => now,
+                };
+                group.double[pair] = Some((since, loss));
                 let end = since + patience(config, loss);
                 if now >= end {
                     return Some(format!(
