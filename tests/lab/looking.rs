@@ -1,6 +1,7 @@
 //! What an administrator looks at: `ps`, the logs, cl_status.
 
 use crate::cluster::{Setup, skipped};
+use ha::sys::namespace;
 
 #[test]
 fn s2_11_process_titles_and_logs_explain_what_goes_on() {
@@ -26,9 +27,10 @@ fn s2_11_process_titles_and_logs_explain_what_goes_on() {
                 let lines: Vec<&str> = shown.out.lines().filter(|l| l.contains(title)).collect();
                 assert_eq!(lines.len(), 1, "{title}: {}", shown.out);
                 let user = lines[0].split(' ').next();
-                // The process that reads packets has no rights.
+                // The process that reads packets has no rights; a user's own namespace has one user only.
                 let root = user == Some("root");
-                assert_eq!(root, !title.contains("core"), "{lines:?}");
+                let has_hacluster = namespace::is_root();
+                assert_eq!(root, !(has_hacluster && title.contains("core")), "{lines:?}");
             }
         }
         _ => skipped("process titles: ps is not installed (Debian package procps)"),
