@@ -6,6 +6,9 @@
 
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 use crate::auth::Keyring;
 use crate::clients::{Answer, Clients, Identity};
 use crate::conf::{HaCf, Haresources};
