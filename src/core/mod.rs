@@ -8,7 +8,7 @@
 //! * `receive`: from bytes to believed messages: signature, generation, number
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
-//! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
+//! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
@@ -19,6 +19,7 @@ pub mod node;
 pub mod random;
 mod receive;
 mod send;
+pub mod tally;
 pub mod window;
 
 #[cfg(test)]
