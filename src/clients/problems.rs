@@ -97,7 +97,7 @@ fn resources(status: &Json, found: &mut Vec<Problem>) {
         match owners.as_slice() {
             // Until this node is active it does not know who has what.
             [] if !status.get("active").is_true() => {}
-            [] => found.push(Problem::bad(format!("resource {key} runs NOWHERE"), since(group))),
+            [] => found.push(Problem::bad(format!("NOBODY serves resource {key}"), since(group))),
             [one] if *one == me && here == "blocked" => found.push(Problem::bad(
                 format!("resource {key} is stuck on {me}: it cannot be stopped"),
                 since(group),
@@ -110,7 +110,7 @@ fn resources(status: &Json, found: &mut Vec<Problem>) {
             }
             [_] => {}
             several => found.push(Problem::bad(
-                format!("resource {key} runs on SEVERAL nodes: {}", several.join(", ")),
+                format!("SEVERAL nodes serve resource {key}: {}", several.join(", ")),
                 since(group),
             )),
         }
@@ -196,9 +196,18 @@ fn media(status: &Json, found: &mut Vec<Problem>) {
     for medium in status.get("media").items() {
         if let Json::Text(why) = medium.get("broken") {
             let (kind, link) = (medium.get("kind").text(), medium.get("link").text());
-            found.push(Problem::bad(format!("medium {kind} {link} is BROKEN: {why}"), None));
+            let since = broken_since(status, &format!("{kind} {link}"));
+            found.push(Problem::bad(format!("medium {kind} {link} is BROKEN: {why}"), since));
         }
     }
+}
+
+/// When that happened stands among the last transitions, unless a whole night of others came after it.
+fn broken_since(status: &Json, medium: &str) -> Option<u64> {
+    let transitions = status.get("transitions").items();
+    let of = |t: &&Json| t.get("kind").text() == "medium" && t.get("subject").text() == medium;
+    let last = transitions.iter().rev().find(of)?;
+    last.get("bad").is_true().then(|| ago(status, last.get("time")))?
 }
 
 fn files(status: &Json, found: &mut Vec<Problem>) {
@@ -255,10 +264,10 @@ mod tests {
                 &["bad: medium bcast eth0 is BROKEN: gone"]),
             (|v| v.nodes[1].links[0].loss.missed = 5,
                 &["warning: link eth0 from node n2 loses packets: 5 of the last 100"]),
-            (|v| v.groups[0].owners.clear(), &["bad: resource IPaddr::10.0.0.1 runs NOWHERE"]),
+            (|v| v.groups[0].owners.clear(), &["bad: NOBODY serves resource IPaddr::10.0.0.1"]),
             (|v| { v.groups[0].owners.clear(); v.active = false; }, &[]),
             (|v| v.groups[0].owners.push("n2".parse().unwrap()),
-                &["bad: resource IPaddr::10.0.0.1 runs on SEVERAL nodes: n1, n2"]),
+                &["bad: SEVERAL nodes serve resource IPaddr::10.0.0.1: n1, n2"]),
             (|v| v.groups[0].here = "blocked",
                 &["bad: resource IPaddr::10.0.0.1 is stuck on n1: it cannot be stopped"]),
             (|v| v.groups[0].here = "starting", &["warning: resource IPaddr::10.0.0.1 is starting on n1"]),

@@ -25,6 +25,23 @@ struct Section {
     rows: Vec<Row>,
     /// Rows that stay when room is scarce.
     least: usize,
+    /// Rows that were taken from it.
+    cut: usize,
+}
+
+impl Section {
+    fn of<const N: usize>(title: [&str; N], rows: Vec<Row>, least: usize) -> Self {
+        Self {
+            title: Row::new(Style::Title, title),
+            rows,
+            least,
+            cut: 0,
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.title.cells[0] == LAST
+    }
 }
 
 pub fn frame(status: &Json, face: &Face) -> Vec<Line> {
@@ -40,20 +57,21 @@ pub fn frame(status: &Json, face: &Face) -> Vec<Line> {
     if shown < found.len() {
         top.push(Line::new(Style::Bad, format!("! .. and {} more", found.len() - shown)));
     }
-    let sections = fit(
+    let sections = || {
         vec![
             resources(status, face),
             nodes(status),
             ping_nodes(status),
             media(status),
             transitions(status, face),
-        ],
-        face.height.saturating_sub(top.len()),
-    );
-    let used = top.len() + sections.iter().map(|s| 1 + s.rows.len()).sum::<usize>();
-    let airy = used + sections.len() <= face.height;
-    for section in sections {
-        if airy {
+        ]
+    };
+    let room = face.height.saturating_sub(top.len());
+    // Blank lines between the sections are worth some old transitions, nothing more.
+    let airy = fit(sections(), room.saturating_sub(sections().len()));
+    let is_airy = airy.iter().all(|s| s.cut == 0 || s.is_last() && s.rows.len() > AIRY);
+    for section in if is_airy { airy } else { fit(sections(), room) } {
+        if is_airy {
             top.push(Line::default());
         }
         top.extend(lines(&[vec![section.title], section.rows].concat(), face.width));
@@ -108,7 +126,11 @@ fn problem_line(problem: &Problem, status: &Json, face: &Face) -> Line {
     };
     let since = problem.since_ms.map_or(String::new(), |ms| {
         let at = status.get("time").number().saturating_sub(ms / 1000);
-        format!(" (for {}, since {})", span(ms), (face.clock)(at))
+        let full = (face.clock)(at);
+        // `Nov 21 04:39:20`: the date is clear for what is not a day old.
+        let short = full.rsplit(' ').next().unwrap_or_default();
+        let clock = if ms < DAY_MS { short } else { &full };
+        format!(" ({}, since {clock})", span(ms))
     });
     // Since when is worth more than the end of a long sentence.
     let text = super::table::clean(&problem.text);
@@ -128,7 +150,7 @@ fn fit(sections: Vec<Section>, height: usize) -> Vec<Section> {
         let pick = all
             .clone()
             .rev()
-            .find(|i| sections[*i].title.cells[0] == LAST && over(i))
+            .find(|i| sections[*i].is_last() && over(i))
             .or_else(|| all.clone().filter(over).max_by_key(|i| quota[*i]))
             .or_else(|| all.rev().find(|i| quota[*i] > 0));
         match pick {
@@ -141,20 +163,24 @@ fn fit(sections: Vec<Section>, height: usize) -> Vec<Section> {
         if *quota == all {
             continue;
         }
-        let newest_first = section.title.cells[0] == LAST;
-        if !newest_first {
+        // The last transitions stay in the order of time.
+        if !section.is_last() {
             section.rows.sort_by_key(|r| !r.is_bad());
         }
         section.rows.truncate(quota.saturating_sub(1));
-        let hidden = all - section.rows.len();
+        section.cut = all - section.rows.len();
         if *quota > 0 {
-            section.rows.push(Row::new(Style::Plain, [format!(".. {hidden} more")]));
+            let text = format!(".. {} more", section.cut);
+            section.rows.push(Row::new(Style::Plain, [text]));
         }
     }
     sections.retain(|s| !s.rows.is_empty());
     sections
 }
 
+const DAY_MS: u64 = 86_400_000;
+/// So many transitions stay on a screen that has blank lines.
+const AIRY: usize = 5;
 const LAST: &str = "LAST TRANSITIONS";
 
 fn resources(status: &Json, face: &Face) -> Section {
@@ -184,14 +210,11 @@ fn resources(status: &Json, face: &Face) -> Section {
             ],
         ));
     }
-    Section {
-        title: Row::new(
-            Style::Title,
-            ["RESOURCES", "OWNER", "SINCE", "PREFERS", "LAST MOVE ON THIS NODE"],
-        ),
+    Section::of(
+        ["RESOURCES", "OWNER", "SINCE", "PREFERS", "LAST MOVE ON THIS NODE"],
         rows,
-        least: 3,
-    }
+        3,
+    )
 }
 
 /// What happened to it here. A failed start here is the second thing to know, and only when somebody else serves it the
@@ -258,21 +281,18 @@ fn nodes(status: &Json) -> Section {
             rows.push(Row::new(style, [label.as_str(), shown, &since, &lost(link)]));
         }
     }
-    Section {
-        title: Row::new(
-            Style::Title,
-            [
-                "NODES, LINKS",
-                "STATE",
-                "FOR",
-                "LOST LATELY",
-                "LATE BEATS",
-                "LONGEST PAUSE",
-            ],
-        ),
+    Section::of(
+        [
+            "NODES, LINKS",
+            "STATE",
+            "FOR",
+            "LOST LATELY",
+            "LATE BEATS",
+            "LONGEST PAUSE",
+        ],
         rows,
-        least: 3,
-    }
+        3,
+    )
 }
 
 fn lost(item: &Json) -> String {
@@ -307,11 +327,7 @@ fn ping_nodes(status: &Json) -> Section {
             [node.get("name").text(), word, &span(node.get("since_ms").number())],
         ));
     }
-    Section {
-        title: Row::new(Style::Title, ["PING NODES", "STATE", "FOR"]),
-        rows,
-        least: 2,
-    }
+    Section::of(["PING NODES", "STATE", "FOR"], rows, 2)
 }
 
 fn media(status: &Json) -> Section {
@@ -326,11 +342,7 @@ fn media(status: &Json) -> Section {
             [medium.get("link").text(), medium.get("kind").text(), &state],
         ));
     }
-    Section {
-        title: Row::new(Style::Title, ["MEDIA", "KIND", "STATE"]),
-        rows,
-        least: 2,
-    }
+    Section::of(["MEDIA", "KIND", "STATE"], rows, 2)
 }
 
 fn transitions(status: &Json, face: &Face) -> Section {
@@ -350,11 +362,7 @@ fn transitions(status: &Json, face: &Face) -> Section {
         );
         rows.push(Row::new(style, [(face.clock)(t.get("time").number()), what]));
     }
-    Section {
-        title: Row::new(Style::Title, [LAST, ""]),
-        rows,
-        least: 3,
-    }
+    Section::of([LAST, ""], rows, 3)
 }
 
 /// `12s`, `3m05s`, `2h04m`, `5d03h`
@@ -434,13 +442,13 @@ mod tests {
             ("medium",   |v| { well(v); v.media[0].broken = Some("no such device".into()); },
                          "1 PROBLEM", "! medium bcast eth0 is BROKEN: no such device"),
             ("node",     |v| { well(v); v.nodes[1].status = "dead"; },
-                         "1 PROBLEM", "! node n2 is DEAD (for 1m05s, since Nov 21 06:42:15)"),
+                         "1 PROBLEM", "! node n2 is DEAD (1m05s, since 06:42:15)"),
             ("ping",     |v| { well(v); v.nodes[2].status = "dead"; },
                          "1 PROBLEM", "! ping node 10.0.0.254 does not answer"),
             ("resource", |v| { well(v); v.groups[0].owners.clear(); v.groups[0].here = "failed"; },
-                         "1 PROBLEM", "! resource IPaddr::10.0.0.1 runs NOWHERE"),
+                         "1 PROBLEM", "! NOBODY serves resource IPaddr::10.0.0.1 (2h04m, since 04:39:20)"),
             ("all",      |_| {}, "4 PROBLEMS", "! "),
-            ("many",     many, "89 PROBLEMS", "! resource IPaddr::10.0.39.1/24/eth0:with-a-long-name runs NOWHERE"),
+            ("many",     many, "89 PROBLEMS", "! NOBODY serves resource IPaddr::10.0.39.1/24"),
         ];
         for (name, change, verdict, line) in table {
             for (width, height) in [

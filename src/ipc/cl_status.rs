@@ -239,7 +239,11 @@ fn last_state(line: &Line, failure: Failure, out: &mut String) -> Result<u8, Fai
             let _ = writeln!(out, "{}", last.marked());
         }
         (Some(last), _) => {
-            let sentence = last.sentence("heartbeat DOES NOT ANSWER");
+            let trouble = match failure.code {
+                NO_ANSWER => "heartbeat DOES NOT ANSWER",
+                _ => "heartbeat CANNOT BE ASKED",
+            };
+            let sentence = last.sentence(trouble);
             let _ = writeln!(out, "{sentence}\n");
             out.push_str(&screen::text(&last.json, local_time));
         }

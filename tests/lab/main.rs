@@ -18,3 +18,4 @@ mod packets;
 mod partitions;
 mod reloading;
 mod resources;
+mod watching;
