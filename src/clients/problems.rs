@@ -131,9 +131,9 @@ fn could_not(key: &str, failed: &Json, owners: &[&str]) -> String {
     };
     let served = match owners {
         [] => String::new(),
-        served => format!("runs on {} but ", served.join(", ")),
+        served => format!("runs on {}, ", served.join(", ")),
     };
-    format!("resource {key} {served}could not be started on {node}: {why}; hb_takeover on {node} tries again")
+    format!("{key} {served}could not be started on {node}: {why}; hb_takeover on {node} tries again")
 }
 
 fn nodes(status: &Json, found: &mut Vec<Problem>) {
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(
             got,
             [
-                "warning: resource IPaddr::10.0.0.1 runs on n1 but could not be started on n2: the log of n2 says why; \
+                "warning: IPaddr::10.0.0.1 runs on n1, could not be started on n2: the log of n2 says why; \
                  hb_takeover on n2 tries again"
             ]
         );

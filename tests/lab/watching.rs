@@ -157,7 +157,7 @@ fn watch_says_in_its_first_lines_what_is_wrong_on_every_size_of_terminal() {
         &watching,
         &[
             "1 WARNING ",
-            "! resource 10.77.0.100 runs on hello but could not be started on web",
+            "! 10.77.0.100 runs on hello, could not be started on web",
             "10.77.0.100  hello",
         ],
     );
