@@ -85,9 +85,9 @@ impl<'a> Source<'a> {
                 let id = std::process::id().to_string();
                 let mut client = Client::connect_as(self.state, &id, ANSWER_WITHIN)?;
                 // Without events the clock alone wakes us, which is slower and no worse.
-                match client.ask_one(&request::of(request::SETFILTER).with(field::FMASK, "1")) {
-                    Err(e @ (ClientError::NoAnswer(_) | ClientError::Closed)) => return Err(e),
-                    Ok(_) | Err(_) => {}
+                let filter = request::of(request::SETFILTER).with(field::FMASK, "1");
+                if let Err(e @ (ClientError::NoAnswer(_) | ClientError::Closed)) = client.ask_one(&filter) {
+                    return Err(e);
                 }
                 self.client.insert(client)
             }
