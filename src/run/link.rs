@@ -73,6 +73,10 @@ pub enum ToMaster {
     Held {
         held: Vec<ResourceName>,
     },
+    /// The state as JSON, for the status file.
+    Status {
+        text: String,
+    },
     Stopped,
 }
 
@@ -260,6 +264,7 @@ impl ToMaster {
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Status { text } => Message::new("status").with("text", blob(text)),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -296,6 +301,9 @@ impl ToMaster {
             },
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
+            },
+            "status" => Self::Status {
+                text: text(&m, "text")?,
             },
             "stopped" => Self::Stopped,
             _ => return None,

@@ -19,3 +19,4 @@ mod partitions;
 mod ping;
 mod reloading;
 mod resources;
+mod watching;
