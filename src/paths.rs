@@ -2,7 +2,7 @@
 //! live on one machine (`hb_lab` does that) and an installation can have another prefix.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn dir(variable: &str, default: &str) -> PathBuf {
     env::var_os(variable)
@@ -86,4 +86,23 @@ pub fn pid_file() -> PathBuf {
 /// The groups this node holds: written by the master, read by the next one (`heartbeat -R`).
 pub fn held() -> PathBuf {
     run().join("heartbeat.held")
+}
+
+/// The client programs of this node and their processes: written by the master, read by the next one.
+pub fn respawned() -> PathBuf {
+    run().join("heartbeat.clients")
+}
+
+/// Where a program of a `respawn` line is. Old files name ours by the directories of many distributions: those that this
+/// installation has are meant, wherever it has them.
+pub fn program(written: &Path) -> PathBuf {
+    let parts: Vec<&str> = written.iter().filter_map(|p| p.to_str()).collect();
+    let name = match parts[..] {
+        ["/", "usr", "lib" | "lib64" | "libexec", "heartbeat", name]
+        | ["/", "usr", "local", "lib" | "lib64" | "libexec", "heartbeat", name]
+        | ["/", "usr", "lib", _, "heartbeat", name] => name,
+        _ => return written.to_owned(),
+    };
+    let ours = lib().join(name);
+    if ours.is_file() { ours } else { written.to_owned() }
 }

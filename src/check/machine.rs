@@ -12,18 +12,21 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// A `respawn` line that cannot work keeps heartbeat 3.0.6 from starting. This version starts no clients: it only warns,
-/// so that a file that names a program which is not there yet goes on working.
-const BROKEN_CLIENT: Severity = Severity::Warning;
-
 const SERVICES: &str = "/etc/services";
 
 pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
     media(file, cf, all);
     for client in &cf.clients {
         for message in client_faults(client) {
-            complain(all, file, client.line, BROKEN_CLIENT, message);
+            complain(all, file, client.line, Severity::Error, message);
         }
+    }
+    if let Some(device) = cf.watchdog.as_deref().filter(|d| !d.exists()) {
+        let message = format!(
+            "watchdog {}: there is no such device: load its driver (modprobe softdog), or remove the line",
+            device.display()
+        );
+        complain(all, file, 0, Severity::Warning, message);
     }
     for log in [&cf.logfile, &cf.debugfile].into_iter().flatten() {
         if let Some(dir) = log.parent().filter(|d| !d.is_dir()) {
@@ -145,7 +148,7 @@ fn client_faults(client: &ClientLine) -> Vec<String> {
             client.user
         ));
     }
-    if let Some(fault) = program_fault(&client.program) {
+    if let Some(fault) = program_fault(&paths::program(&client.program)) {
         faults.push(format!("{word} {}: {fault}", client.program.display()));
     }
     faults
@@ -153,12 +156,14 @@ fn client_faults(client: &ClientLine) -> Vec<String> {
 
 fn program_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
-        Ok(facts) if !facts.is_file() => Some("is not a file".to_owned()),
+        Ok(facts) if !facts.is_file() => Some("is not a program: write the path of one".to_owned()),
         Ok(facts) if facts.permissions().mode() & 0o111 == 0 => {
             Some(format!("is not executable: chmod +x {}", path.display()))
         }
         Ok(_) => None,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Some("there is no such program".to_owned()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Some("there is no such program: install it, correct its path, or put # before the line".to_owned())
+        }
         Err(e) => Some(e.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use super::json::{Json, list, object};
 use crate::conf::AutoFailback;
 use crate::conf::ha_cf::NodeKind;
-use crate::daemon::view::{GroupView, NodeView, View};
+use crate::daemon::view::{ClientView, GroupView, NodeView, View};
 use crate::time::Duration;
 use std::fmt::Write;
 
@@ -49,6 +49,7 @@ pub fn to_json(view: &View<'_>, version: &str) -> Json {
             }),
         ),
         ("groups", list(&view.groups, group_json)),
+        ("clients", list(&view.clients, client_json)),
         (
             "counters",
             Json::Object(
@@ -91,6 +92,57 @@ fn group_json(group: &GroupView) -> Json {
         ("since_ms", millis(group.since)),
         ("last", group.last.as_str().into()),
     ])
+}
+
+fn client_json(client: &ClientView) -> Json {
+    let report = &client.report;
+    object([
+        ("command", report.command.as_str().into()),
+        ("user", report.user.as_str().into()),
+        ("failfast", report.failfast.into()),
+        ("state", report.state.as_str().into()),
+        ("pid", Json::Number(report.pid.into())),
+        ("since_ms", millis(client.since)),
+        ("restarts", report.restarts.into()),
+        ("last", report.last.as_str().into()),
+    ])
+}
+
+/// The programs of `respawn` lines; nothing when there are none.
+fn write_clients(out: &mut String, status: &Json) -> std::fmt::Result {
+    let mut title = "\nclients\n";
+    for client in status.get("clients").items() {
+        let failfast = if client.get("failfast").is_true() {
+            ", failfast"
+        } else {
+            ""
+        };
+        write!(
+            out,
+            "{title}  {:<24} {} for {} as {}{failfast}",
+            client.get("command").text(),
+            match client.get("state").text() {
+                "given up" => "GIVEN UP",
+                state => state,
+            },
+            span(client.get("since_ms").number()),
+            client.get("user").text(),
+        )?;
+        match client.get("pid").number() {
+            0 => {}
+            pid => write!(out, ", pid {pid}")?,
+        }
+        match client.get("restarts").number() {
+            0 => {}
+            n => write!(out, ", {n} restart(s)")?,
+        }
+        match client.get("last").text() {
+            "" => writeln!(out)?,
+            last => writeln!(out, ": {last}")?,
+        }
+        title = "";
+    }
+    Ok(())
 }
 
 /// One screen for people: nodes and links, media, groups and their owners, and what needs attention.
@@ -170,6 +222,7 @@ fn write_screen(out: &mut String, status: &Json) -> std::fmt::Result {
             }
         )?;
     }
+    write_clients(out, status)?;
     let mut title = "\nharesources differ\n";
     for node in status.get("nodes").items() {
         for difference in node.get("haresources_differ").items() {

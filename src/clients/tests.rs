@@ -1,8 +1,8 @@
 use super::*;
 use crate::conf::ha_cf::NodeKind;
 use crate::conf::{AutoFailback, HaCf};
-use crate::daemon::view::{GroupView, LinkView, MediumView, NodeView};
-use crate::time::Duration;
+use crate::daemon::view::{ClientReport, ClientView, GroupView, LinkView, MediumView, NodeView};
+use crate::time::{Duration, Instant};
 
 fn cf() -> HaCf {
     let s = Duration::from_secs;
@@ -86,6 +86,19 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
             owners: vec!["n1".parse().unwrap()],
             since: Duration::from_secs(2 * 3600 + 4 * 60),
             last: "started".to_owned(),
+        }],
+        clients: vec![ClientView {
+            report: ClientReport {
+                user: "hacluster".to_owned(),
+                command: "/usr/lib/heartbeat/ipfail".to_owned(),
+                failfast: false,
+                state: "running".to_owned(),
+                pid: 77,
+                since: Instant::from_millis(0),
+                restarts: 2,
+                last: String::new(),
+            },
+            since: Duration::from_secs(61),
         }],
         rsc_hold: "local",
         active: true,

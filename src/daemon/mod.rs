@@ -4,6 +4,7 @@
 //! Pure. Everything that happens is an [`Event`]; everything to be done is an [`Action`]. The same machine runs in the
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
+mod notices;
 pub mod view;
 
 use crate::auth::Keyring;
@@ -15,8 +16,9 @@ use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Instant, Now};
+use notices::Notices;
 use std::sync::Arc;
-use view::View;
+use view::{ClientReport, View};
 
 /// Everything a daemon is started with.
 #[derive(Clone, Debug)]
@@ -76,6 +78,14 @@ pub enum Event {
         haresources: Haresources,
         keys: Keyring,
     },
+    /// How the programs of `respawn` lines are.
+    Programs {
+        clients: Vec<ClientReport>,
+    },
+    /// The types of message that rc.d has a script for.
+    Scripts {
+        types: Vec<String>,
+    },
     /// SIGTERM: release everything, tell the peers, end.
     Stop,
     /// `Daemon::deadline()` has come; calling early or twice does nothing.
@@ -108,6 +118,10 @@ pub enum Action {
     },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
+    /// A message or a change that rc.d has a script for.
+    Notice {
+        message: Message,
+    },
     /// The orderly stop is complete; the process may end.
     Stopped,
 }
@@ -118,6 +132,8 @@ pub struct Daemon {
     core: Core,
     groups: Groups,
     clients: Clients,
+    programs: Vec<ClientReport>,
+    notices: Notices,
     out: Vec<Action>,
 }
 
@@ -135,6 +151,8 @@ impl Daemon {
             core,
             groups,
             clients: Clients::default(),
+            programs: Vec::new(),
+            notices: Notices::default(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -171,6 +189,8 @@ impl Daemon {
                     self.out.push(Action::MediaChanged);
                 }
             }
+            Event::Programs { clients } => self.programs = clients,
+            Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
         }
@@ -184,6 +204,9 @@ impl Daemon {
             while let Some(up) = self.core.next_up() {
                 self.groups.up(now, &up);
                 self.publish(&up);
+                if let Some(message) = self.notices.of(&up, &self.core) {
+                    self.out.push(Action::Notice { message });
+                }
             }
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
@@ -233,7 +256,7 @@ impl Daemon {
     }
 
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
-        let view = self.core.view(&self.groups, now.mono);
+        let view = self.core.view(&self.groups, &self.programs, now.mono);
         let answers = self.clients.request(now, client, who, message, &view);
         self.answer(answers);
     }
@@ -257,6 +280,11 @@ impl Daemon {
 
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
-        self.core.view(&self.groups, now.mono)
+        self.core.view(&self.groups, &self.programs, now.mono)
+    }
+
+    /// How many beats this node has sent: what a watchdog is fed by.
+    pub fn beats(&self) -> u64 {
+        self.core.beats()
     }
 }

@@ -482,6 +482,7 @@ mod tests {
                         nodes: view.nodes.clone(),
                         media: view.media.clone(),
                         groups: view.groups.clone(),
+                        clients: view.clients.clone(),
                         counters: view.counters.clone(),
                         ..*view
                     };

@@ -2,7 +2,7 @@
 //! nothing here: it waits, reads, feeds, performs.
 
 use super::link::{Texts, ToCore, ToMaster};
-use super::logger;
+use super::{logger, watchdog};
 use crate::auth::Keyring;
 use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
@@ -16,7 +16,7 @@ use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
 use crate::time::{Duration, Instant};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
@@ -52,6 +52,14 @@ struct Driver {
     me: NodeName,
     load_at: Instant,
     keepalive: Duration,
+    watchdog: Option<OwnedFd>,
+    /// Of the beats, the watchdog has heard of so many.
+    fed: u64,
+    watchdog_fails: bool,
+    /// The master knows that this node is active.
+    active_told: bool,
+    /// What the master said while the media were being opened.
+    early: Vec<(ToCore, Option<OwnedFd>)>,
     /// The stop came while the media were being opened.
     stop_early: bool,
     stopped: bool,
@@ -103,6 +111,11 @@ pub fn run() -> io::Result<()> {
         me,
         load_at: Instant::default(),
         keepalive: settings.cf.keepalive,
+        watchdog: None,
+        fed: 0,
+        watchdog_fails: false,
+        active_told: false,
+        early: Vec::new(),
         stop_early: false,
         stopped: false,
     };
@@ -118,6 +131,9 @@ pub fn run() -> io::Result<()> {
         driver.feed(Event::MediumBroken { medium, why });
     }
     driver.report_ready();
+    for (said, fd) in std::mem::take(&mut driver.early) {
+        driver.master_said(said, fd);
+    }
     if driver.stop_early {
         driver.feed(Event::Stop);
     }
@@ -203,7 +219,8 @@ impl Driver {
                         broken.push((medium, why));
                     }
                     Some(ToCore::Stop) => self.stop_early = true,
-                    _ => {}
+                    Some(said) => self.early.push((said, fd)),
+                    None => {}
                 },
                 Got::Nothing => {}
                 Got::Closed => return Err(io::Error::other("the master is gone")),
@@ -406,6 +423,10 @@ impl Driver {
                 let level = if more { 1 } else { 0 };
                 log::set_max_level(logger::filter(level));
             }
+            ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
+            ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
+            ToCore::Watchdog => self.watchdog = fd,
+            ToCore::End => self.stopped = true,
         }
     }
 
@@ -457,7 +478,30 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let Some(daemon) = &mut self.daemon else { return };
         let actions = daemon.handle(sys::clock(), event);
+        let (beats, active) = (daemon.beats(), daemon.is_active());
         self.perform(actions);
+        if beats != self.fed {
+            self.fed = beats;
+            self.feed_watchdog();
+        }
+        if active && !self.active_told {
+            self.active_told = true;
+            self.master.send(ToMaster::Active.encode(), None);
+        }
+    }
+
+    /// With each beat, after it: a core that hangs feeds nothing.
+    fn feed_watchdog(&mut self) {
+        let Some(device) = &self.watchdog else { return };
+        match watchdog::feed(device.as_fd()) {
+            Ok(()) => self.watchdog_fails = false,
+            // Once: the next beat tries again.
+            Err(e) if !self.watchdog_fails => {
+                self.watchdog_fails = true;
+                log::error!("watchdog: cannot be fed ({e}); it may reset this machine");
+            }
+            Err(_) => {}
+        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
@@ -470,7 +514,14 @@ impl Driver {
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
-                Action::Stopped => self.stopped = true,
+                Action::Notice { message } => {
+                    let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
+                    let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();
+                    let kind = message.kind().to_owned();
+                    self.master.send(ToMaster::Notice { kind, fields }.encode(), None);
+                }
+                // The beat goes on while the clients end.
+                Action::Stopped => self.master.send(ToMaster::Released.encode(), None),
             }
         }
     }

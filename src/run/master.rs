@@ -3,14 +3,17 @@
 
 use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::respawn::Programs;
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
-use super::state;
+use super::watchdog::Watchdog;
+use super::{respawn_file, state};
 use crate::check::{self, Texts};
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
+use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
 use crate::sys::pair::{End, Got, pair};
 use crate::sys::poll::{Want, wait};
@@ -60,6 +63,11 @@ struct Master {
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
     waiting: VecDeque<(JobId, Command)>,
+    programs: Programs,
+    rc: RcScripts,
+    watchdog: Option<Watchdog>,
+    /// The core has released everything and beats on until the programs have ended.
+    released: bool,
     log_pipe: OwnedFd,
     log_places: Sender<Places>,
     fifo: OwnedFd,
@@ -77,20 +85,22 @@ struct Master {
 /// Becomes the master. An error is told to the waiting command, else to the log.
 pub fn run() -> io::Result<()> {
     let resumed = std::env::var_os(RESUME).is_some();
-    let handed = match resumed || std::env::var_os(READY).is_some() {
-        true => process::inherited(1)?.pop(),
-        false => None,
+    let handed = match std::env::var(RESUME) {
+        Ok(count) => count.parse().unwrap_or(1),
+        Err(_) => usize::from(std::env::var_os(READY).is_some()),
     };
+    let mut handed = process::inherited(handed)?.into_iter();
     let (ready, legacy) = if resumed {
-        (None, handed)
+        (None, handed.next())
     } else {
-        (handed.map(End::new), None)
+        (handed.next().map(End::new), None)
     };
+    let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     for name in [ROLE, RESUME, READY, FOREGROUND] {
         process::unset_env(name);
     }
-    match begin(resumed, legacy, ready, foreground) {
+    match begin(resumed, legacy, watchdog, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
             if let Some(mut ready) = ready {
@@ -104,10 +114,20 @@ pub fn run() -> io::Result<()> {
 
 type Failed = (Option<End>, io::Error);
 
-fn begin(resumed: bool, legacy: Option<OwnedFd>, ready: Option<End>, foreground: bool) -> Result<Master, Failed> {
+fn begin(
+    resumed: bool,
+    legacy: Option<OwnedFd>,
+    watchdog: Option<OwnedFd>,
+    ready: Option<End>,
+    foreground: bool,
+) -> Result<Master, Failed> {
     match prepare(resumed, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
+            if let (Some(device), Some(path)) = (watchdog, &master.cf.watchdog) {
+                master.watchdog = Some(Watchdog::keep(path, device));
+                master.share_watchdog();
+            }
             Ok(master)
         }
         Err(e) => Err((ready, e)),
@@ -169,6 +189,11 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         );
     }
     let env = environment::script_env(&cf, &me);
+    let mut found = respawn_file::read();
+    if !resumed {
+        // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
+        found.retain(|f| f.process.is_some());
+    }
     let places = vec![paths::resource_d(), paths::init_d()];
     let mut master = Master {
         signals,
@@ -177,13 +202,16 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         register: Server::create(&paths::state())?,
         me,
         texts,
-        cf,
         generation: Generation(0),
         _lock: lock,
         held,
-        jobs: Jobs::new(places, env),
+        jobs: Jobs::new(places, env.clone()),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        rc: RcScripts::new(env, cf.resource_timeout),
+        watchdog: None,
+        released: false,
         log_pipe,
         log_places,
         core: None,
@@ -193,6 +221,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         ready: None,
         stopping: None,
         done: false,
+        cf,
     };
     master.start_core(resumed)?;
     master.start_heir();
@@ -233,6 +262,7 @@ impl Master {
 
     fn turn(&mut self) -> io::Result<()> {
         let mut deadline = self.jobs.deadline().min(self.core_at);
+        deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -249,6 +279,8 @@ impl Master {
             wants.len() - 1
         });
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
+        wants.extend(self.programs.fds().into_iter().map(Want::read));
+        wants.extend(self.rc.fds().into_iter().map(Want::read));
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -281,6 +313,8 @@ impl Master {
             });
         }
         self.run_waiting();
+        self.rc.tick(sys::now());
+        self.care_for_programs();
         let now = sys::now();
         if self.core.is_none()
             && now >= self.core_at
@@ -298,6 +332,18 @@ impl Master {
             self.done = true;
         }
         Ok(())
+    }
+
+    fn care_for_programs(&mut self) {
+        if self.programs.tick(sys::now()) {
+            self.tell_core(&ToCore::Clients {
+                clients: self.programs.report(),
+            });
+        }
+        if self.released && self.programs.are_stopped() {
+            self.released = false;
+            self.tell_core(&ToCore::End);
+        }
     }
 
     fn read_signals(&mut self) {
@@ -340,6 +386,12 @@ impl Master {
             log::error!("reload: the files have errors; the running configuration stays in force");
             return;
         };
+        let env = environment::script_env(&cf, &self.me);
+        self.rc.reload(env.clone(), cf.resource_timeout);
+        self.tell_core(&ToCore::Scripts {
+            types: self.rc.types().to_vec(),
+        });
+        self.programs.reload(sys::now(), &cf.clients, env.clone());
         if loaded.texts == self.texts {
             log::info!("Configuration unchanged.");
             return;
@@ -354,10 +406,11 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(environment::script_env(&cf, &self.me));
+        self.jobs.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.cf = cf;
         self.texts = loaded.texts;
+        self.watch();
         if let Some(heir) = &mut self.heir {
             heir.link.send(
                 ToHeir::Keep {
@@ -414,6 +467,13 @@ impl Master {
             resumed: resumed.then(|| self.held.clone()),
         };
         link.send(begin.encode(), None);
+        let types = self.rc.types().to_vec();
+        link.send(ToCore::Scripts { types }.encode(), None);
+        let clients = self.programs.report();
+        link.send(ToCore::Clients { clients }.encode(), None);
+        if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
+            link.send(ToCore::Watchdog.encode(), Some(copy));
+        }
         if self.stopping.is_some() {
             link.send(ToCore::Stop.encode(), None);
         }
@@ -442,7 +502,12 @@ impl Master {
 
     fn core_said(&mut self, said: ToMaster) {
         match said {
-            ToMaster::Ready { working, broken } => self.core_ready(working, &broken),
+            ToMaster::Ready { working, broken } => {
+                if working > 0 && self.watchdog.is_none() {
+                    self.watch();
+                }
+                self.core_ready(working, &broken);
+            }
             ToMaster::Open { medium } => self.open(medium),
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
             ToMaster::Held { held } => {
@@ -454,10 +519,54 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Active => self.programs.begin(),
+            ToMaster::Notice { kind, fields } => self.rc.push(&kind, fields),
+            ToMaster::Released => {
+                self.programs.stop();
+                self.released = true;
+            }
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
                 self.done = true;
             }
+        }
+    }
+
+    /// Opens, changes or gives up the watchdog as ha.cf has it.
+    fn watch(&mut self) {
+        match (&self.watchdog, &self.cf.watchdog) {
+            (Some(same), Some(path)) if same.path == *path => {
+                same.set_limit(self.cf.deadtime);
+                return;
+            }
+            (None, None) => return,
+            (Some(_) | None, _) => {}
+        }
+        let old = self.watchdog.take();
+        if let Some(path) = &self.cf.watchdog {
+            match Watchdog::open(path, self.cf.deadtime) {
+                Ok(watchdog) => self.watchdog = Some(watchdog),
+                Err(e) => log::error!(
+                    "watchdog {}: cannot be opened ({e}): nothing resets this machine when heartbeat hangs",
+                    path.display()
+                ),
+            }
+        }
+        self.share_watchdog();
+        if let Some(old) = old {
+            old.disarm();
+        }
+    }
+
+    /// Copies for the core, which feeds it, and for the heir.
+    fn share_watchdog(&mut self) {
+        let copy = || self.watchdog.as_ref().and_then(|w| w.copy().ok());
+        let (for_core, for_heir) = (copy(), copy());
+        if let Some(core) = &mut self.core {
+            core.link.send(ToCore::Watchdog.encode(), for_core);
+        }
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(ToHeir::Watchdog.encode(), for_heir);
         }
     }
 
@@ -562,6 +671,9 @@ impl Master {
                     .encode(),
                     None,
                 );
+                if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
+                    heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
+                }
                 self.heir = Some(heir);
             }
             Err(e) => log::error!("no heir ({e}): if the master dies, nobody takes its place"),
@@ -586,8 +698,19 @@ impl Master {
             drop(core.link);
             end_child(&mut core.process);
         }
+        match self.watchdog.take() {
+            Some(watchdog) if self.held.is_empty() => watchdog.disarm(),
+            Some(watchdog) => log::error!(
+                "CRIT: watchdog {}: left armed, since resources are not released: it resets this machine",
+                watchdog.path.display()
+            ),
+            None => {}
+        }
         for spec in &self.cf.media {
             media::release(spec);
+        }
+        if !self.programs.any_runs() {
+            respawn_file::remove();
         }
         for path in [paths::fifo(), paths::register()] {
             let _ = fs::remove_file(path);

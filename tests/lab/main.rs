@@ -16,5 +16,8 @@ mod media;
 mod moves;
 mod packets;
 mod partitions;
+mod rc_scripts;
 mod reloading;
 mod resources;
+mod respawn;
+mod watchdog;
