@@ -135,18 +135,22 @@ fn what_is_wrong_with_a_line_is_told_before_the_start() {
         return;
     };
     programs(&c, "hello");
-    let lines = "respawn nosuch P/stays x\nrespawn root P/ha.cf\nrespawn root /no/such\nfailfast root stays\n";
+    let lines = "respawn nosuch P/stays x\nrespawn root P/ha.cf\nrespawn root /no/such\n";
     add(&c, "hello", lines);
     let said = c.run("hello", &[&c.program("heartbeat"), "-t"]);
     assert_ne!(said.code, Some(0));
-    for text in ["no user nosuch", "chmod +x", "no such program", "stays"] {
-        assert!(
-            said.err.lines().any(|l| l.contains("ha.cf:") && l.contains(text)),
-            "{text}: {}",
-            said.err
-        );
+    let told = |err: &str, text: &str| {
+        let with_line = |l: &str| l.contains("ha.cf:1") && l.contains(text);
+        assert!(err.lines().any(with_line), "{text}: {err}");
+    };
+    for text in ["no user nosuch", "chmod +x", "no such program"] {
+        told(&said.err, text);
     }
     assert_eq!(c.run("hello", &[&c.program("heartbeat")]).code, Some(6));
+    // What cannot be read at all keeps the rest from being looked at.
+    add(&c, "hello", "failfast root stays\n");
+    let said = c.run("hello", &[&c.program("heartbeat"), "-t"]);
+    told(&said.err, "\"stays\" is not a full path");
 }
 
 #[test]
