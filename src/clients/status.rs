@@ -138,7 +138,7 @@ fn write_clients(out: &mut String, status: &Json) -> std::fmt::Result {
         }
         match client.get("last").text() {
             "" => writeln!(out)?,
-            last => writeln!(out, ": {last}")?,
+            last => writeln!(out, "; last: {last}")?,
         }
         title = "";
     }

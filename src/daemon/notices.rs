@@ -10,6 +10,9 @@ pub const OWN_WORK: [&str; 4] = ["ask_resources", "hb_takeover", "ip-request", "
 /// `HA_OSTATUS`: the status of this node.
 const OWN_STATUS: &str = "OSTATUS";
 
+/// A longer value is of no use to a script.
+const LONGEST: usize = 4096;
+
 /// The types of message that have a script.
 #[derive(Debug, Default)]
 pub struct Notices {
@@ -54,6 +57,7 @@ fn text_of(message: &Message) -> Message {
     let mut text = Message::new(message.kind());
     for field in message.fields() {
         if let Some(value) = message.get(&field.name)
+            && value.len() <= LONGEST
             && !["t", "auth"].contains(&&*field.name)
         {
             text.set(&field.name, value);

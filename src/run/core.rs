@@ -514,6 +514,8 @@ impl Driver {
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
+                // Not when the master is behind already: whoever has the key can send any number.
+                Action::Notice { .. } if self.master.wants_write() => {}
                 Action::Notice { message } => {
                     let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
                     let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();

@@ -124,8 +124,8 @@ fn begin(
     match prepare(resumed, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
-            if let (Some(device), Some(path)) = (watchdog, &master.cf.watchdog) {
-                master.watchdog = Some(Watchdog::keep(path, device));
+            if let Some(device) = watchdog {
+                master.watchdog = Some(Watchdog::keep(device, master.cf.watchdog.as_deref()));
                 master.share_watchdog();
             }
             Ok(master)
@@ -503,7 +503,8 @@ impl Master {
     fn core_said(&mut self, said: ToMaster) {
         match said {
             ToMaster::Ready { working, broken } => {
-                if working > 0 && self.watchdog.is_none() {
+                let open = self.watchdog.as_ref().map(|w| &w.path);
+                if working > 0 && open != self.cf.watchdog.as_ref() {
                     self.watch();
                 }
                 self.core_ready(working, &broken);

@@ -52,7 +52,10 @@ struct Client {
     since: Instant,
     restarts: u64,
     pace: Pace,
+    /// How it ended last, or why it could not be started.
     last: String,
+    /// Not even begun this time.
+    refused: bool,
     /// It was started by a master before this one.
     adopted: bool,
 }
@@ -283,6 +286,7 @@ impl Programs {
                     let why = String::from_utf8_lossy(&bytes).into_owned();
                     log::error!("client {name}: cannot be started: {why}");
                     client.last = why;
+                    client.refused = true;
                 }
                 Ok(Got::Nothing) => {}
                 Ok(Got::Closed) | Err(_) => *link = None,
@@ -292,7 +296,7 @@ impl Programs {
         let pid = process.pid();
         let ran = now - client.since;
         // Why it could not be started says more than the exit code of the process that was to become it.
-        let never_began = link.is_some() || !client.last.is_empty();
+        let never_began = link.is_some() || client.refused;
         let how = match end {
             program::End::Code(code) => format!("exited with return code {code}"),
             program::End::Signal(signal) => format!("was killed by signal {signal}"),
@@ -344,7 +348,7 @@ impl Programs {
         let client = &mut self.list[i];
         let name = client.line.program.display().to_string();
         client.since = now;
-        client.last.clear();
+        client.refused = false;
         match spawn() {
             Ok((process, link)) => {
                 log::info!(
@@ -454,6 +458,7 @@ impl Client {
             restarts: 0,
             pace: Pace::default(),
             last: String::new(),
+            refused: false,
             adopted: false,
         }
     }

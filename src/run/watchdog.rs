@@ -2,7 +2,7 @@
 //! lets it fire; the heir has a third copy, so that whichever process dies, the device is neither closed nor fed.
 //! Disarmed (`V`) only when every resource is released: a stop that hangs is reset too, unlike in heartbeat 3.0.6.
 
-use crate::sys::watchdog;
+use crate::sys::{files, watchdog};
 use crate::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,12 +36,14 @@ impl Watchdog {
         Ok(opened)
     }
 
-    /// The copy that the heir has kept.
-    pub fn keep(path: &Path, device: OwnedFd) -> Self {
-        Self {
-            path: path.to_owned(),
-            device,
-        }
+    /// The copy that the heir has kept; `named` is what ha.cf says now, perhaps by another name or of another device.
+    pub fn keep(device: OwnedFd, named: Option<&Path>) -> Self {
+        let open = files::path_of(device.as_fd());
+        let path = match named {
+            Some(path) if path.canonicalize().is_ok_and(|p| p == open) => path.to_owned(),
+            Some(_) | None => open,
+        };
+        Self { path, device }
     }
 
     pub fn set_limit(&self, deadtime: Duration) {

@@ -135,7 +135,7 @@ fn what_is_wrong_with_a_line_is_told_before_the_start() {
         return;
     };
     programs(&c, "hello");
-    let lines = "respawn nosuch P/stays x\nrespawn root P/ha.cf\nrespawn root /no/such\n";
+    let lines = "respawn nosuch P/stays x\nrespawn root P/ha.cf\nrespawn root /no/such\nrespawn root /usr/lib64/heartbeat/cl_status\n";
     add(&c, "hello", lines);
     let said = c.run("hello", &[&c.program("heartbeat"), "-t"]);
     assert_ne!(said.code, Some(0));
@@ -143,6 +143,11 @@ fn what_is_wrong_with_a_line_is_told_before_the_start() {
         let with_line = |l: &str| l.contains("ha.cf:1") && l.contains(text);
         assert!(err.lines().any(with_line), "{text}: {err}");
     };
+    assert!(
+        !said.err.contains("cl_status"),
+        "ours is found wherever it is: {}",
+        said.err
+    );
     for text in ["no user nosuch", "chmod +x", "no such program"] {
         told(&said.err, text);
     }
