@@ -17,8 +17,8 @@ const SERVICES: &str = "/etc/services";
 pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
     media(file, cf, all);
     for client in &cf.clients {
-        for message in client_faults(client) {
-            complain(all, file, client.line, Severity::Error, message);
+        for (severity, message) in client_faults(client) {
+            complain(all, file, client.line, severity, message);
         }
     }
     if let Some(device) = cf.watchdog.as_deref().filter(|d| !d.exists()) {
@@ -139,17 +139,25 @@ pub(super) fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
     all
 }
 
-fn client_faults(client: &ClientLine) -> Vec<String> {
+fn client_faults(client: &ClientLine) -> Vec<(Severity, String)> {
     let word = if client.failfast { "failfast" } else { "respawn" };
     let mut faults = Vec::new();
     if files::user_id(&client.user).is_none() {
-        faults.push(format!(
+        let message = format!(
             "{word}: there is no user {}: create it (useradd) or write another",
             client.user
-        ));
+        );
+        faults.push((Severity::Error, message));
     }
-    if let Some(fault) = program_fault(&paths::program(&client.program)) {
-        faults.push(format!("{word} {}: {fault}", client.program.display()));
+    let (written, real) = (client.program.display(), paths::program(&client.program));
+    let gone = paths::packaged(&client.program).filter(|_| !real.exists());
+    if let Some(name) = gone {
+        // An old file may name what only the old package had: the cluster must come up without it.
+        let message =
+            format!("{word} {written}: this heartbeat has no {name}, so it cannot run: put # before the line");
+        faults.push((Severity::Warning, message));
+    } else if let Some(fault) = program_fault(&real) {
+        faults.push((Severity::Error, format!("{word} {written}: {fault}")));
     }
     faults
 }

@@ -6,8 +6,8 @@ use ha::clients::json::Json;
 /// A program that notes its start and its TERM, as whom it runs, and stays.
 const STAYS: &str = r#"#!/bin/sh
 name=$1
+trap 'echo "$name ends $HA_CURHOST" >>/var/log/clients; kill $sleep 2>/dev/null; exit 0' TERM
 echo "$name begins $(id -un) $$ $(cut -d' ' -f5 /proc/$$/stat) keepalive=$HA_keepalive $2 $(ls /proc/$$/fd | wc -l) $(readlink /proc/$$/fd/1)" >>/var/log/clients
-trap 'echo "$name ends $HA_CURHOST" >>/var/log/clients; kill $sleep; exit 0' TERM
 while :; do sleep 1000 & sleep=$!; wait $sleep; done
 "#;
 
@@ -177,7 +177,9 @@ fn a_program_that_wants_it_is_left_alone_and_one_that_dies_at_once_is_given_up()
 fn a_new_master_takes_the_programs_over_and_starts_no_second_copy() {
     let lines = "respawn root P/stays first\nrespawn root P/exits 100\n";
     let Some(c) = one("respawn-heir", lines) else { return };
-    c.wait("it runs", || runs(&c, 0) && count(&c, "exits 100") == 1);
+    c.wait("it runs", || {
+        runs(&c, 0) && count(&c, "first begins") == 1 && count(&c, "exits 100") == 1
+    });
     for round in 0..3 {
         let before = pid(&c, 0);
         let master = c.processes("hello", "master control process");
@@ -202,7 +204,9 @@ fn a_new_master_takes_the_programs_over_and_starts_no_second_copy() {
 fn a_reload_starts_new_lines_stops_old_ones_and_leaves_the_others() {
     let lines = "respawn root P/stays kept\nrespawn root P/stays old\n";
     let Some(c) = one("respawn-reload", lines) else { return };
-    c.wait("both run", || runs(&c, 0) && runs(&c, 1));
+    c.wait("both run", || {
+        count(&c, "kept begins") == 1 && count(&c, "old begins") == 1
+    });
     let kept = pid(&c, 0);
     c.change_ha_cf("/stays old", "/stays new");
     c.reload("hello").good("reload");
@@ -227,7 +231,7 @@ fn what_a_dead_heartbeat_has_left_running_is_not_doubled() {
     let Some(c) = one("respawn-orphan", "respawn root P/stays first\n") else {
         return;
     };
-    c.wait("it runs", || runs(&c, 0));
+    c.wait("it runs", || runs(&c, 0) && count(&c, "first begins") == 1);
     let before = pid(&c, 0);
     let ours: Vec<String> = ["heir", "master control process", "core process"]
         .iter()
