@@ -36,6 +36,8 @@ const CALM: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// A stop that hangs ends here, as in heartbeat 3.0.6.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
+/// A dead master's lock is gone long before.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
 /// Threads that open a medium are small: their stack is locked into memory like everything else.
 const OPENER_STACK: usize = 256 * 1024;
 
@@ -159,7 +161,7 @@ fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts
 fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
     let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
     let (cf, texts, complaints) = read_files(&me, legacy)?;
-    let lock = state::lock()?;
+    let lock = take_lock(resumed)?;
     let signals = Signals::catch()?;
     let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
     logger::init(&me, log_pipe.try_clone()?, cf.debug, foreground);
@@ -226,6 +228,17 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
     master.start_core(resumed)?;
     master.start_heir();
     Ok(master)
+}
+
+/// An heir hears of its master's death from a socket, which the kernel may close a moment before the lock.
+fn take_lock(resumed: bool) -> io::Result<fs::File> {
+    let until = sys::now() + LOCK_WITHIN;
+    loop {
+        match state::lock() {
+            Err(_) if resumed && sys::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            other => return other,
+        }
+    }
 }
 
 /// A disk that fails stops a fresh start, with the reason. An heir goes on without: resources run.
