@@ -16,6 +16,7 @@ mod media;
 mod moves;
 mod packets;
 mod partitions;
+mod ping;
 mod rc_scripts;
 mod reloading;
 mod resources;
