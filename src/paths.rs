@@ -2,7 +2,7 @@
 //! live on one machine (`hb_lab` does that) and an installation can have another prefix.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn dir(variable: &str, default: &str) -> PathBuf {
     env::var_os(variable)
@@ -91,4 +91,53 @@ pub fn status() -> PathBuf {
 /// The groups this node holds: written by the master, read by the next one (`heartbeat -R`).
 pub fn held() -> PathBuf {
     run().join("heartbeat.held")
+}
+
+/// The client programs of this node and their processes: written by the master, read by the next one.
+pub fn respawned() -> PathBuf {
+    run().join("heartbeat.clients")
+}
+
+/// Where a program of a `respawn` line is. Old files name ours by the directories of many distributions: those that this
+/// installation has are meant, wherever it has them.
+pub fn program(written: &Path) -> PathBuf {
+    let Some(name) = packaged(written) else {
+        return written.to_owned();
+    };
+    let ours = lib().join(name);
+    if ours.is_file() { ours } else { written.to_owned() }
+}
+
+/// The name of a program that the file takes for one of heartbeat's own.
+pub fn packaged(written: &Path) -> Option<&str> {
+    let parts: Vec<&str> = written.iter().filter_map(|p| p.to_str()).collect();
+    match parts[..] {
+        ["/", "usr", "lib" | "lib64" | "libexec", "heartbeat", name]
+        | ["/", "usr", "local", "lib" | "lib64" | "libexec", "heartbeat", name]
+        | ["/", "usr", "lib", _, "heartbeat", name] => Some(name),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_old_files_are_known_by_their_directories() {
+        #[rustfmt::skip]
+        let table = [
+            ("/usr/lib/heartbeat/ipfail",                  Some("ipfail")),
+            ("/usr/lib64/heartbeat/ipfail",                Some("ipfail")),
+            ("/usr/libexec/heartbeat/dopd",                Some("dopd")),
+            ("/usr/lib/x86_64-linux-gnu/heartbeat/ipfail", Some("ipfail")),
+            ("/usr/local/lib/heartbeat/ipfail",            Some("ipfail")),
+            ("/usr/lib/heartbeat/plugins/x",               None),
+            ("/opt/heartbeat/ipfail",                      None),
+            ("/usr/lib/heartbeat",                         None),
+        ];
+        for (path, name) in table {
+            assert_eq!(packaged(Path::new(path)), name, "{path}");
+        }
+    }
 }

@@ -58,13 +58,14 @@ impl Problem {
     }
 }
 
-/// The worst first, else in the order of the sections: resources, nodes, links, media, files.
+/// The worst first, else in the order of the sections: resources, nodes, links, media, programs, files.
 pub fn problems(status: &Json) -> Vec<Problem> {
     let mut found = Vec::new();
     resources(status, &mut found);
     nodes(status, &mut found);
     links(status, &mut found);
     media(status, &mut found);
+    programs(status, &mut found);
     files(status, &mut found);
     found.sort_by_key(|p| p.severity);
     found
@@ -134,6 +135,19 @@ fn could_not(key: &str, failed: &Json, owners: &[&str]) -> String {
         served => format!("runs on {}, ", served.join(", ")),
     };
     format!("{key} {served}could not be started on {node}: {why}; hb_takeover on {node} tries again")
+}
+
+/// Programs of `respawn` lines that heartbeat does not start again any more.
+fn programs(status: &Json, found: &mut Vec<Problem>) {
+    for program in status.get("clients").items() {
+        if program.get("state").text() == "given up" {
+            let (command, last) = (program.get("command").text(), program.get("last").text());
+            found.push(Problem::bad(
+                format!("program {command} is given up: {last}; mend it, then reload heartbeat"),
+                since(program),
+            ));
+        }
+    }
 }
 
 fn nodes(status: &Json, found: &mut Vec<Problem>) {

@@ -63,6 +63,7 @@ pub fn frame(status: &Json, face: &Face) -> Vec<Line> {
             nodes(status),
             ping_nodes(status),
             media(status),
+            programs(status),
             transitions(status, face),
         ]
     };
@@ -344,6 +345,40 @@ fn media(status: &Json) -> Section {
         ));
     }
     Section::of(["MEDIA", "KIND", "STATE"], rows, 2)
+}
+
+/// Programs of `respawn` lines; nothing when there are none.
+fn programs(status: &Json) -> Section {
+    let mut rows = Vec::new();
+    for program in status.get("clients").items() {
+        let style = match program.get("state").text() {
+            "given up" => Style::Bad,
+            _ => Style::Plain,
+        };
+        let pid = match program.get("pid").number() {
+            0 => String::new(),
+            pid => pid.to_string(),
+        };
+        rows.push(Row::new(
+            style,
+            [
+                program.get("command").text(),
+                program.get("state").text(),
+                &span(program.get("since_ms").number()),
+                program.get("user").text(),
+                &pid,
+                &program.get("restarts").number().to_string(),
+                program.get("last").text(),
+            ],
+        ));
+    }
+    // Programs that run are the first to go when room is scarce.
+    let least = usize::from(rows.iter().any(Row::is_bad)) * 2;
+    Section::of(
+        ["PROGRAMS", "STATE", "FOR", "USER", "PID", "RESTARTS", "LAST"],
+        rows,
+        least,
+    )
 }
 
 fn transitions(status: &Json, face: &Face) -> Section {

@@ -4,8 +4,8 @@ use crate::conf::{AutoFailback, HaCf};
 use crate::core::tally::Loss;
 use crate::daemon::counted;
 use crate::daemon::transitions::{Kind as Happened, Transition};
-use crate::daemon::view::{FailedView, GroupView, LinkView, MediumView, NodeView};
-use crate::time::{Duration, Wall};
+use crate::daemon::view::{ClientReport, ClientView, FailedView, GroupView, LinkView, MediumView, NodeView};
+use crate::time::{Duration, Instant, Wall};
 
 fn cf() -> HaCf {
     let s = Duration::from_secs;
@@ -104,6 +104,19 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
             }],
             since: Duration::from_secs(2 * 3600 + 4 * 60),
             last: "started".to_owned(),
+        }],
+        clients: vec![ClientView {
+            report: ClientReport {
+                user: "hacluster".to_owned(),
+                command: "/usr/lib/heartbeat/ipfail".to_owned(),
+                failfast: false,
+                state: "running".to_owned(),
+                pid: 77,
+                since: Instant::from_millis(0),
+                restarts: 2,
+                last: String::new(),
+            },
+            since: Duration::from_secs(61),
         }],
         rsc_hold: "local",
         active: true,
@@ -299,6 +312,7 @@ pub(crate) fn copy<'a>(view: &View<'a>) -> View<'a> {
         nodes: view.nodes.clone(),
         media: view.media.clone(),
         groups: view.groups.clone(),
+        clients: view.clients.clone(),
         counters: view.counters.clone(),
         transitions: view.transitions.clone(),
         ..*view

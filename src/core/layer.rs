@@ -71,6 +71,7 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
     pub(super) load: String,
@@ -98,6 +99,7 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
             load: "n/a".to_owned(),
@@ -384,6 +386,10 @@ impl Core {
 
     pub fn media(&self) -> impl Iterator<Item = (&'static str, &LinkName, Option<&str>)> {
         self.media.iter().map(|m| (m.kind, &m.link, m.broken.as_deref()))
+    }
+
+    pub fn beats(&self) -> u64 {
+        self.beats
     }
 
     pub fn counters(&self) -> &Counters {

@@ -42,6 +42,7 @@ impl Core {
         let message = self.complete(now, message);
         self.transmit(&message, None);
         self.history.keep(message.into());
+        self.beats += 1;
         self.ping(now);
     }
 

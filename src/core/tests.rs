@@ -123,6 +123,27 @@ fn beat(generation: u64, seq: u64) -> Vec<u8> {
 const M: MediumId = MediumId(0);
 
 #[test]
+fn a_message_may_pass_as_many_nodes_as_there_are_and_hopfudge_more() {
+    #[rustfmt::skip]
+    let table = [
+        // lines of ha.cf               ttl
+        ("",                            "3"),
+        ("hopfudge 0",                  "2"),
+        ("hopfudge 7",                  "9"),
+        ("hopfudge 7\nping 10.0.0.254", "10"),
+    ];
+    for (lines, ttl) in table {
+        let mut core = Core::new(at(0), &settings("a", &format!("{CF}{lines}\n"), 1));
+        for (_, bytes) in sent(&mut core) {
+            let message = auth::open(&bytes, &keys("auth 1\n1 sha1 secret\n")).expect("our own packet");
+            // What goes to a ping node passes no other.
+            let expected = (message.kind() != "NS_st").then_some(ttl);
+            assert_eq!(message.get("ttl"), expected, "{lines}");
+        }
+    }
+}
+
+#[test]
 fn two_nodes_become_active_without_waiting_for_a_clock() {
     let (mut a, mut b) = (core("a", 1), core("b", 1));
     exchange(at(1), &mut a, &mut b);

@@ -5,6 +5,7 @@
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
 pub mod counted;
+mod notices;
 pub mod transitions;
 pub mod view;
 
@@ -20,9 +21,10 @@ use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Instant, Now};
+use notices::Notices;
 use std::sync::Arc;
 use transitions::{Kind, Transition, Transitions};
-use view::View;
+use view::{ClientReport, View};
 
 /// Everything a daemon is started with.
 #[derive(Clone, Debug)]
@@ -82,6 +84,14 @@ pub enum Event {
         haresources: Haresources,
         keys: Keyring,
     },
+    /// How the programs of `respawn` lines are.
+    Programs {
+        clients: Vec<ClientReport>,
+    },
+    /// The types of message that rc.d has a script for.
+    Scripts {
+        types: Vec<String>,
+    },
     /// SIGTERM: release everything, tell the peers, end.
     Stop,
     /// `Daemon::deadline()` has come; calling early or twice does nothing.
@@ -114,6 +124,10 @@ pub enum Action {
     },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
+    /// A message or a change that rc.d has a script for.
+    Notice {
+        message: Message,
+    },
     /// The orderly stop is complete; the process may end.
     Stopped,
 }
@@ -125,6 +139,8 @@ pub struct Daemon {
     groups: Groups,
     clients: Clients,
     transitions: Transitions,
+    programs: Vec<ClientReport>,
+    notices: Notices,
     out: Vec<Action>,
 }
 
@@ -143,6 +159,8 @@ impl Daemon {
             groups,
             clients: Clients::default(),
             transitions: Transitions::default(),
+            programs: Vec::new(),
+            notices: Notices::default(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -189,6 +207,8 @@ impl Daemon {
                 let text = "the changed files are in force";
                 self.transitions.add(Transition::good(now.wall, Kind::Reload, "", text));
             }
+            Event::Programs { clients } => self.programs = clients,
+            Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
         }
@@ -203,6 +223,9 @@ impl Daemon {
                 self.note(now, &up);
                 self.groups.up(now, &up);
                 self.publish(&up);
+                if let Some(message) = self.notices.of(&up, &self.core) {
+                    self.out.push(Action::Notice { message });
+                }
             }
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
@@ -317,7 +340,9 @@ impl Daemon {
     }
 
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
-        let view = self.core.view(&self.groups, self.transitions.list(), now);
+        let view = self
+            .core
+            .view(&self.groups, &self.programs, self.transitions.list(), now);
         let answers = self.clients.request(now, client, who, message, &view);
         self.answer(answers);
     }
@@ -341,6 +366,12 @@ impl Daemon {
 
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
-        self.core.view(&self.groups, self.transitions.list(), now)
+        self.core
+            .view(&self.groups, &self.programs, self.transitions.list(), now)
+    }
+
+    /// How many beats this node has sent: what a watchdog is fed by.
+    pub fn beats(&self) -> u64 {
+        self.core.beats()
     }
 }

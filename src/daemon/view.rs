@@ -78,6 +78,30 @@ pub struct MediumView {
     pub broken: Option<String>,
 }
 
+/// A program of a `respawn` or `failfast` line, as the master tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientReport {
+    pub user: String,
+    /// Program and arguments as in ha.cf.
+    pub command: String,
+    pub failfast: bool,
+    /// `waiting` `running` `done` (it wants no other start) `given up` `stopped`
+    pub state: String,
+    /// 0 when there is no process.
+    pub pid: u32,
+    /// In this state since then.
+    pub since: Instant,
+    pub restarts: u64,
+    /// How it ended, or why it could not be started.
+    pub last: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct ClientView {
+    pub report: ClientReport,
+    pub since: Duration,
+}
+
 #[derive(Debug)]
 pub struct View<'a> {
     pub me: &'a NodeName,
@@ -85,6 +109,8 @@ pub struct View<'a> {
     pub nodes: Vec<NodeView>,
     pub media: Vec<MediumView>,
     pub groups: Vec<GroupView>,
+    /// Programs of `respawn` lines, in the order of ha.cf.
+    pub clients: Vec<ClientView>,
     /// `none` `local` `foreign` `all` `transition`
     pub rsc_hold: &'static str,
     /// Is this node `active`, i.e. may clients be served as by the classic?
@@ -99,7 +125,13 @@ pub struct View<'a> {
 
 impl Core {
     /// Puts together what may be shown.
-    pub(super) fn view<'a>(&'a self, groups: &Groups, transitions: Vec<Transition>, time: Now) -> View<'a> {
+    pub(super) fn view<'a>(
+        &'a self,
+        groups: &Groups,
+        programs: &[ClientReport],
+        transitions: Vec<Transition>,
+        time: Now,
+    ) -> View<'a> {
         let now = time.mono;
         let nodes = self
             .nodes()
@@ -136,6 +168,13 @@ impl Core {
             nodes,
             media,
             groups: groups.view(time),
+            clients: programs
+                .iter()
+                .map(|report| ClientView {
+                    report: report.clone(),
+                    since: now - report.since,
+                })
+                .collect(),
             rsc_hold: groups.hold_word(),
             active: self.status() == NodeStatus::Active,
             counters,

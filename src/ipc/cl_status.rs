@@ -566,6 +566,7 @@ mod tests {
                         nodes: view.nodes.clone(),
                         media: view.media.clone(),
                         groups: view.groups.clone(),
+                        clients: view.clients.clone(),
                         counters: view.counters.clone(),
                         transitions: view.transitions.clone(),
                         ..*view

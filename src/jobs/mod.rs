@@ -4,6 +4,7 @@
 //! * [`find`]: where a script is looked for;
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
 //! * [`environment`]: the whole environment of scripts;
+//! * [`rc`]: the scripts of rc.d, one at a time;
 //! * [`manager`]: the verbs of ResourceManager, for work by hand.
 //!
 //! May use `sys`. Used by the master and by the commands. Promises: no call blocks on a script, no script runs for ever,
@@ -13,6 +14,7 @@ pub mod environment;
 pub mod find;
 pub mod manager;
 pub mod output;
+pub mod rc;
 pub mod runner;
 
 pub use environment::script_env;

@@ -2,8 +2,8 @@
 //! nothing here: it waits, reads, feeds, performs.
 
 use super::link::{Texts, ToCore, ToMaster};
-use super::logger;
 use super::teller::Teller;
+use super::{logger, watchdog};
 use crate::auth::Keyring;
 use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
@@ -17,7 +17,7 @@ use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
 use crate::time::{Duration, Instant};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
@@ -54,6 +54,14 @@ struct Driver {
     load_at: Instant,
     teller: Teller,
     keepalive: Duration,
+    watchdog: Option<OwnedFd>,
+    /// Of the beats, the watchdog has heard of so many.
+    fed: u64,
+    watchdog_fails: bool,
+    /// The master knows that this node is active.
+    active_told: bool,
+    /// What the master said while the media were being opened.
+    early: Vec<(ToCore, Option<OwnedFd>)>,
     /// The stop came while the media were being opened.
     stop_early: bool,
     stopped: bool,
@@ -106,6 +114,11 @@ pub fn run() -> io::Result<()> {
         load_at: Instant::default(),
         teller: Teller::default(),
         keepalive: settings.cf.keepalive,
+        watchdog: None,
+        fed: 0,
+        watchdog_fails: false,
+        active_told: false,
+        early: Vec::new(),
         stop_early: false,
         stopped: false,
     };
@@ -121,6 +134,9 @@ pub fn run() -> io::Result<()> {
         driver.feed(Event::MediumBroken { medium, why });
     }
     driver.report_ready();
+    for (said, fd) in std::mem::take(&mut driver.early) {
+        driver.master_said(said, fd);
+    }
     if driver.stop_early {
         driver.feed(Event::Stop);
     }
@@ -216,7 +232,8 @@ impl Driver {
                         broken.push((medium, why));
                     }
                     Some(ToCore::Stop) => self.stop_early = true,
-                    _ => {}
+                    Some(said) => self.early.push((said, fd)),
+                    None => {}
                 },
                 Got::Nothing => {}
                 Got::Closed => return Err(io::Error::other("the master is gone")),
@@ -427,6 +444,10 @@ impl Driver {
                 let level = if more { 1 } else { 0 };
                 log::set_max_level(logger::filter(level));
             }
+            ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
+            ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
+            ToCore::Watchdog => self.watchdog = fd,
+            ToCore::End => self.stopped = true,
         }
     }
 
@@ -478,7 +499,30 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let Some(daemon) = &mut self.daemon else { return };
         let actions = daemon.handle(sys::clock(), event);
+        let (beats, active) = (daemon.beats(), daemon.is_active());
         self.perform(actions);
+        if beats != self.fed {
+            self.fed = beats;
+            self.feed_watchdog();
+        }
+        if active && !self.active_told {
+            self.active_told = true;
+            self.master.send(ToMaster::Active.encode(), None);
+        }
+    }
+
+    /// With each beat, after it: a core that hangs feeds nothing.
+    fn feed_watchdog(&mut self) {
+        let Some(device) = &self.watchdog else { return };
+        match watchdog::feed(device.as_fd()) {
+            Ok(()) => self.watchdog_fails = false,
+            // Once: the next beat tries again.
+            Err(e) if !self.watchdog_fails => {
+                self.watchdog_fails = true;
+                log::error!("watchdog: cannot be fed ({e}); it may reset this machine");
+            }
+            Err(_) => {}
+        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
@@ -491,7 +535,16 @@ impl Driver {
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
-                Action::Stopped => self.stopped = true,
+                // Not when the master is behind already: whoever has the key can send any number.
+                Action::Notice { .. } if self.master.wants_write() => {}
+                Action::Notice { message } => {
+                    let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
+                    let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();
+                    let kind = message.kind().to_owned();
+                    self.master.send(ToMaster::Notice { kind, fields }.encode(), None);
+                }
+                // The beat goes on while the clients end.
+                Action::Stopped => self.master.send(ToMaster::Released.encode(), None),
             }
         }
     }

@@ -3,11 +3,13 @@
 /// The three configuration files as text; both processes parse the same bytes.
 pub use crate::check::Texts;
 use crate::conf::ResourceSpec;
+use crate::daemon::view::ClientReport;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// From the master to the core.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +46,18 @@ pub enum ToCore {
     Debug {
         more: bool,
     },
+    /// The programs of `respawn` lines, for whoever asks.
+    Clients {
+        clients: Vec<ClientReport>,
+    },
+    /// The types of message that rc.d has a script for.
+    Scripts {
+        types: Vec<String>,
+    },
+    /// The device travels beside the message; without one there is none any more.
+    Watchdog,
+    /// Everything is over, after `Released`.
+    End,
 }
 
 /// From the master to the heir.
@@ -51,6 +65,8 @@ pub enum ToCore {
 pub enum ToHeir {
     /// The files in force.
     Keep { texts: Texts },
+    /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
+    Watchdog,
     /// An orderly stop: do not take over.
     Goodbye,
 }
@@ -77,7 +93,79 @@ pub enum ToMaster {
     Status {
         text: String,
     },
+    /// The node is active: clients may begin.
+    Active,
+    /// A message that rc.d has a script for: its text fields.
+    Notice {
+        kind: String,
+        fields: Vec<(String, String)>,
+    },
+    /// An orderly stop has released everything; the beat goes on until `End`.
+    Released,
     Stopped,
+}
+
+/// From the master to the process that becomes a client program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub user: String,
+    pub program: PathBuf,
+    /// For the shell, after `exec`.
+    pub command: String,
+    pub env: Vec<(String, String)>,
+}
+
+/// `name=value` each.
+fn pairs(list: &[(String, String)]) -> Vec<String> {
+    list.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn unpaired(list: &[String]) -> Option<Vec<(String, String)>> {
+    let halves = |p: &String| p.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()));
+    list.iter().map(halves).collect()
+}
+
+impl Order {
+    pub fn encode(&self) -> Vec<u8> {
+        netstring::encode(
+            &Message::new("order")
+                .with("user", blob(&self.user))
+                .with("program", blob(&self.program.display().to_string()))
+                .with("command", blob(&self.command))
+                .with("env", list(&pairs(&self.env))),
+        )
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let m = netstring::decode(bytes).ok()?.message;
+        Some(Self {
+            user: text(&m, "user")?,
+            program: text(&m, "program")?.into(),
+            command: text(&m, "command")?,
+            env: unpaired(&words(&m, "env")?)?,
+        })
+    }
+}
+
+/// One client as words of a list, tab between them; what comes from ha.cf has no tab.
+fn client_text(c: &ClientReport) -> String {
+    let (failfast, since) = (u8::from(c.failfast), c.since.as_millis());
+    let numbers = format!("{}\t{since}\t{}\t{failfast}", c.pid, c.restarts);
+    format!("{}\t{numbers}\t{}\t{}\t{}", c.state, c.user, c.command, c.last)
+}
+
+fn client_read(text: &str) -> Option<ClientReport> {
+    let mut words = text.splitn(8, '\t').map(str::to_owned);
+    Some(ClientReport {
+        state: words.next()?,
+        pid: words.next()?.parse().ok()?,
+        since: Instant::from_millis(words.next()?.parse().ok()?),
+        restarts: words.next()?.parse().ok()?,
+        failfast: words.next()? == "1",
+        user: words.next()?,
+        command: words.next()?,
+        last: words.next()?,
+    })
 }
 
 fn join(names: &[ResourceName]) -> String {
@@ -169,6 +257,13 @@ impl ToCore {
             Self::Reload { texts } => put_texts(texts, Message::new("reload")),
             Self::Stop => Message::new("stop"),
             Self::Debug { more } => Message::new("debug").with("more", if *more { "1" } else { "0" }),
+            Self::Clients { clients } => {
+                let texts: Vec<String> = clients.iter().map(client_text).collect();
+                Message::new("clients").with("clients", list(&texts))
+            }
+            Self::Scripts { types } => Message::new("scripts").with("types", list(types)),
+            Self::Watchdog => Message::new("watchdog"),
+            Self::End => Message::new("end"),
         };
         netstring::encode(&message)
     }
@@ -226,6 +321,17 @@ impl ToCore {
             "debug" => Self::Debug {
                 more: m.get("more")? == "1",
             },
+            "clients" => Self::Clients {
+                clients: words(&m, "clients")?
+                    .iter()
+                    .map(|t| client_read(t))
+                    .collect::<Option<_>>()?,
+            },
+            "scripts" => Self::Scripts {
+                types: words(&m, "types")?,
+            },
+            "watchdog" => Self::Watchdog,
+            "end" => Self::End,
             _ => return None,
         })
     }
@@ -235,6 +341,7 @@ impl ToHeir {
     pub fn encode(&self) -> Vec<u8> {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
+            Self::Watchdog => Message::new("watchdog"),
             Self::Goodbye => Message::new("goodbye"),
         })
     }
@@ -243,6 +350,7 @@ impl ToHeir {
         let m = netstring::decode(bytes).ok()?.message;
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
+            "watchdog" => Some(Self::Watchdog),
             "goodbye" => Some(Self::Goodbye),
             _ => None,
         }
@@ -265,6 +373,11 @@ impl ToMaster {
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
             Self::Status { text } => Message::new("status").with("text", blob(text)),
+            Self::Active => Message::new("active"),
+            Self::Notice { kind, fields } => Message::new("notice")
+                .with("kind", kind.as_str())
+                .with("fields", list(&pairs(fields))),
+            Self::Released => Message::new("released"),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -305,6 +418,12 @@ impl ToMaster {
             "status" => Self::Status {
                 text: text(&m, "text")?,
             },
+            "active" => Self::Active,
+            "notice" => Self::Notice {
+                kind: m.get("kind")?.to_owned(),
+                fields: unpaired(&words(&m, "fields")?)?,
+            },
+            "released" => Self::Released,
             "stopped" => Self::Stopped,
             _ => return None,
         })
@@ -380,6 +499,24 @@ mod tests {
             ToCore::Reload { texts: texts.clone() },
             ToCore::Stop,
             ToCore::Debug { more: true },
+            ToCore::Clients {
+                clients: vec![ClientReport {
+                    user: "hacluster".into(),
+                    command: "/usr/lib/heartbeat/ipfail -x".into(),
+                    failfast: true,
+                    state: "given up".into(),
+                    pid: 0,
+                    since: Instant::from_millis(5),
+                    restarts: 11,
+                    last: "exited with return code 1".into(),
+                }],
+            },
+            ToCore::Clients { clients: vec![] },
+            ToCore::Scripts {
+                types: vec!["status".into(), "x".into()],
+            },
+            ToCore::Watchdog,
+            ToCore::End,
         ];
         for said in to_core {
             assert_eq!(ToCore::decode(&said.encode()), Some(said));
@@ -405,6 +542,12 @@ mod tests {
             },
             ToMaster::Held { held: vec![key] },
             ToMaster::Held { held: vec![] },
+            ToMaster::Active,
+            ToMaster::Notice {
+                kind: "status".into(),
+                fields: vec![("t".into(), "status".into()), ("info".into(), "a=b\n".into())],
+            },
+            ToMaster::Released,
             ToMaster::Stopped,
         ];
         for said in to_master {
@@ -412,11 +555,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_order_reads_back() {
+        let order = Order {
+            user: "root".into(),
+            program: "/bin/my prog".into(),
+            command: "'/bin/my prog' \"a b\" >/dev/null".into(),
+            env: vec![("HA_x".into(), "a=b c".into())],
+        };
+        assert_eq!(Order::decode(&order.encode()), Some(order));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = ToCore::decode(&bytes);
             let _ = ToMaster::decode(&bytes);
+            let _ = Order::decode(&bytes);
         }
     }
 }

@@ -4,6 +4,10 @@
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
 //! * `heir`: root, asleep; becomes the master when that dies
+//! * `client`: what becomes a program of a `respawn` line
+//! * `respawn`: the master's care for these programs; `respawn_rules`, when they are started again; `respawn_file`,
+//!   where the next master finds them
+//! * `watchdog`: the device that resets the machine
 //! * `link`: what master and core say to each other
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
@@ -13,13 +17,18 @@
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
 //! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
 
+pub mod client;
 pub mod core;
 pub mod heir;
 pub mod link;
 pub mod logger;
 pub mod master;
+pub mod respawn;
+pub mod respawn_file;
+pub mod respawn_rules;
 pub mod role;
 pub mod start;
-mod state;
+pub mod state;
 mod status_file;
 mod teller;
+pub mod watchdog;

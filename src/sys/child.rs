@@ -131,14 +131,21 @@ fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 /// Runs in the new process between fork and exec: only async-signal-safe calls. Nothing here is a reason not to run the
 /// script, except a session it cannot have: without it a signal to the group would hit ourselves.
 fn prepare() -> io::Result<()> {
+    // SAFETY: a plain system call.
+    if unsafe { libc::setsid() } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    as_at_boot();
+    Ok(())
+}
+
+/// Signals, priority, OOM score, umask and descriptors as a program at boot time finds them. Async-signal-safe.
+pub(super) fn as_at_boot() {
     const HIGHEST_SIGNAL: i32 = 64;
     const SIGSET_BYTES: usize = 8;
     // SAFETY: all of these are system calls on numbers, on local values that outlive the call, and on literals that
     // end with NUL; the default disposition installs no code.
     unsafe {
-        if libc::setsid() < 0 {
-            return Err(io::Error::last_os_error());
-        }
         // The bare system call, because glibc will not touch 32 and 33, which can have been inherited as ignored too.
         // All zero is SIG_DFL without flags and mask, in the kernel's form of the structure on every architecture.
         let default = [0u64; 8];
@@ -163,5 +170,4 @@ fn prepare() -> io::Result<()> {
         // Marks rather than closes: std's own pipe, by which a failed exec is reported, must live until the exec.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
-    Ok(())
 }

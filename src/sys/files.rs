@@ -61,6 +61,12 @@ pub fn in_memory(name: &str, content: &[u8]) -> io::Result<std::os::fd::OwnedFd>
     Ok(file.into())
 }
 
+/// Where an open file is; empty when the kernel does not say.
+pub fn path_of(fd: std::os::fd::BorrowedFd<'_>) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
+}
+
 /// The mode as given, whatever the umask.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))

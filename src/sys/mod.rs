@@ -18,9 +18,12 @@ pub mod packet;
 pub mod pair;
 pub mod poll;
 pub mod process;
+pub mod program;
+pub mod reboot;
 pub mod signals;
 pub mod terminal;
 pub mod tty;
 pub mod udp;
+pub mod watchdog;
 
 pub use clock::{clock, now, wall};

@@ -66,7 +66,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("debugfile",               One,  "debugfile PATH",                     Works),
     row("enable_config_writes",    One,  "enable_config_writes true|false",    NO_CRM),
     row("env",                     Many, "env NAME=VALUE",                     Works),
-    row("failfast",                Line, "failfast USER PROGRAM [ARGUMENT...]", Nothing("this version starts no client programs")),
+    row("failfast",                Line, "failfast USER PROGRAM [ARGUMENT...]", Works),
     row("hbaping",                 Line, "hbaping NAME WWN",                   Nothing("there is no Fibre Channel ping; use `ping ADDRESS`")),
     row("hbgenmethod",             One,  "hbgenmethod file|time",              Works),
     row("hopfudge",                One,  "hopfudge NUMBER",                    Works),
@@ -93,7 +93,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("record_config_changes",   One,  "record_config_changes true|false",   NO_CRM),
     row("record_pengine_inputs",   One,  "record_pengine_inputs true|false",   NO_CRM),
     row("resource_timeout",        One,  "resource_timeout TIME",              Works),
-    row("respawn",                 Line, "respawn USER PROGRAM [ARGUMENT...]", Nothing("this version starts no client programs")),
+    row("respawn",                 Line, "respawn USER PROGRAM [ARGUMENT...]", Works),
     row("rtprio",                  One,  "rtprio PRIORITY",                    Works),
     row("serial",                  Many, "serial DEVICE...",                   Works),
     row("stonith",                 Line, "stonith TYPE FILE",                  NO_STONITH),
@@ -110,7 +110,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("uuidfrom",                One,  "uuidfrom file|nodename",             Nothing("the uuid is always kept in a file")),
     row("vip_lease",               One,  "vip_lease on|off",                   Nothing("there is no lease yet: an address stays on a machine whose heartbeat was killed")),
     row("warntime",                One,  "warntime TIME",                      Works),
-    row("watchdog",                One,  "watchdog DEVICE",                    Nothing("this version does not feed a watchdog")),
+    row("watchdog",                One,  "watchdog DEVICE",                    Works),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Directive> {
