@@ -31,17 +31,23 @@ fn a_shell_client_lists_nodes_hears_joins_and_talks_to_its_like() {
     };
     let command = format!("sh {SHELL} talk");
     let _first = in_background(&c, "hello", &command, "talk");
-    c.wait("the first client is signed on", || output(&c, "hello", "talk").contains("node web"));
+    c.wait("the first client is signed on", || {
+        output(&c, "hello", "talk").contains("node web")
+    });
     let asked = c.run("web", &["cl_status", "clientstatus", "hello", "talk", "20000"]);
     assert_eq!(asked.good("clientstatus of another node").trim(), "online");
     let second = c.shell("hello", &format!("timeout 20 {command}"));
     assert!(second.code != Some(0), "{second:?}");
-    let said = c.shell("web", &format!("timeout 60 {command}")).good("the shell client");
+    let said = c
+        .shell("web", &format!("timeout 60 {command}"))
+        .good("the shell client");
     assert_eq!(
         said,
         "signed on at web\nnode hello normal active\nnode web normal active\nhello says: hello web\nsigned off\n"
     );
-    c.wait("the first has heard, too", || output(&c, "hello", "talk").contains("signed off"));
+    c.wait("the first has heard, too", || {
+        output(&c, "hello", "talk").contains("signed off")
+    });
     assert_eq!(
         output(&c, "hello", "talk").replace("left web\n", ""),
         "signed on at hello\nnode hello normal active\nnode web normal active\njoined web\nweb says: hello hello\n\
@@ -53,5 +59,136 @@ fn a_shell_client_lists_nodes_hears_joins_and_talks_to_its_like() {
     });
     let stranger = c.shell("hello", &format!("timeout 20 sh {SHELL} stranger"));
     assert!(stranger.err.contains("signon: no default client auth"), "{stranger:?}");
-    c.wait_log("hello", "client stranger: its sign-on is refused: no default client auth");
+    c.wait_log(
+        "hello",
+        "client stranger: its sign-on is refused: no default client auth",
+    );
+}
+
+/// Resident memory of the core in KiB.
+fn memory(c: &Cluster, node: &str) -> u64 {
+    let [core] = c.processes(node, "core")[..] else {
+        panic!("one core runs on {node}");
+    };
+    let status = c
+        .shell(node, &format!("cat /proc/{core}/smaps_rollup"))
+        .good("memory of the core");
+    let line = status.lines().find(|l| l.starts_with("Pss:")).expect("a line Pss");
+    line.split_ascii_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number")
+}
+
+/// Of each client of this node: its process number, and what it has said.
+fn crowd(c: &Cluster, node: &str) -> BTreeMap<usize, String> {
+    (0..50).map(|i| (i, output(c, node, &format!("c{i}")))).collect()
+}
+
+#[test]
+fn a_hundred_clients_of_which_half_die_and_a_quarter_freezes_lose_nothing() {
+    const EACH: u64 = 400;
+    let Some(c) = with_auth("apiauth default uid=root\n").make("api-crowd") else {
+        return;
+    };
+    // A beat that is late by more than one keepalive is counted: warntime is two of them.
+    c.change_ha_cf(
+        "keepalive 100ms\ndeadtime 1500ms\nwarntime 700ms\ninitdead 1500ms",
+        "keepalive 1s\ndeadtime 15s\nwarntime 2s\ninitdead 15s",
+    );
+    for node in NODES {
+        c.start(node);
+    }
+    c.all_active(&NODES);
+    c.stable(&NODES);
+    // 50 names, each on both nodes.
+    let hb_lab = c.lab.plan.program.display().to_string();
+    let start = format!("for i in $(seq 0 49); do {hb_lab} __talk c$i {EACH} /var/log >/var/log/c$i 2>&1 & done; wait");
+    let all: Vec<Inside> = NODES
+        .iter()
+        .map(|n| c.lab.spawn(n, &["sh", "-c", &start]).expect("hb_lab runs"))
+        .collect();
+    for node in NODES {
+        c.wait(&format!("50 clients are signed on at {node}"), || {
+            crowd(&c, node).values().all(|said| said.starts_with("on "))
+        });
+    }
+    let before = NODES.map(|node| memory(&c, node));
+    // Names below 25 are killed; the next twelve freeze, and one of the thirteenth: 50, 25, and 25 that talk.
+    let dead = 25;
+    let frozen = |node: &str, i: usize| (25..37).contains(&i) || (i == 37 && node == "web");
+    for node in NODES {
+        let pid = |said: &String| {
+            said.lines()
+                .next()
+                .map(|l| l["on ".len()..].to_owned())
+                .expect("a process number")
+        };
+        let who = crowd(&c, node);
+        let words = |which: &dyn Fn(usize) -> bool| {
+            let pids: Vec<String> = who
+                .iter()
+                .filter(|(i, _)| which(**i))
+                .map(|(_, said)| pid(said))
+                .collect();
+            pids.join(" ")
+        };
+        c.shell(node, &format!("kill -9 {}", words(&|i| i < dead))).good("kill");
+        c.shell(node, &format!("kill -STOP {}", words(&|i| frozen(node, i))))
+            .good("freeze");
+        c.shell(node, ": >/var/log/go").good("go");
+    }
+    let lives = |node: &str, i: usize| i >= dead && !frozen(node, i);
+    for node in NODES {
+        for i in (dead..50).filter(|i| lives(node, *i)) {
+            let mut wanted = Vec::new();
+            for from in NODES.iter().filter(|from| lives(from, i)) {
+                wanted.push(format!("heard {EACH} of {from}, 0 twice, to {EACH}"));
+            }
+            c.wait(&format!("c{i} of {node} has heard everything"), || {
+                let said = output(&c, node, &format!("c{i}"));
+                let lines: Vec<&str> = said.lines().collect();
+                wanted.iter().all(|w| lines.contains(&w.as_str()))
+            });
+        }
+    }
+    let talkers = NODES
+        .iter()
+        .map(|n| (0..50).filter(|i| lives(n, *i)).count())
+        .sum::<usize>();
+    assert_eq!(talkers as u64 * EACH, 10_000);
+    // Those that froze were not waited for; they are killed now, the living leave.
+    for node in NODES {
+        let who = crowd(&c, node);
+        for (i, said) in &who {
+            assert!(!said.contains("error"), "{i}: {said}");
+            if frozen(node, *i) {
+                let pid = said.lines().next().map_or("", |l| &l["on ".len()..]);
+                c.shell(node, &format!("kill -9 {pid}")).good("kill");
+            }
+        }
+        c.shell(node, ": >/var/log/end").good("end");
+    }
+    for node in NODES {
+        for i in 0..50 {
+            c.wait(&format!("c{i} of {node} is gone"), || {
+                c.run(node, &["cl_status", "clientstatus", node, &format!("c{i}")])
+                    .out
+                    .trim()
+                    == "offline"
+            });
+            let said = output(&c, node, &format!("c{i}"));
+            assert!(
+                !said.contains(", 1 twice") && (!lives(node, i) || said.contains("off")),
+                "c{i} of {node}: {said}"
+            );
+        }
+        assert_eq!(c.counter(node, "late_heartbeats"), 0, "{}", c.log(node));
+    }
+    drop(all);
+    for (node, before) in NODES.iter().zip(before) {
+        let after = memory(&c, node);
+        assert!(after <= before + 1024, "{node}: {before} KiB before, {after} KiB after");
+        eprintln!("{node}: {before} KiB before, {after} KiB after");
+    }
 }
