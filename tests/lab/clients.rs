@@ -192,3 +192,34 @@ fn a_hundred_clients_of_which_half_die_and_a_quarter_freezes_lose_nothing() {
         eprintln!("{node}: {before} KiB before, {after} KiB after");
     }
 }
+
+/// Signs on as `mover`, asks for standby as ipfail does, and shows what it is told until the resources are gone.
+const MOVER: &str = r#"
+cd "${HA_VARLIB:-/var/lib/heartbeat}/api"
+mkfifo -m 640 mover.req
+mkfifo -m 620 mover.rsp
+trap 'rm -f mover.req mover.rsp' EXIT
+exec 4<>mover.rsp
+printf '>>>\nt=hbapi-req\nreqtype=signon\npid=%s\nfrom_id=mover\n<<<\n' $$ >../register
+while read -r line <&4 && [ "$line" != "<<<" ]; do echo "$line"; done
+exec 3>mover.req
+printf '>>>\nt=%s\nrsc_hold=all\ninfo=me\n<<<\n' "$1" >&3
+while read -r line <&4; do echo "$line"; [ "$line" != "$2" ] || exit 0; done
+"#;
+
+#[test]
+fn a_client_of_root_moves_resources_as_ipfail_does_and_says_nothing_else_for_the_daemon() {
+    let Some(c) = with_auth("apiauth mover uid=root\n").started("api-mover") else {
+        return;
+    };
+    let mover = |kind: &str, until: &str| c.run("hello", &["timeout", "60", "sh", "-c", MOVER, "sh", kind, until]);
+    let said = mover("shutdone", "msgtype=shutdone").good("the refusal is told");
+    assert!(
+        said.contains("info=EPERM: this type of message is for daemons only"),
+        "{said}"
+    );
+    c.wait_log("hello", "client mover of uid 0: its message \"shutdone\" is refused");
+    mover("ask_resources", "rsc_hold=none").good("it hears that nothing is held any more");
+    c.wait("the address is on web", || c.owners("web", "10.77.0.100") == ["web"]);
+    c.wait_log("hello", "client mover: asks for ask_resources");
+}
