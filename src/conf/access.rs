@@ -193,8 +193,9 @@ mod tests {
         ];
         let mut open = own.clone();
         open.push(line("default", &["bob"], &[], 5));
+        type Row<'a> = (&'a [ApiAuth], &'a str, u32, u32, Result<(), &'a str>);
         #[rustfmt::skip]
-        let table: &[(&[ApiAuth], &str, u32, u32, Result<(), &str>)] = &[
+        let table: &[Row] = &[
             // lines  client       uid   gid   what
             (&own,   "mine",        1000,   0, Ok(())),
             (&own,   "mine",          77,   0, Ok(())),

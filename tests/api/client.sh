@@ -62,24 +62,17 @@ me=$(field node)
 exec 3>"$req"
 echo "signed on at $me"
 
-say t=hbapi-req reqtype=nodelist dest="$me" pid=$$ from_id="$name" >&3
-while receive; do
-	# Events come between the answers.
-	[ "$(field t)" = hbapi-resp ] || continue
-	echo "node $(field node) $(field nodetype) $(field st)"
-	[ "$(field result)" = ok/more ] || break
-done
-
 heard= told=
 greet() {
 	say t=greeting dest="$1" words="hello $1" >&3
 	told=$1
 }
-while [ -z "$heard" ] || [ -z "$told" ]; do
-	receive
+
+# What $message says, when it is no answer.
+event() {
 	from=$(field src)
 	# What it says itself, and its own join, come back too.
-	[ "$from" != "$me" ] || continue
+	[ "$from" != "$me" ] || return 0
 	case $(field t)/$(field st) in
 	hbapi-clstat/join)
 		echo "joined $from"
@@ -93,6 +86,21 @@ while [ -z "$heard" ] || [ -z "$told" ]; do
 		;;
 	hbapi-resp/*) die "refused: $(field info)" ;;
 	esac
+}
+
+say t=hbapi-req reqtype=nodelist dest="$me" pid=$$ from_id="$name" >&3
+while receive; do
+	# Events come between the answers: they are not to be lost.
+	if [ "$(field reqtype)" != nodelist ]; then
+		event
+		continue
+	fi
+	echo "node $(field node) $(field nodetype) $(field st)"
+	[ "$(field result)" = ok/more ] || break
+done
+while [ -z "$heard" ] || [ -z "$told" ]; do
+	receive
+	event
 done
 say t=hbapi-req reqtype=signoff dest="$me" pid=$$ from_id="$name" >&3
 echo "signed off"
