@@ -84,7 +84,7 @@ impl Core {
     fn acked_by_all(&self) -> Option<Seq> {
         let mut all = self.history.newest();
         for node in &self.nodes {
-            if node.name == self.me || node.is_dead() || node.heard.is_none() {
+            if node.name == self.me || node.is_ping() || node.is_dead() || node.heard.is_none() {
                 continue;
             }
             if !node.speaks_protocol {
@@ -110,7 +110,8 @@ impl Core {
             | MediumKind::Ucast { .. }
             | MediumKind::Mcast { .. }
             | MediumKind::Ucast6 { .. }
-            | MediumKind::Mcast6 { .. } => None,
+            | MediumKind::Mcast6 { .. }
+            | MediumKind::Ping { .. } => None,
         });
         rates.min()
     }

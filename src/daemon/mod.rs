@@ -6,13 +6,15 @@
 
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 use crate::auth::Keyring;
 use crate::clients::order::Order as ClientOrder;
 use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
-use crate::conf::ha_cf::NodeKind;
-use crate::conf::{HaCf, Haresources, NodeSpec};
-use crate::core::{Core, NodeStatus, Up};
+use crate::conf::{HaCf, Haresources};
+use crate::core::{Core, NodeStatus, Up, ping};
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
@@ -300,15 +302,25 @@ impl Daemon {
     }
 
     fn tell_status(&mut self, now: Now, node: &NodeName, status: &str) {
-        let mut message = Message::new("status")
-            .with(fields::SEQ, "1")
-            .with(fields::TS, Value::hex(now.wall.0))
-            .with(fields::SRC, node.as_str())
-            .with(fields::STATUS, status);
-        let ping = |n: &&NodeSpec| n.name == *node && n.kind == NodeKind::Ping;
-        if self.core.cf().nodes.iter().any(|n| ping(&n)) {
-            message.set(fields::INFO, "ping");
-        }
+        let message = match self.core.ping_info(node) {
+            // What its echo brought.
+            Some(info) if status == NodeStatus::Ping.as_str() => Message::new(ping::NS_STATUS)
+                .with(fields::STATUS, ping::ALIVE)
+                .with(fields::INFO, info)
+                .with(fields::SRC, node.as_str())
+                .with(fields::TS, Value::hex(now.wall.0)),
+            ping_info => {
+                let notice = Message::new("status")
+                    .with(fields::SEQ, "1")
+                    .with(fields::TS, Value::hex(now.wall.0))
+                    .with(fields::SRC, node.as_str())
+                    .with(fields::STATUS, status);
+                match ping_info {
+                    Some(_) => notice.with(fields::INFO, ping::ALIVE),
+                    None => notice,
+                }
+            }
+        };
         self.tell_clients(now, &message);
     }
 

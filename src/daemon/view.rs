@@ -79,7 +79,7 @@ impl Core {
             .iter()
             .map(|n| NodeView {
                 name: n.name.clone(),
-                kind: NodeKind::Normal,
+                kind: n.kind,
                 uuid: if n.name == *self.me() {
                     Some(self.uuid())
                 } else {
