@@ -4,7 +4,8 @@
 //! * [`sending`]: what a named client may send to its like, and what it may not;
 //! * [`order`]: joins and leaves of other nodes in the order in which they happened;
 //! * [`answers`]: one question and the view in, the answer out;
-//! * [`status`]: the view as JSON and as a screen of text; [`json`]: reading and writing it.
+//! * [`status`]: the view as JSON; [`json`]: reading and writing it;
+//! * [`problems`], [`screen`], [`table`]: that JSON for people; [`prometheus`]: for a monitoring system.
 //!
 //! Pure. The FIFOs are in [`crate::ipc`]. Promises that nothing a client writes is believed where the kernel knows
 //! better, and that every request but `signoff` (and `set_sendqlen`) is answered.
@@ -12,9 +13,13 @@
 pub mod answers;
 pub mod json;
 pub mod order;
+pub mod problems;
+pub mod prometheus;
 pub mod request;
+pub mod screen;
 mod sending;
 pub mod status;
+pub mod table;
 
 use crate::core::counters::Counters;
 use crate::daemon::view::View;

@@ -149,11 +149,13 @@ impl Core {
             if node.is_ping() {
                 node.dt = self.cf.deadping;
             }
-            let ping = node.is_ping().then_some(&node.name);
-            let media = || self.media.iter().filter(|m| m.ping.as_ref() == ping);
+            let ping = node.is_ping().then(|| node.name.clone());
+            let media = || self.media.iter().filter(|m| m.ping == ping);
             node.links.retain(|link, _| media().any(|m| m.link == *link));
+            node.figures.retain(|link, _| media().any(|m| m.link == *link));
             for medium in media() {
                 node.links.entry(medium.link.clone()).or_insert(Link::Dead);
+                node.figures_of(&medium.link, now);
             }
             self.nodes.push(node);
         }
@@ -196,8 +198,11 @@ impl Core {
         media_changed
     }
 
-    pub fn medium_broken(&mut self, medium: MediumId, why: String) {
-        let Some(m) = self.media.get_mut(medium.0) else { return };
+    /// True when it worked until now.
+    pub fn medium_broken(&mut self, medium: MediumId, why: String) -> bool {
+        let Some(m) = self.media.get_mut(medium.0) else {
+            return false;
+        };
         if m.broken.as_ref() != Some(&why) {
             log::error!(
                 "link {}: {} does not work: {why}; trying again until it does",
@@ -205,14 +210,19 @@ impl Core {
                 m.kind
             );
         }
-        m.broken = Some(why);
+        m.broken.replace(why).is_none()
     }
 
-    pub fn medium_mended(&mut self, medium: MediumId) {
-        let Some(m) = self.media.get_mut(medium.0) else { return };
-        if m.broken.take().is_some() {
+    /// True when it was broken until now.
+    pub fn medium_mended(&mut self, medium: MediumId) -> bool {
+        let Some(m) = self.media.get_mut(medium.0) else {
+            return false;
+        };
+        let was_broken = m.broken.take().is_some();
+        if was_broken {
             log::info!("link {}: {} works", m.link, m.kind);
         }
+        was_broken
     }
 
     pub fn set_load(&mut self, line: String) {
@@ -294,6 +304,9 @@ impl Core {
             match link {
                 Link::Up { heard } if now - *heard >= node.dt => {
                     *link = Link::Dead;
+                    if let Some(figures) = node.figures.get_mut(name) {
+                        figures.since = now;
+                    }
                     log::warn!("Link {}:{name} dead.", node.name);
                     self.up.push_back(Up::Link {
                         node: node.name.clone(),

@@ -9,7 +9,7 @@
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
 //! * `ping`: the nodes outside that are only asked for an echo
-//! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
+//! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `flow`: how much clients may send
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
@@ -23,6 +23,7 @@ pub mod ping;
 pub mod random;
 mod receive;
 mod send;
+pub mod tally;
 pub mod window;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What this node knows of one node: its status, its links, its numbers.
 
+use super::tally::Tally;
 use super::window::Window;
 use crate::conf::ha_cf::NodeKind;
 use crate::ids::{Generation, LinkName, NodeName, Seq};
@@ -50,6 +51,13 @@ pub enum Link {
     Up { heard: Instant },
 }
 
+/// Since when a link is what it is, and how many packets of the node come over it.
+#[derive(Clone, Debug, Default)]
+pub struct LinkFigures {
+    pub since: Instant,
+    pub tally: Tally,
+}
+
 #[derive(Debug)]
 pub struct Node {
     pub name: NodeName,
@@ -71,6 +79,12 @@ pub struct Node {
     /// How long to wait for its next status, as it announces; ours until then.
     pub dt: Duration,
     pub links: BTreeMap<LinkName, Link>,
+    /// Of the links above; a link that was never heard may have none.
+    pub figures: BTreeMap<LinkName, LinkFigures>,
+    /// Packets of this node on all its links together.
+    pub tally: Tally,
+    /// The longest time between two of its beats since it was last given up or started.
+    pub longest_interval: Duration,
     /// Its status messages carry `protocol`: it knows node list exchange and acknowledgements.
     pub speaks_protocol: bool,
     /// We acknowledge its numbers that end in this digit.
@@ -98,6 +112,9 @@ impl Node {
             heard: None,
             dt,
             links: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            tally: Tally::default(),
+            longest_interval: Duration::ZERO,
             speaks_protocol: false,
             ack_digit: digit,
             late_beats: 0,
@@ -109,6 +126,27 @@ impl Node {
     /// Asked for an echo, and no member of the cluster.
     pub fn is_ping(&self) -> bool {
         self.kind == NodeKind::Ping
+    }
+
+    /// The figures of a link, made at the first look.
+    pub fn figures_of(&mut self, link: &LinkName, now: Instant) -> &mut LinkFigures {
+        if !self.figures.contains_key(link) {
+            let fresh = LinkFigures {
+                since: now,
+                tally: Tally::default(),
+            };
+            self.figures.insert(link.clone(), fresh);
+        }
+        self.figures.get_mut(link).expect("put in a moment ago")
+    }
+
+    /// It starts anew, or is heard again after it was given up: figures of before say nothing about now.
+    pub fn begin_figures(&mut self) {
+        self.longest_interval = Duration::ZERO;
+        self.tally.restart();
+        for figures in self.figures.values_mut() {
+            figures.tally.restart();
+        }
     }
 
     pub fn is_dead(&self) -> bool {

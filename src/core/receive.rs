@@ -99,6 +99,9 @@ impl Core {
             self.first_request(now);
             self.counters.add("duplicates");
             self.link_heard(i, medium, now);
+            if let Some(seq) = self.nodes[i].window.last() {
+                self.count_packet(i, medium, now, seq);
+            }
             return true;
         }
         let own = self.sent.iter().any(|sent| **sent == *packet);
@@ -133,12 +136,21 @@ impl Core {
         };
         if before == Link::Dead {
             log::info!("Link {}:{link} up.", node.name);
+            let figures = node.figures_of(link, now);
+            figures.since = now;
+            figures.tally.restart();
             self.up.push_back(Up::Link {
                 node: node.name.clone(),
                 link: link.clone(),
                 up: true,
             });
         }
+    }
+
+    fn count_packet(&mut self, i: usize, medium: MediumId, now: Instant, seq: Seq) {
+        let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
+        node.tally.heard(now, seq);
+        node.figures_of(link, now).tally.heard(now, seq);
     }
 
     /// `NS_` types carry no number, so they are believed only within the known generation of a live sender.
@@ -202,6 +214,7 @@ impl Core {
             node.window.restart_at(seq);
             // It begins to count, and to acknowledge, with what we say from now on.
             node.acked = self.history.newest();
+            node.begin_figures();
             if let Some(known) = known {
                 log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
                 self.up.push_back(Up::Restarted { node: name.clone() });
@@ -242,6 +255,7 @@ impl Core {
                 Verdict::Again => {
                     self.counters.add("duplicates");
                     self.link_heard(i, medium, now.mono);
+                    self.count_packet(i, medium, now.mono, seq);
                     return false;
                 }
                 Verdict::Old => {
@@ -254,6 +268,7 @@ impl Core {
         if closed {
             self.acknowledge_all(now, i);
         }
+        self.count_packet(i, medium, now.mono, seq);
         if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
             self.nodes[i].uuid = Some(uuid);
         }
@@ -285,6 +300,7 @@ impl Core {
         node.heard = Some(now.mono);
         node.status = status;
         node.since = now.mono;
+        node.begin_figures();
         self.up.push_back(Up::Status {
             node: node.name.clone(),
             status,
@@ -296,6 +312,7 @@ impl Core {
         let node = &mut self.nodes[i];
         if let Some(heard) = node.heard {
             let interval = now.mono - heard;
+            node.longest_interval = node.longest_interval.max(interval);
             if interval > warntime && !node.is_dead() {
                 node.late_beats += 1;
                 let cause = match node.lost_since_status {

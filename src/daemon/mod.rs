@@ -4,6 +4,8 @@
 //! Pure. Everything that happens is an [`Event`]; everything to be done is an [`Action`]. The same machine runs in the
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
+pub mod counted;
+pub mod transitions;
 pub mod view;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ use crate::msg::{Message, Value, fields};
 use crate::time::{Instant, Now};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use transitions::{Kind, Transition, Transitions};
 use view::View;
 
 /// Everything a daemon is started with.
@@ -136,6 +139,7 @@ pub struct Daemon {
     order: ClientOrder,
     /// Nodes whose new status the clients have not heard of.
     changed: BTreeSet<NodeName>,
+    transitions: Transitions,
     out: Vec<Action>,
 }
 
@@ -155,6 +159,7 @@ impl Daemon {
             clients: Clients::default(),
             order: ClientOrder::default(),
             changed: BTreeSet::new(),
+            transitions: Transitions::default(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -174,8 +179,16 @@ impl Daemon {
         self.core.turn(now);
         match event {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
-            Event::MediumBroken { medium, why } => self.core.medium_broken(medium, why),
-            Event::MediumMended { medium } => self.core.medium_mended(medium),
+            Event::MediumBroken { medium, why } => {
+                if self.core.medium_broken(medium, why.clone()) {
+                    self.note_medium(now, medium, true, format!("is broken: {why}"));
+                }
+            }
+            Event::MediumMended { medium } => {
+                if self.core.medium_mended(medium) {
+                    self.note_medium(now, medium, false, "works again".to_owned());
+                }
+            }
             Event::Local { message } => {
                 if let Some(message) = self.groups.local(now, message) {
                     self.core.send(now, message);
@@ -193,6 +206,8 @@ impl Daemon {
                 if self.core.reconfigure(now, *cf, keys) {
                     self.out.push(Action::MediaChanged);
                 }
+                let text = "the changed files are in force";
+                self.transitions.add(Transition::good(now.wall, Kind::Reload, "", text));
             }
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
@@ -205,12 +220,16 @@ impl Daemon {
     fn settle(&mut self, now: Now) {
         loop {
             while let Some(up) = self.core.next_up() {
+                self.note(now, &up);
                 self.groups.up(now, &up);
                 self.publish(now, up);
             }
             self.publish_late(now);
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
+            for transition in self.groups.take_transitions() {
+                self.transitions.add(transition);
+            }
             let orders = self.groups.take_orders();
             if orders.is_empty() {
                 break;
@@ -226,6 +245,54 @@ impl Daemon {
             }
         }
         self.out.extend(self.core.take_actions());
+    }
+
+    /// Keeps what an administrator asks for afterwards.
+    fn note(&mut self, now: Now, up: &Up) {
+        let good =
+            |kind, subject: &dyn ToString, text: &str| Transition::good(now.wall, kind, subject.to_string(), text);
+        let bad = |kind, subject: &dyn ToString, text: &str| Transition::bad(now.wall, kind, subject.to_string(), text);
+        let transition = match up {
+            Up::Message { .. } => return,
+            // The one link of a ping node says what its status says.
+            Up::Link { node, .. } if self.core.ping_info(node).is_some() => return,
+            Up::Status { node, status } => match status {
+                NodeStatus::Dead if self.core.ping_info(node).is_some() => bad(Kind::Node, node, "does not answer"),
+                NodeStatus::Ping => good(Kind::Node, node, "answers"),
+                NodeStatus::Dead => bad(Kind::Node, node, "is dead"),
+                NodeStatus::Init | NodeStatus::Up => good(Kind::Node, node, "is starting"),
+                NodeStatus::Active => good(Kind::Node, node, "is active"),
+            },
+            Up::Returned { node } => bad(
+                Kind::Node,
+                node,
+                "is heard again: the network between us was dead, not the node",
+            ),
+            Up::Restarted { node } => good(Kind::Node, node, "was started again"),
+            Up::Link { node, link, up } => {
+                let subject = format!("{link} to {node}");
+                match up {
+                    true => good(Kind::Link, &subject, "is up"),
+                    false => bad(Kind::Link, &subject, "is dead"),
+                }
+            }
+            Up::Woke { asleep } => {
+                let text = format!("did nothing for {} ms: suspended or starved", asleep.as_millis());
+                bad(Kind::Node, self.core.me(), &text)
+            }
+        };
+        self.transitions.add(transition);
+    }
+
+    fn note_medium(&mut self, now: Now, medium: MediumId, bad: bool, text: String) {
+        let Some((kind, link, _)) = self.core.media().nth(medium.0) else {
+            return;
+        };
+        let subject = format!("{kind} {link}");
+        self.transitions.add(Transition {
+            bad,
+            ..Transition::good(now.wall, Kind::Medium, subject, text)
+        });
     }
 
     /// What connected programs hear of an event of the message layer.
@@ -338,7 +405,7 @@ impl Daemon {
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
         let room = self.core.room_for_clients(now);
         let seen = self.clients.publish_as(Class::Request, message);
-        let view = self.core.view(&self.groups, now.mono);
+        let view = self.core.view(&self.groups, self.transitions.list(), now);
         let answers = self.clients.request(now, client, who, message, &view, room);
         self.answer(now, seen);
         self.answer(now, answers);
@@ -380,6 +447,6 @@ impl Daemon {
 
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
-        self.core.view(&self.groups, now.mono)
+        self.core.view(&self.groups, self.transitions.list(), now)
     }
 }

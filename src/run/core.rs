@@ -3,6 +3,7 @@
 
 use super::link::{Texts, ToCore, ToMaster};
 use super::logger;
+use super::teller::Teller;
 use crate::auth::Keyring;
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
@@ -51,6 +52,7 @@ struct Driver {
     daemon: Option<Daemon>,
     me: NodeName,
     load_at: Instant,
+    teller: Teller,
     keepalive: Duration,
     /// The stop came while the media were being opened.
     stop_early: bool,
@@ -104,6 +106,7 @@ pub fn run() -> io::Result<()> {
         daemon: None,
         me,
         load_at: Instant::default(),
+        teller: Teller::default(),
         keepalive: settings.cf.keepalive,
         stop_early: false,
         stopped: false,
@@ -278,7 +281,7 @@ impl Driver {
     /// One round: wait, read everything that is there, then the timer.
     fn turn(&mut self) -> io::Result<()> {
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
-        let mut deadline = daemon.deadline().min(self.load_at);
+        let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
         if self.server.has_more() {
             deadline = sys::now();
         }
@@ -350,6 +353,11 @@ impl Driver {
                     line: line.trim_end().to_owned(),
                 });
             }
+        }
+        if now >= self.teller.at
+            && let Some(daemon) = &self.daemon
+        {
+            self.teller.tell(now, daemon, &mut self.master);
         }
         for i in 0..self.slots.len() {
             if matches!(self.slots[i], Slot::Broken { retry } if now >= retry) {

@@ -82,6 +82,10 @@ pub enum ToMaster {
         pid: u32,
         signal: u8,
     },
+    /// The state as JSON, for the status file.
+    Status {
+        text: String,
+    },
     Stopped,
 }
 
@@ -281,6 +285,7 @@ impl ToMaster {
                 .with("pair", pair.as_str())
                 .with("pid", pid.to_string())
                 .with("signal", signal.to_string()),
+            Self::Status { text } => Message::new("status").with("text", blob(text)),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -322,6 +327,9 @@ impl ToMaster {
                 pair: m.get("pair")?.to_owned(),
                 pid: m.dec("pid")?.try_into().ok()?,
                 signal: m.dec("signal")?.try_into().ok()?,
+            },
+            "status" => Self::Status {
+                text: text(&m, "text")?,
             },
             "stopped" => Self::Stopped,
             _ => return None,

@@ -6,6 +6,7 @@ use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::state;
+use super::status_file::StatusFile;
 use crate::check::{self, Texts};
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
@@ -65,6 +66,8 @@ struct Master {
     waiting: VecDeque<(JobId, Command)>,
     log_pipe: OwnedFd,
     log_places: Sender<Places>,
+    /// `None` when its thread could not be started.
+    status_file: Option<StatusFile>,
     fifo: OwnedFd,
     register: OwnedFd,
     core: Option<Core>,
@@ -190,6 +193,9 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         waiting: VecDeque::new(),
         log_pipe,
         log_places,
+        status_file: StatusFile::start()
+            .inspect_err(|e| log::warn!("no thread to write the status file: {e}"))
+            .ok(),
         core: None,
         core_at: Instant::NEVER,
         core_deaths: VecDeque::new(),
@@ -462,6 +468,11 @@ impl Master {
                 }
             }
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
+            ToMaster::Status { text } => {
+                if let Some(file) = &self.status_file {
+                    file.put(text);
+                }
+            }
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
                 self.done = true;
@@ -601,6 +612,9 @@ impl Master {
         }
         for path in [paths::fifo(), paths::register()] {
             let _ = fs::remove_file(path);
+        }
+        if let Some(file) = &self.status_file {
+            file.end();
         }
         state::remove_held();
         state::remove_pid();

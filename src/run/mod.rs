@@ -8,6 +8,7 @@
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
+//! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
 //!
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
@@ -21,4 +22,6 @@ pub mod logger;
 pub mod master;
 pub mod role;
 pub mod start;
-pub mod state;
+mod state;
+mod status_file;
+mod teller;

@@ -19,6 +19,7 @@ pub mod pair;
 pub mod poll;
 pub mod process;
 pub mod signals;
+pub mod terminal;
 pub mod tty;
 pub mod udp;
 

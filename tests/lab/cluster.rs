@@ -328,7 +328,7 @@ impl Cluster {
     }
 }
 
-fn recorder(state: &std::path::Path, run: &std::path::Path, name: &str, extra: &str) -> String {
+pub fn recorder(state: &std::path::Path, run: &std::path::Path, name: &str, extra: &str) -> String {
     format!(
         r#"#!/bin/sh
 eval "verb=\${{$#}}"

@@ -20,3 +20,4 @@ mod partitions;
 mod ping;
 mod reloading;
 mod resources;
+mod watching;
