@@ -10,9 +10,11 @@
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
 //! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
+//! * `flow`: how much clients may send
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
+mod flow;
 pub mod history;
 pub mod layer;
 mod membership;

@@ -2,7 +2,7 @@
 //!
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
-//! * [`client`]: the other ends, for programs;
+//! * [`client`]: the other ends, for programs; [`questions`]: what they ask;
 //! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg;
 //! * `watch`, `last_state`: cl_status on the whole terminal; the status file it falls back to.
 //!
@@ -15,6 +15,7 @@ pub mod command;
 mod last_state;
 pub mod message_command;
 pub mod mover;
+pub mod questions;
 pub mod server;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
+use super::access;
 use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::respawn::Programs;
@@ -57,6 +58,8 @@ struct Master {
     me: NodeName,
     uuid: [u8; 16],
     texts: Texts,
+    /// Who is behind the names of `apiauth`; looked up when the files are read.
+    accounts: String,
     cf: HaCf,
     generation: Generation,
     /// Held as long as this process lives.
@@ -207,6 +210,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         register: Server::create(&paths::state())?,
         me,
         texts,
+        accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
         _lock: lock,
         held,
@@ -427,6 +431,7 @@ impl Master {
         }
         self.jobs.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
+        self.accounts = access::accounts(&cf.apiauth).to_string();
         self.cf = cf;
         self.texts = loaded.texts;
         self.watch();
@@ -441,6 +446,7 @@ impl Master {
         }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
+            accounts: self.accounts.clone(),
         });
     }
 
@@ -484,6 +490,7 @@ impl Master {
             generation: generation.0,
             seed: u64::from_ne_bytes(seed),
             resumed: resumed.then(|| self.held.clone()),
+            accounts: self.accounts.clone(),
         };
         link.send(begin.encode(), None);
         let types = self.rc.types().to_vec();
@@ -539,6 +546,7 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {
                     file.put(text);

@@ -9,6 +9,7 @@
 //!   where the next master finds them
 //! * `watchdog`: the device that resets the machine
 //! * `link`: what master and core say to each other
+//! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
@@ -17,6 +18,7 @@
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
 //! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
 
+pub mod access;
 pub mod client;
 pub mod core;
 pub mod heir;

@@ -365,7 +365,11 @@ impl Sim {
                         self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
                     }
                 }
-                Action::Reply { .. } | Action::DropClient { .. } | Action::MediaChanged | Action::Notice { .. } => {}
+                Action::Reply { .. }
+                | Action::Signal { .. }
+                | Action::DropClient { .. }
+                | Action::MediaChanged
+                | Action::Notice { .. } => {}
             }
         }
     }
