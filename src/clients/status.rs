@@ -3,7 +3,7 @@
 use super::json::{Json, list, object};
 use crate::conf::AutoFailback;
 use crate::conf::ha_cf::NodeKind;
-use crate::daemon::view::{GroupView, NodeView, View};
+use crate::daemon::view::{FencingView, GroupView, NodeView, View};
 use crate::time::Duration;
 use std::fmt::Write;
 
@@ -78,6 +78,16 @@ fn node_json(node: &NodeView) -> Json {
             "haresources_differ",
             list(&node.haresources_differ, |d| d.as_str().into()),
         ),
+        ("fencing", node.fencing.as_ref().map_or(Json::Null, fencing_json)),
+    ])
+}
+
+fn fencing_json(fencing: &FencingView) -> Json {
+    object([
+        ("state", fencing.state.into()),
+        ("failures", u64::from(fencing.failures).into()),
+        ("last", fencing.last.as_str().into()),
+        ("todo", fencing.todo.as_deref().into()),
     ])
 }
 

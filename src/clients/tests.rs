@@ -50,6 +50,7 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
         since: Duration::ZERO,
         late_beats: 0,
         haresources_differ: Vec::new(),
+        fencing: None,
     }
 }
 

@@ -6,12 +6,14 @@
 
 mod directives;
 mod draft;
+pub mod fencing;
 mod reader;
 mod values;
 mod whole;
 mod whole_line;
 
 pub use directives::{DIRECTIVES, Directive, Effect};
+pub use fencing::{FenceDevice, FenceKind, FenceParameters};
 
 use super::{Complaints, Parsed};
 use crate::ids::{LinkName, NodeName};
@@ -157,6 +159,8 @@ pub struct HaCf {
     pub vip_lease: bool,
     pub watchdog: Option<PathBuf>,
     pub clients: Vec<ClientLine>,
+    /// `stonith` and `stonith_host` lines that are for this node.
+    pub fencing: Vec<FenceDevice>,
     /// `env NAME=VALUE`
     pub env: Vec<(String, String)>,
     /// Directives with one value as written, for `cl_status hbparameter` and the `HA_name` environment of scripts;

@@ -9,7 +9,9 @@ pub mod ha_cf;
 pub mod haresources;
 
 pub(crate) use complaints::{Complaints, lines};
-pub use ha_cf::{AutoFailback, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
+pub use ha_cf::{
+    AutoFailback, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+};
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 
 use std::fmt;

@@ -27,6 +27,20 @@ pub struct NodeView {
     pub late_beats: u64,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
+    /// `None` where no STONITH device can reset it.
+    pub fencing: Option<FencingView>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FencingView {
+    /// `ready` `needed` `running` `failed` `done` `unneeded`
+    pub state: &'static str,
+    /// Tries that failed since the node died.
+    pub failures: u32,
+    /// Why the last one failed, or who did it.
+    pub last: String,
+    /// What a person has to do.
+    pub todo: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +104,7 @@ impl Core {
                 since: now - n.since,
                 late_beats: n.late_beats,
                 haresources_differ: groups.peer_differs(&n.name),
+                fencing: groups.fencing_view(&n.name),
             })
             .collect();
         let media = self
@@ -102,6 +117,9 @@ impl Core {
             .collect();
         let mut counters: Vec<(String, u64)> = self.counters().list().map(|(name, n)| (name.to_owned(), n)).collect();
         counters.push(("acquisitions".to_owned(), groups.acquisitions()));
+        let (done, failed) = groups.fencing_counts();
+        counters.push(("fencings_ok".to_owned(), done));
+        counters.push(("fencings_failed".to_owned(), failed));
         View {
             me: self.me(),
             cf: self.cf(),

@@ -51,6 +51,7 @@ pub(super) fn is_ours(kind: &str) -> bool {
             | "hb_takeover"
             | "ip-request"
             | "ip-request-resp"
+            | "stonith"
     )
 }
 
@@ -137,6 +138,7 @@ impl Groups {
             "hb_takeover" => self.peer_wants(from, message),
             "ip-request" => self.ip_request(from, message),
             "ip-request-resp" => self.ip_answer(message),
+            "stonith" => self.stonith_message(from, message),
             _ => {}
         }
     }
@@ -454,6 +456,15 @@ impl Groups {
                 }
                 None
             }
+            // meatclient: a person has switched a node off.
+            ("meatware", _, _) => {
+                let name = message.get(fields::NODE).unwrap_or("");
+                match self.confirmed(name) {
+                    Ok(()) => {}
+                    Err(why) => log::warn!("meatclient: {why}; nothing is done"),
+                }
+                None
+            }
             ("hb_takeover", _, Some(set)) => {
                 let set = if message.get(fields::RSC_HOLD) == Some("failback") {
                     Set::LOCAL
@@ -471,6 +482,8 @@ impl Groups {
         let key = self.groups[i].key();
         if let Some(owner) = self.peers.values().find(|p| p.alive && p.holds(key)) {
             log::warn!("group {key}: {why}, but node {} has it; nothing is done", owner.name);
+        } else if self.fencing_blocks() {
+            log::warn!("group {key}: {why}, but a node that may have it is not fenced yet; nothing is done");
         } else if self.phase == Phase::Serving {
             self.groups[i].forget_failures();
             self.groups[i].acquire(&mut self.bench, why);

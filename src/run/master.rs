@@ -11,6 +11,7 @@ use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
+use crate::jobs::fence::Fences;
 use crate::jobs::{Jobs, environment};
 use crate::sys::pair::{End, Got, pair};
 use crate::sys::poll::{Want, wait};
@@ -57,6 +58,7 @@ struct Master {
     _lock: fs::File,
     held: Vec<ResourceName>,
     jobs: Jobs,
+    fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
     waiting: VecDeque<(JobId, Command)>,
@@ -181,6 +183,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         generation: Generation(0),
         _lock: lock,
         held,
+        fences: Fences::new(env.clone()),
         jobs: Jobs::new(places, env),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
@@ -232,7 +235,7 @@ impl Master {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        let mut deadline = self.jobs.deadline().min(self.core_at);
+        let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -249,6 +252,7 @@ impl Master {
             wants.len() - 1
         });
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
+        wants.extend(self.fences.fds().into_iter().map(Want::read));
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -279,6 +283,9 @@ impl Master {
                 job: ended.job,
                 outcome: ended.outcome,
             });
+        }
+        for (job, outcome) in self.fences.tick(sys::now()) {
+            self.tell_core(&ToCore::Ended { job, outcome });
         }
         self.run_waiting();
         let now = sys::now();
@@ -355,6 +362,7 @@ impl Master {
             media::release(gone);
         }
         self.jobs.set_env(environment::script_env(&cf, &self.me));
+        self.fences.set_env(environment::script_env(&cf, &self.me));
         log::set_max_level(logger::filter(cf.debug));
         self.cf = cf;
         self.texts = loaded.texts;
@@ -445,6 +453,7 @@ impl Master {
             ToMaster::Ready { working, broken } => self.core_ready(working, &broken),
             ToMaster::Open { medium } => self.open(medium),
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
+            ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
                 self.held = held;
                 if let Err(e) = state::write_held(&self.held) {
@@ -540,6 +549,8 @@ impl Master {
             self.held.len()
         );
         self.waiting.clear();
+        // The next core begins anew: nothing that this one has ordered is taken for done.
+        self.fences.forget();
         self.orphaned_jobs = self.jobs.running() > 0;
         self.core_at = now + pause;
     }

@@ -25,8 +25,12 @@ pub struct Config {
     /// Of 1000 starts, and of 1000 stops, so many fail; a quarter of them by hanging.
     pub start_fails: u64,
     pub stop_fails: u64,
+    /// `stonith_host` line of every node, or nothing.
+    pub fencing: &'static str,
+    /// Of 1000 things that a STONITH device is asked to do, so many fail.
+    pub fence_fails: u64,
     /// No fault but loss below deadtime, and no daemon that dies: a group must never be up on two nodes, not even for a
-    /// moment.
+    /// moment. With fencing neither, whatever happens.
     pub strict: bool,
 }
 
@@ -49,6 +53,8 @@ impl Config {
             resource_timeout: Duration::from_secs(20),
             start_fails: 0,
             stop_fails: 0,
+            fencing: "",
+            fence_fails: 0,
             strict: false,
         }
     }
@@ -87,6 +93,9 @@ impl Config {
         }
         for i in 0..self.nodes {
             let _ = write!(text, "\nnode {}", Self::node_name(i));
+        }
+        if !self.fencing.is_empty() {
+            let _ = write!(text, "\nstonith_host * {}", self.fencing);
         }
         text + "\n"
     }
@@ -159,6 +168,15 @@ pub enum Fault {
         start_fails: u64,
         stop_fails: u64,
     },
+    /// From now on so many of 1000 requests to a STONITH device fail.
+    Device {
+        fails: u64,
+    },
+    /// A person says to the heartbeat of a node that another one is off.
+    Confirm {
+        by: usize,
+        node: usize,
+    },
     /// The administrator repairs everything: networks, machines, scripts, groups that nobody could start or stop.
     Repair,
 }
@@ -177,6 +195,8 @@ pub enum Kind {
     Anything,
     /// Only what an administrator does; a group is then never up twice.
     Planned,
+    /// Anything, with STONITH devices that fail now and then: a group is never up twice either.
+    Fenced,
 }
 
 impl Plan {
@@ -213,6 +233,11 @@ impl Plan {
         if kind == Kind::Planned {
             config.strict = true;
             config.deadtime = Duration::from_secs(20);
+        }
+        if kind == Kind::Fenced {
+            config.strict = true;
+            config.fencing = "external/sim";
+            config.fence_fails = [0, 300][r.below(2) as usize];
         }
         if r.below(3) == 0 {
             config.start_fails = 20;
@@ -261,7 +286,7 @@ fn random_fault(
     let end = at + lasting;
     let planned = [8, 9, 9, 10, 10, 11, 12];
     let what = match kind {
-        Kind::Anything => r.below(13),
+        Kind::Anything | Kind::Fenced => r.below(13),
         Kind::Planned => planned[r.below(planned.len() as u64) as usize],
     };
     match what {

@@ -1,5 +1,6 @@
 //! What has been read so far, and what one word of a list directive does to it.
 
+use super::fencing::FenceLine;
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
 use crate::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Draft {
     pub(super) refused: BTreeSet<&'static str>,
     /// Clients of apiauth lines and their line.
     pub(super) apiauth: BTreeMap<String, usize>,
+    /// Lines `stonith` and `stonith_host`.
+    pub(super) fencing: Vec<FenceLine>,
 }
 
 impl Draft {
@@ -53,6 +56,7 @@ impl Draft {
             vip_lease: false,
             watchdog: None,
             clients: Vec::new(),
+            fencing: Vec::new(),
             env: Vec::new(),
             parameters: Vec::new(),
         };
@@ -70,6 +74,7 @@ impl Draft {
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
             apiauth: BTreeMap::new(),
+            fencing: Vec::new(),
         };
         for (name, value, _) in DEFAULTS {
             let read = draft.single(name, value);

@@ -1,6 +1,7 @@
 //! What only the whole file can tell: values that must fit each other, the own node, the order of lines.
 
 use super::draft::Draft;
+use super::fencing;
 use super::{AutoFailback, HaCf, MediumKind, NodeKind};
 use crate::conf::Complaints;
 use crate::ids::NodeName;
@@ -16,6 +17,7 @@ pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> H
     failback(&mut draft, bad);
     logs(&draft, bad);
     let mut cf = draft.cf;
+    cf.fencing = fencing::devices(draft.fencing, me, bad);
     cf.parameters = draft.parameters.into_iter().collect();
     cf
 }
