@@ -145,6 +145,7 @@ fn write_screen(out: &mut String, status: &Json) -> std::fmt::Result {
             write!(out, "; {} {}", link.get("name").text(), link.get("status").text())?;
         }
         writeln!(out)?;
+        write_fencing(out, node.get("fencing"))?;
     }
     writeln!(out, "\nmedia")?;
     for medium in status.get("media").items() {
@@ -188,6 +189,27 @@ fn write_screen(out: &mut String, status: &Json) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Below a node that is, or was, to be fenced, or whose device is not well.
+fn write_fencing(out: &mut String, fencing: &Json) -> std::fmt::Result {
+    let (state, last) = (fencing.get("state").text(), fencing.get("last").text());
+    match state {
+        "" | "unneeded" => return Ok(()),
+        "ready" if last.is_empty() => return Ok(()),
+        "ready" => write!(out, "    FENCING: the device is not well: {last}")?,
+        "done" => write!(out, "    fencing: {last}")?,
+        "failed" => write!(
+            out,
+            "    FENCING: failed {} times ({last}), tried again; its groups are not taken over",
+            fencing.get("failures").number()
+        )?,
+        _ => write!(out, "    FENCING: {state}; its groups are not taken over before")?,
+    }
+    match fencing.get("todo") {
+        Json::Text(todo) => writeln!(out, "\n    TO DO: {todo}"),
+        _ => writeln!(out),
+    }
 }
 
 /// `12s`, `3m05s`, `2h04m`, `5d03h`

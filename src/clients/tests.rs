@@ -30,6 +30,7 @@ fn cf() -> HaCf {
         vip_lease: true,
         watchdog: None,
         clients: Vec::new(),
+        fencing: Vec::new(),
         env: Vec::new(),
         parameters: vec![("deadtime".to_owned(), "5".to_owned())],
     }

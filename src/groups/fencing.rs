@@ -10,13 +10,16 @@
 //!   owners are then told apart as always.
 //! * A node that no device can reset is taken over as without fencing.
 //!
+//! * Each node tells whom it does not hear. One that hears this of itself starts nothing: the other one may have fenced it
+//!   and be about to take its groups, and does not hear what it claims.
+//!
 //! Two nodes that lose each other fence each other at the same time: the quicker one wins.
 
 use super::job::{Exit, Outcome};
 use super::manager::{Groups, Order, Phase, later};
 use super::peer::ClaimState;
 use super::set::Set;
-use crate::conf::{AutoFailback, FenceDevice, FenceKind};
+use crate::conf::{FenceDevice, FenceKind};
 use crate::daemon::view::FencingView;
 use crate::ids::{JobId, NodeName};
 use crate::msg::{Message, fields};
@@ -293,6 +296,20 @@ impl Groups {
         peer.leaving || elsewhere
     }
 
+    /// Whom this node does not hear, for the others; nothing where nobody is fenced.
+    pub(super) fn unheard(&self) -> Option<String> {
+        if self.fencing.devices.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = self
+            .peers
+            .values()
+            .filter(|p| !p.alive)
+            .map(|p| p.name.as_str())
+            .collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
     fn cannot_be_fenced(&mut self, name: &NodeName, configured: bool) {
         if let Some(node) = self.fencing.nodes.get_mut(name) {
             node.state = State::Free(Free::NoDevice);
@@ -384,6 +401,9 @@ impl Groups {
 
     /// A node may have what nobody else has: nothing of that is started.
     pub(super) fn fencing_blocks(&self) -> bool {
+        if self.peers.values().any(|p| p.alive && p.deaf) {
+            return true;
+        }
         self.fencing.nodes.iter().any(|(name, node)| match node.state {
             State::Due(_) => true,
             State::Unheard | State::Doubtful => self.fencing.covers(name) != Some(false),
@@ -396,10 +416,10 @@ impl Groups {
         self.ask_devices();
         let now = self.bench.now.mono;
         let patience = self.deadtime.max(Duration::from_secs(4));
-        let legacy = self.mode == AutoFailback::Legacy;
         for (name, node) in &mut self.fencing.nodes {
             let Some(peer) = self.peers.get(name) else { continue };
-            let silent = peer.active && (legacy || now - peer.silent_since >= patience);
+            // A classic node in legacy mode never tells.
+            let silent = peer.active && now - peer.silent_since >= patience;
             if matches!(node.state, State::Doubtful) && peer.alive && (peer.told || silent) {
                 node.state = State::Alive;
             }

@@ -16,6 +16,8 @@ const CLAIMS: &str = "hb_groups";
 const DIGEST: &str = "hb_digest";
 /// Ours: a short digest of each of its lines, separated by blanks.
 const LINES: &str = "hb_lines";
+/// Ours: the nodes that the sender, which fences, does not hear.
+const UNHEARD: &str = "hb_unheard";
 /// Ours: the node a standby request is meant for, when there are more than two.
 pub(super) const TO: &str = "hb_to";
 /// Ours: names a request of a command, so that its progress can be told to it.
@@ -64,10 +66,14 @@ impl Groups {
         } else {
             write_claims(self.claims())
         };
-        message
+        let mut message = message
             .with(CLAIMS, claims)
             .with(DIGEST, self.digest.as_str())
-            .with(LINES, lines.join(" "))
+            .with(LINES, lines.join(" "));
+        if let Some(names) = self.unheard() {
+            message.set(UNHEARD, names);
+        }
+        message
     }
 
     fn claims(&self) -> impl Iterator<Item = (&ResourceName, Cow<'_, Claim>)> {
@@ -164,6 +170,10 @@ impl Groups {
             claims.clone_into(&mut peer.claims_text);
         }
         peer.newest = number;
+        let me = self.me.as_str();
+        peer.deaf = message
+            .get(UNHEARD)
+            .is_some_and(|names| names.split_ascii_whitespace().any(|n| n == me));
         peer.ours = true;
         peer.told = true;
         if message.get(fields::INFO) == Some("shutdown") {

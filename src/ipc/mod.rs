@@ -11,6 +11,7 @@
 pub mod cl_status;
 pub mod client;
 pub mod command;
+pub mod meatclient;
 pub mod message_command;
 pub mod mover;
 pub mod server;

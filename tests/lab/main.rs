@@ -10,6 +10,7 @@ mod cluster;
 mod configured;
 mod differing;
 mod faults;
+mod fencing;
 mod installed;
 mod looking;
 mod media;
