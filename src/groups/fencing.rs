@@ -1,9 +1,10 @@
 //! Fencing: a node that died is switched off before anything it may have is started here.
 //!
-//! * A node whose fencing is *due* keeps its claims, and nothing without an owner is started on this node: while we do not
-//!   hear it, it may have started anything. What a living node hands over is not touched by that.
-//! * Fencing is due for a node that was not heard since this daemon began, or that died, unless it left in good order or
-//!   all groups are known to be with living nodes. What was fenced before this daemon began does not count.
+//! * A node whose fencing is *due* keeps its claims, and nothing is started on this node: while we do not hear it, it may
+//!   have started anything. Moves are refused for so long.
+//! * Fencing is due for a node that was not heard since this daemon began, or that died, unless it left in good order.
+//!   One that held nothing is left in peace as long as all groups are with living nodes. What was fenced before this
+//!   daemon began does not count.
 //! * It is over when a device reports success, when another node reports that (`stonith` with `OK`), or when a person says
 //!   so (meatclient). A failure is never a success: the devices are tried in order, again and again.
 //! * A node that is heard again before that is not fenced any more; nothing is started before it has told what it has. Two
@@ -17,7 +18,7 @@
 
 use super::job::{Exit, Outcome};
 use super::manager::{Groups, Order, Phase, later};
-use super::peer::ClaimState;
+use super::peer::{Claim, ClaimState};
 use super::set::Set;
 use crate::conf::{FenceDevice, FenceKind};
 use crate::daemon::view::FencingView;
@@ -106,6 +107,8 @@ enum State {
     Alive,
     /// Heard again, or for the first time, and has not told what it has.
     Doubtful,
+    /// Died while it held nothing: not fenced before something is to be started that it may have started since.
+    Idle,
     Due(Due),
     Free(Free),
 }
@@ -131,7 +134,7 @@ enum Step {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Free {
     Fenced,
-    /// It held nothing.
+    /// It has left in good order.
     Unneeded,
     NoDevice,
 }
@@ -226,7 +229,9 @@ impl Groups {
     /// A node died. True when it must be fenced before it is taken over.
     pub(super) fn fencing_died(&mut self, name: &NodeName) -> bool {
         let now = self.bench.now.mono;
-        let unneeded = self.holds_nothing(name);
+        let nothing = self.holds_nothing(name);
+        let left = nothing && self.peers.get(name).is_none_or(|p| p.leaving);
+        let idle = nothing && self.all_are_held(name);
         let covered = self.fencing.covers(name);
         let configured = !self.fencing.devices.is_empty();
         let Some(node) = self.fencing.nodes.get_mut(name) else {
@@ -236,8 +241,12 @@ impl Groups {
             return true;
         }
         let stopping = !matches!(self.phase, Phase::Waiting | Phase::Serving);
-        if unneeded || stopping {
-            node.state = State::Free(Free::Unneeded);
+        if left || idle || stopping {
+            node.state = if left || stopping {
+                State::Free(Free::Unneeded)
+            } else {
+                State::Idle
+            };
             if !stopping {
                 self.say_stonith(name, "unneeded");
             }
@@ -252,48 +261,48 @@ impl Groups {
             self.cannot_be_fenced(name, configured);
             return false;
         }
-        node.failures = 0;
-        node.last.clear();
-        node.state = State::Due(Due {
-            since: now,
-            remind_at: now,
-            step: Step::Pause(now),
-        });
+        node.due(now);
         log::warn!("node {name}: must be fenced before its groups are taken over");
         true
     }
 
-    /// It has left in good order, or said that it holds nothing while others held everything.
+    /// It has said that it holds nothing, and nothing is on its way to it.
     fn holds_nothing(&self, name: &NodeName) -> bool {
         let Some(peer) = self.peers.get(name) else { return true };
-        let heard = self
-            .fencing
-            .nodes
-            .get(name)
-            .is_some_and(|n| !matches!(n.state, State::Unheard));
-        if !heard || !peer.told || peer.claims.values().any(|c| c.holds()) {
-            return false;
-        }
-        if !peer.ours && peer.set != Set::NONE {
-            return false;
-        }
-        let coming = |c: &ClaimState| *c == ClaimState::Moving(name.clone());
-        let elsewhere = self.groups.iter().all(|g| {
+        let node = self.fencing.nodes.get(name);
+        let heard = node.is_some_and(|n| !matches!(n.state, State::Unheard));
+        let told = heard && peer.told && (peer.ours || peer.set == Set::NONE);
+        told && !peer.claims.values().any(Claim::holds)
+    }
+
+    /// Every group is with a living node other than this one, or on its way from one to another.
+    fn all_are_held(&self, but: &NodeName) -> bool {
+        self.groups.iter().all(|g| {
             let ours = g.claim();
-            if ours.as_ref().is_some_and(|c| coming(&c.state)) {
-                return false;
+            let theirs = self.peers.values().filter(|p| p.alive && p.name != *but);
+            let mut claims = theirs.filter_map(|p| p.claims.get(g.key())).chain(ours.as_ref());
+            claims.any(|c| match &c.state {
+                ClaimState::Moving(to) => to != but,
+                ClaimState::Starting | ClaimState::Running | ClaimState::Stopping | ClaimState::Blocked => true,
+                ClaimState::Failed => false,
+            })
+        })
+    }
+
+    /// Something has no owner any more: a node that was left in peace may have it.
+    fn wake_idle(&mut self) {
+        let now = self.bench.now.mono;
+        let idle = |n: &Node| matches!(n.state, State::Idle);
+        let names = self.fencing.nodes.iter().filter(|(_, n)| idle(n));
+        let names: Vec<NodeName> = names.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if !self.all_are_held(&name)
+                && let Some(node) = self.fencing.nodes.get_mut(&name)
+            {
+                log::warn!("node {name}: must be fenced before a group without an owner is started");
+                node.due(now);
             }
-            let mut held = ours.is_some_and(|c| c.holds());
-            for other in self.peers.values().filter(|p| p.alive && p.name != *name) {
-                match other.claims.get(g.key()) {
-                    Some(c) if coming(&c.state) => return false,
-                    Some(c) => held |= c.holds(),
-                    None => {}
-                }
-            }
-            held
-        });
-        peer.leaving || elsewhere
+        }
     }
 
     /// Whom this node does not hear, for the others; nothing where nobody is fenced.
@@ -353,7 +362,7 @@ impl Groups {
             return;
         };
         match node.state {
-            State::Due(_) | State::Unheard => self.fenced(&name, &format!("node {from}"), false),
+            State::Due(_) | State::Unheard | State::Idle => self.fenced(&name, &format!("node {from}"), false),
             State::Alive | State::Doubtful => node.reset_by_other = true,
             State::Free(_) => {}
         }
@@ -406,7 +415,7 @@ impl Groups {
         }
         self.fencing.nodes.iter().any(|(name, node)| match node.state {
             State::Due(_) => true,
-            State::Unheard | State::Doubtful => self.fencing.covers(name) != Some(false),
+            State::Unheard | State::Doubtful | State::Idle => self.fencing.covers(name) != Some(false),
             State::Alive | State::Free(_) => false,
         })
     }
@@ -427,6 +436,7 @@ impl Groups {
         if self.phase != Phase::Serving {
             return;
         }
+        self.wake_idle();
         let due: Vec<NodeName> = self
             .fencing
             .nodes
@@ -684,7 +694,7 @@ impl Groups {
             }) => ("running", String::new()),
             State::Due(_) => ("needed", fault().unwrap_or_default()),
             State::Free(Free::Fenced) => ("done", node.last.clone()),
-            State::Free(Free::Unneeded | Free::NoDevice) => ("unneeded", String::new()),
+            State::Idle | State::Free(Free::Unneeded | Free::NoDevice) => ("unneeded", String::new()),
         };
         let people = matches!(node.state, State::Due(_)) && self.fencing.asks_people(name);
         Some(FencingView {
@@ -697,6 +707,16 @@ impl Groups {
 }
 
 impl Node {
+    fn due(&mut self, now: Instant) {
+        self.failures = 0;
+        self.last.clear();
+        self.state = State::Due(Due {
+            since: now,
+            remind_at: now,
+            step: Step::Pause(now),
+        });
+    }
+
     fn pauses_until(&self, now: Instant) -> bool {
         matches!(&self.state, State::Due(Due { step: Step::Pause(until), .. }) if *until <= now)
     }

@@ -597,7 +597,7 @@ impl Groups {
                 continue;
             }
             if let Some((from, for_me)) = given {
-                if for_me && group.failed_at.is_none() {
+                if for_me && group.failed_at.is_none() && !blocked {
                     self.groups[i].acquire(&mut self.bench, &format!("node {from} hands it over"));
                 }
                 continue;

@@ -508,6 +508,9 @@ impl Groups {
             (Phase::Serving, AutoFailback::Legacy) => {
                 Some("standby needs \"auto_failback on\" or \"off\" in ha.cf (it is legacy, or not set)")
             }
+            (Phase::Serving, AutoFailback::On | AutoFailback::Off) if self.fencing_blocks() => {
+                Some("a node that died is not fenced yet; cl_status status tells more")
+            }
             (Phase::Serving, AutoFailback::On | AutoFailback::Off) => None,
         }
     }
