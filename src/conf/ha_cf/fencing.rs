@@ -290,8 +290,9 @@ mod tests {
 
     #[test]
     fn parameters_of_external_plugins_are_named_or_in_order() {
+        type Row = (&'static [&'static str], &'static str, Option<Vec<(String, String)>>);
         #[rustfmt::skip]
-        let table: [(&[&str], &str, Option<Vec<(String, String)>>); 12] = [
+        let table: [Row; 12] = [
             (&["hostlist"],           "web",                        Some(given(&[("hostlist", "web")]))),
             (&["hostlist"],           "# who\n\n web hello \n",     Some(given(&[("hostlist", "web hello")]))),
             (&["ip", "hostlist"],     "10.0.0.1 web hello",         Some(given(&[("ip", "10.0.0.1"), ("hostlist", "web hello")]))),
