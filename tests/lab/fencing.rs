@@ -296,6 +296,8 @@ fn a_plugin_of_cluster_glue_works_unchanged() {
     c.wait_owner(&watcher, "hello", 0);
     let since = Watcher::now();
     c.lab.power_off("hello").expect("off");
+    // Its ssh has no time limit: while the neighbour is still known, only TCP gives up, after half a minute.
+    c.run("web", &["ip", "neigh", "flush", "all"]).good("ip neigh");
     c.wait_owner(&watcher, "web", since);
     assert_eq!(fencing(&c, "web", "hello", "state"), "done");
 }
