@@ -35,6 +35,16 @@ pub fn init_d() -> PathBuf {
     dir("HA_INITDIR", "/etc/init.d")
 }
 
+/// External STONITH plugins, where cluster-glue has them. `/usr/lib/stonith/plugins/external`
+pub fn stonith_plugins() -> PathBuf {
+    dir("HA_STONITHDIR", "/usr/lib/stonith/plugins/external")
+}
+
+/// Fence agents, where fence-agents has them. `/usr/sbin`
+pub fn fence_agents() -> PathBuf {
+    dir("HA_FENCEDIR", "/usr/sbin")
+}
+
 pub fn ha_cf() -> PathBuf {
     config().join("ha.cf")
 }

@@ -3,6 +3,7 @@
 use super::read::complain;
 use crate::conf::ha_cf::ClientLine;
 use crate::conf::{Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
+use crate::jobs::fence;
 use crate::paths;
 use crate::sys::files::{self, Interface};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,12 @@ pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
             device.display()
         );
         complain(all, file, 0, Severity::Warning, message);
+    }
+    for device in &cf.fencing {
+        if let Some(why) = fence::fault(device) {
+            let message = format!("{}: {why}", device.name());
+            complain(all, file, device.line, Severity::Error, message);
+        }
     }
     for log in [&cf.logfile, &cf.debugfile].into_iter().flatten() {
         if let Some(dir) = log.parent().filter(|d| !d.is_dir()) {

@@ -61,6 +61,7 @@ pub fn frame(status: &Json, face: &Face) -> Vec<Line> {
         vec![
             resources(status, face),
             nodes(status),
+            fencing(status),
             ping_nodes(status),
             media(status),
             programs(status),
@@ -309,6 +310,27 @@ fn interval(ms: u64) -> String {
         ms if ms < 10_000 => format!("{ms} ms"),
         ms => format!("{} s", ms / 1000),
     }
+}
+
+/// Nodes that were, or are to be, fenced.
+fn fencing(status: &Json) -> Section {
+    let mut rows = Vec::new();
+    for node in status.get("nodes").items() {
+        let fencing = node.get("fencing");
+        let state = fencing.get("state").text();
+        let style = match state {
+            "done" => Style::Plain,
+            "needed" | "running" | "failed" => Style::Bad,
+            _ => continue,
+        };
+        let failures = fencing.get("failures").number().to_string();
+        rows.push(Row::new(
+            style,
+            [node.get("name").text(), state, &failures, fencing.get("last").text()],
+        ));
+    }
+    let least = usize::from(!rows.is_empty()) * 2;
+    Section::of(["FENCING", "STATE", "FAILED TRIES", "LAST"], rows, least)
 }
 
 fn ping_nodes(status: &Json) -> Section {

@@ -6,7 +6,7 @@ use crate::conf::AutoFailback;
 use crate::conf::ha_cf::NodeKind;
 use crate::core::tally::Loss;
 use crate::daemon::transitions::Transition;
-use crate::daemon::view::{ClientView, FailedView, GroupView, LinkView, NodeView, View};
+use crate::daemon::view::{ClientView, FailedView, FencingView, GroupView, LinkView, NodeView, View};
 use crate::time::Duration;
 
 fn millis(d: Duration) -> Json {
@@ -131,6 +131,16 @@ fn node_json(node: &NodeView) -> Json {
             "haresources_differ",
             list(&node.haresources_differ, |d| d.as_str().into()),
         ),
+        ("fencing", node.fencing.as_ref().map_or(Json::Null, fencing_json)),
+    ])
+}
+
+fn fencing_json(fencing: &FencingView) -> Json {
+    object([
+        ("state", fencing.state.into()),
+        ("failures", u64::from(fencing.failures).into()),
+        ("last", fencing.last.as_str().into()),
+        ("todo", fencing.todo.as_deref().into()),
     ])
 }
 

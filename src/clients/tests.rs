@@ -42,6 +42,7 @@ fn cf() -> HaCf {
             })
             .to_vec(),
         accounts: Accounts::read("user hacluster 103\n"),
+        fencing: Vec::new(),
         env: Vec::new(),
         parameters: vec![("deadtime".to_owned(), "5".to_owned())],
     }
@@ -67,6 +68,7 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
         longest_interval: Duration::ZERO,
         loss: Loss::default(),
         haresources_differ: Vec::new(),
+        fencing: None,
     }
 }
 

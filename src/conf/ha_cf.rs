@@ -6,12 +6,14 @@
 
 mod directives;
 mod draft;
+pub mod fencing;
 mod reader;
 mod values;
 mod whole;
 mod whole_line;
 
 pub use directives::{DIRECTIVES, Directive, Effect};
+pub use fencing::{FenceDevice, FenceKind, FenceParameters};
 
 use super::access::{Accounts, ApiAuth};
 use super::{Complaints, Parsed};
@@ -185,6 +187,8 @@ pub struct HaCf {
     pub apiauth: Vec<ApiAuth>,
     /// The numbers behind the names in `apiauth`; filled in by whoever may look them up.
     pub accounts: Accounts,
+    /// `stonith` and `stonith_host` lines that are for this node.
+    pub fencing: Vec<FenceDevice>,
     /// `env NAME=VALUE`
     pub env: Vec<(String, String)>,
     /// Directives with one value as written, for `cl_status hbparameter` and the `HA_name` environment of scripts;

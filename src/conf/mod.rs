@@ -11,7 +11,9 @@ pub mod haresources;
 
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
-pub use ha_cf::{AutoFailback, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
+pub use ha_cf::{
+    AutoFailback, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+};
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 
 use std::fmt;

@@ -18,6 +18,7 @@ use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
 use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up, ping};
+use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
@@ -113,6 +114,11 @@ pub enum Action {
     Run {
         job: JobId,
         command: Command,
+    },
+    /// Something for a STONITH device; its end is a [`Event::JobEnded`].
+    Fence {
+        job: JobId,
+        command: FenceCommand,
     },
     /// To a connected program.
     Reply {
@@ -262,6 +268,7 @@ impl Daemon {
                     Order::Send(message) => self.core.send(now, message),
                     Order::Tell(message) => self.tell_clients(now, &message),
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
+                    Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
                     Order::Stopped => self.out.push(Action::Stopped),
                 }

@@ -40,6 +40,20 @@ pub struct NodeView {
     pub loss: Loss,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
+    /// `None` where no STONITH device can reset it.
+    pub fencing: Option<FencingView>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FencingView {
+    /// `ready` `needed` `running` `failed` `done` `unneeded`
+    pub state: &'static str,
+    /// Tries that failed since the node died.
+    pub failures: u32,
+    /// Why the last one failed, or who did it.
+    pub last: String,
+    /// What a person has to do.
+    pub todo: Option<String>,
 }
 
 /// A node tried to start a group and could not.
@@ -157,6 +171,7 @@ impl Core {
                 longest_interval: n.longest_interval,
                 loss: n.tally.loss(now),
                 haresources_differ: groups.peer_differs(&n.name),
+                fencing: groups.fencing_view(&n.name),
             })
             .collect();
         let media = self
@@ -167,7 +182,9 @@ impl Core {
                 broken: broken.map(str::to_owned),
             })
             .collect();
-        let counters = self.counters().list().chain(groups.counts());
+        let (fencings_ok, fencings_failed) = groups.fencing_counts();
+        let fencings = [("fencings_ok", fencings_ok), ("fencings_failed", fencings_failed)];
+        let counters = self.counters().list().chain(groups.counts()).chain(fencings);
         let counters = counted::all(counters.map(|(name, n)| (name.to_owned(), n)));
         View {
             me: self.me(),

@@ -13,6 +13,7 @@ pub mod cl_status;
 pub mod client;
 pub mod command;
 mod last_state;
+pub mod meatclient;
 pub mod message_command;
 pub mod mover;
 pub mod questions;

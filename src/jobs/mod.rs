@@ -1,6 +1,7 @@
 //! Runs resource scripts: own process group, closed descriptors, /dev/null on stdin, a time limit, captured output.
 //!
 //! * [`runner`]: the scripts that run now, and how each of them ends;
+//! * [`fence`]: STONITH devices: what they are asked to do, by the contract of each;
 //! * [`find`]: where a script is looked for;
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
 //! * [`environment`]: the whole environment of scripts;
@@ -11,6 +12,7 @@
 //! and every one that was started is reported exactly once.
 
 pub mod environment;
+pub mod fence;
 pub mod find;
 pub mod manager;
 pub mod output;

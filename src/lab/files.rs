@@ -87,6 +87,9 @@ impl NodeFiles {
             ("HA_RUN", self.run()),
             ("HA_LIBDIR", plan.programs.clone()),
             ("HA_INITDIR", self.init_d()),
+            // What is configured must not switch the site's real machines off.
+            ("HA_STONITHDIR", self.root.join("stonith")),
+            ("HA_FENCEDIR", self.root.join("stonith")),
             ("PATH", format!("{}:{path}", plan.programs.display()).into()),
         ]
     }

@@ -539,6 +539,9 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
+                Action::Fence { job, command } => {
+                    self.master.send(ToMaster::Fence { job, command }.encode(), None);
+                }
                 Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
                 Action::Reply { client, message } => self.server.reply(client, &message),
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),

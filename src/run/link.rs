@@ -4,6 +4,7 @@
 pub use crate::check::Texts;
 use crate::conf::ResourceSpec;
 use crate::daemon::view::ClientReport;
+use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
@@ -88,6 +89,10 @@ pub enum ToMaster {
     Run {
         job: JobId,
         command: Command,
+    },
+    Fence {
+        job: JobId,
+        command: FenceCommand,
     },
     Held {
         held: Vec<ResourceName>,
@@ -388,6 +393,13 @@ impl ToMaster {
                 .with("args", list(&command.resource.args))
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
+            Self::Fence { job, command } => Message::new("fence")
+                .with("job", job.to_string())
+                .with("device", command.device.to_string())
+                .with("title", command.title.as_str())
+                .with("verb", command.verb.as_str())
+                .with("node", command.node.as_ref().map_or("", |n| n.as_str()))
+                .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
@@ -429,6 +441,24 @@ impl ToMaster {
                         "stop" => Verb::Stop,
                         "status" => Verb::Status,
                         _ => return None,
+                    },
+                    limit: Duration::from_millis(m.dec("limit")?),
+                },
+            },
+            "fence" => Self::Fence {
+                job: JobId(m.dec("job")?),
+                command: FenceCommand {
+                    device: m.dec("device")? as usize,
+                    title: m.get("title")?.to_owned(),
+                    verb: match m.get("verb")? {
+                        "hosts" => FenceVerb::Hosts,
+                        "status" => FenceVerb::Status,
+                        "reset" => FenceVerb::Reset,
+                        _ => return None,
+                    },
+                    node: match m.get("node")? {
+                        "" => None,
+                        node => Some(node.parse().ok()?),
                     },
                     limit: Duration::from_millis(m.dec("limit")?),
                 },
@@ -569,6 +599,26 @@ mod tests {
                     resource,
                     verb: Verb::Start,
                     limit: Duration::from_secs(300),
+                },
+            },
+            ToMaster::Fence {
+                job: JobId(5),
+                command: FenceCommand {
+                    device: 1,
+                    title: "external/ssh (ha.cf:12)".into(),
+                    verb: FenceVerb::Reset,
+                    node: Some("web".parse().unwrap()),
+                    limit: Duration::from_secs(60),
+                },
+            },
+            ToMaster::Fence {
+                job: JobId(6),
+                command: FenceCommand {
+                    device: 0,
+                    title: "fence_x (ha.cf:1)".into(),
+                    verb: FenceVerb::Hosts,
+                    node: None,
+                    limit: Duration::from_secs(20),
                 },
             },
             ToMaster::Held { held: vec![key] },

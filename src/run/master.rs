@@ -15,6 +15,7 @@ use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
+use crate::jobs::fence::Fences;
 use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
 use crate::sys::pair::{End, Got, pair};
@@ -66,6 +67,7 @@ struct Master {
     _lock: fs::File,
     held: Vec<ResourceName>,
     jobs: Jobs,
+    fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
     waiting: VecDeque<(JobId, Command)>,
@@ -214,6 +216,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         generation: Generation(0),
         _lock: lock,
         held,
+        fences: Fences::new(env.clone()),
         jobs: Jobs::new(places, env.clone()),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
@@ -284,7 +287,7 @@ impl Master {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        let mut deadline = self.jobs.deadline().min(self.core_at);
+        let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
         deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
@@ -304,6 +307,7 @@ impl Master {
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
         wants.extend(self.programs.fds().into_iter().map(Want::read));
         wants.extend(self.rc.fds().into_iter().map(Want::read));
+        wants.extend(self.fences.fds().into_iter().map(Want::read));
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -334,6 +338,9 @@ impl Master {
                 job: ended.job,
                 outcome: ended.outcome,
             });
+        }
+        for (job, outcome) in self.fences.tick(sys::now()) {
+            self.tell_core(&ToCore::Ended { job, outcome });
         }
         self.run_waiting();
         self.rc.tick(sys::now());
@@ -429,7 +436,8 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(env);
+        self.jobs.set_env(env.clone());
+        self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.accounts = access::accounts(&cf.apiauth).to_string();
         self.cf = cf;
@@ -537,6 +545,7 @@ impl Master {
             }
             ToMaster::Open { medium } => self.open(medium),
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
+            ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
                 self.held = held;
                 if let Err(e) = state::write_held(&self.held) {
@@ -684,6 +693,8 @@ impl Master {
             self.held.len()
         );
         self.waiting.clear();
+        // The next core begins anew: nothing that this one has ordered is taken for done.
+        self.fences.forget();
         self.orphaned_jobs = self.jobs.running() > 0;
         self.core_at = now + pause;
     }

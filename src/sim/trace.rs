@@ -82,6 +82,11 @@ impl Trace {
                 self.mix(command.verb.as_str().as_bytes());
                 self.push(at, Some(node), Line::Run(*job, command.clone()));
             }
+            Action::Fence { job, command } => {
+                let whom = command.node.as_ref().map_or("", |n| n.as_str());
+                let text = format!("fence {job}: {} {whom}", command.verb.as_str());
+                self.note(at, Some(node), text);
+            }
             Action::Remember { held } => {
                 let text = format!("remembers {held:?}");
                 self.note(at, Some(node), text);

@@ -11,6 +11,7 @@ mod cluster;
 mod configured;
 mod differing;
 mod faults;
+mod fencing;
 mod installed;
 mod looking;
 mod media;

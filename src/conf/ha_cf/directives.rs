@@ -42,7 +42,6 @@ use Shape::{Line, Many, One};
 
 const NO_CRM: Effect = Nothing("it is for the cluster resource manager, which this version does not have");
 const NO_LOGD: Effect = Nothing("there is no logging daemon; write `logfile` or `logfacility`");
-const NO_STONITH: Effect = Nothing("this version cannot reset other machines");
 
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
@@ -96,8 +95,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("respawn",                 Line, "respawn USER PROGRAM [ARGUMENT...]", Works),
     row("rtprio",                  One,  "rtprio PRIORITY",                    Works),
     row("serial",                  Many, "serial DEVICE...",                   Works),
-    row("stonith",                 Line, "stonith TYPE FILE",                  NO_STONITH),
-    row("stonith_host",            Line, "stonith_host HOST TYPE PARAMETER...", NO_STONITH),
+    row("stonith",                 Line, "stonith TYPE FILE",                  Works),
+    row("stonith_host",            Line, "stonith_host HOST TYPE PARAMETER...", Works),
     row("syslogmsgfmt",            One,  "syslogmsgfmt true|false",            Works),
     row("tipc",                    Many, "tipc NAME",                          Nothing("there is no such medium; use bcast, ucast, mcast or serial")),
     row("traditional_compression", One,  "traditional_compression true|false", Nothing("messages are never compressed")),

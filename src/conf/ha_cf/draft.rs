@@ -1,5 +1,6 @@
 //! What has been read so far, and what one word of a list directive does to it.
 
+use super::fencing::FenceLine;
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
 use crate::conf::access::Accounts;
@@ -24,6 +25,8 @@ pub(super) struct Draft {
     pub(super) seen: BTreeMap<&'static str, usize>,
     /// Directives with a value that was refused: nothing is compared with them.
     pub(super) refused: BTreeSet<&'static str>,
+    /// Lines `stonith` and `stonith_host`.
+    pub(super) fencing: Vec<FenceLine>,
 }
 
 impl Draft {
@@ -54,6 +57,7 @@ impl Draft {
             clients: Vec::new(),
             apiauth: Vec::new(),
             accounts: Accounts::default(),
+            fencing: Vec::new(),
             env: Vec::new(),
             parameters: Vec::new(),
         };
@@ -70,6 +74,7 @@ impl Draft {
             parameters: BTreeMap::new(),
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
+            fencing: Vec::new(),
         };
         for (name, value, _) in DEFAULTS {
             let read = draft.single(name, value);

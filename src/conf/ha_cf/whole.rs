@@ -1,6 +1,7 @@
 //! What only the whole file can tell: values that must fit each other, the own node, the order of lines.
 
 use super::draft::Draft;
+use super::fencing;
 use super::{AutoFailback, HaCf, MediumKind, MediumSpec, NodeKind};
 use crate::conf::{Complaints, access};
 use crate::ids::NodeName;
@@ -17,6 +18,7 @@ pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> H
     logs(&draft, bad);
     let mut cf = draft.cf;
     cf.apiauth = access::with_defaults(std::mem::take(&mut cf.apiauth));
+    cf.fencing = fencing::devices(draft.fencing, me, bad);
     cf.parameters = draft.parameters.into_iter().collect();
     cf
 }

@@ -1,6 +1,7 @@
 //! Directives that take the whole rest of their line: what their words do to the draft.
 
 use super::draft::Draft;
+use super::fencing::{self, FenceLine};
 use super::values::{self, shown};
 use super::{ClientLine, MediumKind};
 use crate::clients::request::{self, Kind};
@@ -72,11 +73,17 @@ impl Draft {
             ("respawn" | "failfast", given) => Err(missing(given, &["user", "program"])),
             ("apiauth", [client, lists @ ..]) => self.apiauth(client, lists, line),
             ("stonith", [_, file, rest @ ..]) => {
-                values::absolute(file)?;
+                if let Some(why) = fencing::file_fault(file) {
+                    return Err(why);
+                }
+                self.fence_line("stonith", &words[..2], line);
                 Ok(extra(rest))
             }
             ("stonith", given) => Err(missing(given, &["type", "file"])),
-            ("stonith_host", [_, _, ..]) => Ok(None),
+            ("stonith_host", [_, _, ..]) => {
+                self.fence_line("stonith_host", words, line);
+                Ok(None)
+            }
             ("stonith_host", given) => Err(missing(given, &["host", "type"])),
             ("apiauth", []) => Err("the client is missing".to_owned()),
             (_, given) => {
@@ -88,6 +95,14 @@ impl Draft {
                 }
             }
         }
+    }
+
+    fn fence_line(&mut self, directive: &'static str, words: &[&str], line: usize) {
+        self.fencing.push(FenceLine {
+            directive,
+            words: words.iter().map(|w| (*w).to_owned()).collect(),
+            line,
+        });
     }
 
     fn apiauth(&mut self, client: &str, lists: &[&str], line: usize) -> Result<Option<String>, String> {
