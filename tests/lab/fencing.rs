@@ -134,7 +134,7 @@ fn only_after_success(test: &str, line: &str, script: (&str, String), call: &str
     assert_eq!(fence_calls(&c, "web")[0], call);
     no_secret_is_shown(&c);
     let screen = c.run("web", &["cl_status", "status"]).good("cl_status");
-    assert!(screen.contains("FENCING: failed"), "{screen}");
+    assert!(screen.contains("FENCING of hello failed"), "{screen}");
     // Now it works, but takes its time.
     let before = fence_calls(&c, "web").len();
     std::fs::remove_file(mark(&c, "web", "fence-broken")).expect("removed");
