@@ -243,12 +243,13 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
     Ok(master)
 }
 
-/// An heir hears of its master's death from a socket, which the kernel may close a moment before the lock.
+/// An heir hears of its master's death from a socket, which the kernel may close a moment before the lock; and whoever
+/// starts heartbeat right after a `kill -9` may be as fast.
 fn take_lock(resumed: bool) -> io::Result<fs::File> {
-    let until = sys::now() + LOCK_WITHIN;
+    let until = sys::now() + if resumed { LOCK_WITHIN } else { PAUSE };
     loop {
         match state::lock() {
-            Err(_) if resumed && sys::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            Err(_) if sys::now() < until => std::thread::sleep(Duration::from_millis(2)),
             other => return other,
         }
     }
