@@ -233,7 +233,7 @@ fn every_mistake_that_the_classic_refuses_is_named_with_its_line() {
         (TWO, "apiauth a uid=b\napiauth a uid=c",                 6, "already in line 5"),
         (TWO, "rtprio 200",                                       5, "a number from 1 to 99"),
         (TWO, "logfacility bogus",                                5, "not a syslog facility"),
-        (TWO, "autojoin any",                                     5, "does not go together with haresources"),
+        (TWO, "autojoin all",                                     5, "write none or other or any"),
         (TWO, "crm off\npacemaker off",                           6, "already in line 5"),
         (TWO, "crm yes",                                          5, "not built yet"),
         ("",  "node n1\nucast lo 127.0.0.1\nuse_logd off",        3, "no other log"),

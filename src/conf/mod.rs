@@ -7,9 +7,10 @@ pub mod authkeys;
 mod complaints;
 pub mod ha_cf;
 pub mod haresources;
+pub mod hostcache;
 
 pub(crate) use complaints::{Complaints, lines};
-pub use ha_cf::{AutoFailback, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
+pub use ha_cf::{AutoFailback, Autojoin, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 
 use std::fmt;
