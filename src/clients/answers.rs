@@ -9,8 +9,6 @@ use crate::time::Duration;
 
 /// What `hbversion` says.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Weight of a node that nobody gave one; as in heartbeat 3.0.6.
-const DEFAULT_WEIGHT: &str = "100";
 
 /// An answer that says nothing but `OK`.
 pub fn done(reqtype: &str) -> Message {
@@ -59,8 +57,8 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>, is_here: impl
         }
         request::NODESTATUS => about_node(&|n| ok(fields::STATUS, n.status)),
         request::NODETYPE => about_node(&|n| ok(field::NODETYPE, status::kind_word(n.kind))),
-        request::NODEWEIGHT => about_node(&|_| ok(field::WEIGHT, DEFAULT_WEIGHT)),
-        request::NODESITE => about_node(&|_| ok(field::SITE, "")),
+        request::NODEWEIGHT => about_node(&|n| ok(field::WEIGHT, &n.weight.to_string())),
+        request::NODESITE => about_node(&|n| ok(field::SITE, &n.site)),
         request::NUMNODES => {
             let normal = view.nodes.iter().filter(|n| n.kind == NodeKind::Normal).count();
             ok(field::NUMNODES, &normal.to_string())

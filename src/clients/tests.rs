@@ -49,6 +49,9 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
             .collect(),
         since: Duration::ZERO,
         late_beats: 0,
+        uuid: None,
+        weight: 100,
+        site: String::new(),
         haresources_differ: Vec::new(),
     }
 }

@@ -6,7 +6,8 @@ use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
 use crate::auth::Keyring;
-use crate::conf::HaCf;
+use crate::conf::hostcache::{Entry, MAX_NODES};
+use crate::conf::{Autojoin, HaCf};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
@@ -42,6 +43,14 @@ pub enum Up {
         link: LinkName,
         up: bool,
     },
+    /// A node that was not in the table before; it counts as dead until it is heard.
+    Joined {
+        node: NodeName,
+    },
+    /// It is no longer in the table.
+    Left {
+        node: NodeName,
+    },
     /// This node was not running for so long: suspended, or starved of the processor.
     Woke {
         asleep: Duration,
@@ -74,6 +83,12 @@ pub struct Core {
     pub(super) load: String,
     /// In the order of ha.cf, this node included.
     pub(super) nodes: Vec<Node>,
+    /// Deleted with hb_delnode: these do not join again by themselves.
+    pub(super) deleted: Vec<Entry>,
+    /// haresources prefers them.
+    pub(super) pinned: Vec<NodeName>,
+    /// What is remembered of the nodes differs from what was given away last.
+    pub(super) table_changed: bool,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
     /// The packets we sent last, as they come back from a broadcast.
@@ -100,6 +115,9 @@ impl Core {
             status: NodeStatus::Init,
             load: "n/a".to_owned(),
             nodes: Vec::new(),
+            deleted: Vec::new(),
+            pinned: Vec::new(),
+            table_changed: false,
             media: Vec::new(),
             history: History::default(),
             sent: VecDeque::new(),
@@ -108,6 +126,7 @@ impl Core {
             up: VecDeque::new(),
         };
         core.lay_out(now.mono);
+        core.recall(now.mono, &settings.remembered, settings.resumed.is_some());
         core.beat(now);
         core.set_status(now, NodeStatus::Up);
         core.next_beat = now.mono;
@@ -139,9 +158,19 @@ impl Core {
             }
             self.nodes.push(node);
         }
-        for gone in known {
-            log::info!("node {}: no longer in ha.cf", gone.name);
+        for stays in known {
+            if self.cf.autojoin != Autojoin::None && stays.joined && self.nodes.len() < MAX_NODES {
+                // The rooms above have just read an ha.cf without it.
+                self.up.push_back(Up::Joined {
+                    node: stays.name.clone(),
+                });
+                self.nodes.push(stays);
+                continue;
+            }
+            log::info!("node {}: no longer in ha.cf", stays.name);
+            self.table_changed = true;
         }
+        self.mark_configured();
     }
 
     /// Takes over a new configuration; nodes, links and numbers that stay are not touched. True when the media differ,

@@ -8,6 +8,7 @@
 //! * `receive`: from bytes to believed messages: signature, generation, number
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
+//! * `table`: nodes that come and go; what is remembered of them
 //! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
@@ -19,6 +20,7 @@ pub mod node;
 pub mod random;
 mod receive;
 mod send;
+mod table;
 pub mod window;
 
 #[cfg(test)]
@@ -26,3 +28,4 @@ mod tests;
 
 pub use layer::{Core, Up};
 pub use node::NodeStatus;
+pub use table::COMMANDS as NODE_COMMANDS;

@@ -1,6 +1,7 @@
 //! What this node knows of one node: its status, its links, its numbers.
 
 use super::window::Window;
+use crate::conf::hostcache::DEFAULT_WEIGHT;
 use crate::ids::{Generation, LinkName, NodeName, Seq};
 use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -69,6 +70,10 @@ pub struct Node {
     pub late_beats: u64,
     /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
     pub lost_since_status: u64,
+    pub weight: i32,
+    pub site: String,
+    /// ha.cf does not name it: it joined by itself or with hb_addnode.
+    pub joined: bool,
     /// It has acknowledged everything up to here.
     pub acked: Seq,
 }
@@ -91,6 +96,9 @@ impl Node {
             ack_digit: digit,
             late_beats: 0,
             lost_since_status: 0,
+            weight: DEFAULT_WEIGHT,
+            site: String::new(),
+            joined: false,
             acked: Seq(0),
         }
     }

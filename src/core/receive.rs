@@ -2,6 +2,7 @@
 
 use super::layer::{Core, Up};
 use super::node::{Link, NodeStatus};
+use super::table::COMMANDS;
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
@@ -46,18 +47,21 @@ impl Core {
                 });
             return;
         };
-        let Some(i) = self.index(&src) else {
-            self.counters
-                .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
-                    format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
-                });
-            return;
+        let i = match self.index(&src) {
+            Some(i) => i,
+            None if self.join(now, &src) => self.nodes.len() - 1,
+            None => return,
         };
         if src == self.me {
             self.hear_myself(now, i, medium, generation, &message);
             return;
         }
         if self.nodes[i].generation.is_some_and(|known| generation < known) {
+            if let Some(why) = self.name_used_twice(i, uuid_of(&message)) {
+                self.counters
+                    .complain(now.mono, Level::Error, "name_used_twice", || why);
+                return;
+            }
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_replayed", || {
                     format!("node {src}: attempted replay attack? generation {generation} is over; dropped")
@@ -68,7 +72,10 @@ impl Core {
             self.take_unnumbered(now, i, generation, &message);
             return;
         }
-        if self.take_numbered(now, i, medium, generation, message) {
+        // Found again: the message may have taken other nodes out of the table.
+        if self.take_numbered(now, i, medium, generation, message)
+            && let Some(i) = self.index(&src)
+        {
             let newest = &mut self.nodes[i].newest;
             newest.clear();
             newest.extend_from_slice(packet);
@@ -231,8 +238,8 @@ impl Core {
             }
         }
         self.link_heard(i, medium, now.mono);
-        if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
-            self.nodes[i].uuid = Some(uuid);
+        if let Some(uuid) = uuid_of(&message) {
+            self.note_uuid(now, i, uuid, known != Some(generation));
         }
         self.acknowledge(now, i, seq);
         self.forward(medium, &message);
@@ -246,6 +253,7 @@ impl Core {
         match message.kind() {
             "reqnodes" => self.answer_reqnodes(now, i),
             "repnodes" => self.take_repnodes(now, &message, i),
+            kind if COMMANDS.contains(&kind) => self.take_node_command(now, &name, &message),
             _ => {}
         }
         self.up.push_back(Up::Message {
@@ -357,4 +365,9 @@ impl Core {
             }
         }
     }
+}
+
+fn uuid_of(message: &Message) -> Option<[u8; 16]> {
+    let uuid = message.binary(fields::SRCUUID)?.try_into().ok()?;
+    (uuid != [0; 16]).then_some(uuid)
 }

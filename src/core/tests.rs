@@ -41,6 +41,7 @@ fn settings(me: &str, cf: &str, generation: u64) -> Settings {
         keys: keys("auth 1\n1 sha1 secret\n"),
         seed: 7,
         resumed: None,
+        remembered: Default::default(),
     }
 }
 

@@ -7,7 +7,9 @@
 pub mod view;
 
 use crate::auth::Keyring;
+use crate::clients::request::field;
 use crate::clients::{Answer, Clients, Identity};
+use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up};
 use crate::groups::job::{Command, Outcome};
@@ -32,6 +34,8 @@ pub struct Settings {
     /// `Some` when this daemon carries on after another (`heartbeat -R`, or a core that died): the groups that were
     /// held then, to be looked at with `status` and adopted.
     pub resumed: Option<Vec<ResourceName>>,
+    /// hostcache and delhostcache.
+    pub remembered: Remembered,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +110,11 @@ pub enum Action {
     Remember {
         held: Vec<ResourceName>,
     },
+    /// hostcache and delhostcache as they should be on disk now.
+    RememberNodes {
+        nodes: String,
+        deleted: String,
+    },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
     /// The orderly stop is complete; the process may end.
@@ -131,6 +140,8 @@ impl Daemon {
             settings.haresources,
             settings.resumed.as_deref(),
         );
+        let mut core = core;
+        core.set_pinned(groups.preferred_nodes());
         let mut daemon = Self {
             core,
             groups,
@@ -156,6 +167,9 @@ impl Daemon {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
             Event::MediumBroken { medium, why } => self.core.medium_broken(medium, why),
             Event::MediumMended { medium } => self.core.medium_mended(medium),
+            Event::Local { message } if crate::core::NODE_COMMANDS.contains(&message.kind()) => {
+                self.node_command(now, &message);
+            }
             Event::Local { message } => {
                 if let Some(message) = self.groups.local(now, message) {
                     self.core.send(now, message);
@@ -170,6 +184,7 @@ impl Daemon {
                 if self.core.reconfigure(now, *cf, keys) {
                     self.out.push(Action::MediaChanged);
                 }
+                self.core.set_pinned(self.groups.preferred_nodes());
             }
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
@@ -202,6 +217,30 @@ impl Daemon {
             }
         }
         self.out.extend(self.core.take_actions());
+        if let Some((nodes, deleted)) = self.core.take_table() {
+            self.out.push(Action::RememberNodes { nodes, deleted });
+        }
+    }
+
+    /// hb_addnode and its like: what became of it is told to the command that waits for it, and to the log.
+    fn node_command(&mut self, now: Now, message: &Message) {
+        let (phase, info) = match self.core.node_command(now, message) {
+            Ok(done) => {
+                log::info!("{}: {done}", message.kind());
+                ("done", done)
+            }
+            Err(why) => {
+                log::warn!("{}: refused: {why}", message.kind());
+                ("refused", why)
+            }
+        };
+        if let Some(id) = message.get(field::REQID) {
+            let event = Message::new("hb_phase")
+                .with(field::REQID, id)
+                .with(field::PHASE, phase)
+                .with(fields::INFO, info);
+            self.tell_clients(&event);
+        }
     }
 
     /// What connected programs hear of an event of the message layer.
@@ -222,7 +261,8 @@ impl Daemon {
                 .with(fields::NODE, node.as_str())
                 .with(fields::IFNAME, link.as_str())
                 .with(fields::STATUS, if *up { "up" } else { "dead" }),
-            Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
+            Up::Left { node } => Message::new("delnode").with(fields::NODE, node.as_str()),
+            Up::Joined { .. } | Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
         };
         self.tell_clients(&message);
     }

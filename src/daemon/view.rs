@@ -25,6 +25,9 @@ pub struct NodeView {
     pub since: Duration,
     /// Beats later than warntime from this node.
     pub late_beats: u64,
+    pub uuid: Option<[u8; 16]>,
+    pub weight: i32,
+    pub site: String,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
 }
@@ -89,6 +92,9 @@ impl Core {
                     .collect(),
                 since: now - n.since,
                 late_beats: n.late_beats,
+                uuid: n.uuid,
+                weight: n.weight,
+                site: n.site.clone(),
                 haresources_differ: groups.peer_differs(&n.name),
             })
             .collect();

@@ -1,9 +1,10 @@
 //! The core process: media, FIFOs and the clock around the pure [`Daemon`]. It has no rights, opens nothing, and decides
 //! nothing here: it waits, reads, feeds, performs.
 
-use super::link::{Texts, ToCore, ToMaster};
+use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::logger;
 use crate::auth::Keyring;
+use crate::conf::hostcache::{self, Remembered};
 use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
@@ -74,6 +75,7 @@ pub fn run() -> io::Result<()> {
         generation,
         seed,
         resumed,
+        remembered,
     } = first_message(&mut master)?
     else {
         return Err(io::Error::other("the master did not begin with its settings"));
@@ -91,6 +93,15 @@ pub fn run() -> io::Result<()> {
         keys,
         seed,
         resumed,
+        remembered: Remembered {
+            // The master has complained about what is damaged.
+            nodes: hostcache::parse(Path::new("hostcache"), &remembered.nodes)
+                .value
+                .unwrap_or_default(),
+            deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
+                .value
+                .unwrap_or_default(),
+        },
     };
     let mut driver = Driver {
         master,
@@ -170,6 +181,9 @@ fn parse(texts: &Texts, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
     let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
     let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
     let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
+    if cf.autojoin_conflict(&haresources).is_some() {
+        return None;
+    }
     Some((cf, haresources, keys))
 }
 
@@ -468,6 +482,10 @@ impl Driver {
                 Action::Reply { client, message } => self.server.reply(client, &message),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                Action::RememberNodes { nodes, deleted } => {
+                    let texts = NodeTexts { nodes, deleted };
+                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
+                }
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
                 Action::Stopped => self.stopped = true,

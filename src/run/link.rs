@@ -19,6 +19,7 @@ pub enum ToCore {
         generation: u64,
         seed: u64,
         resumed: Option<Vec<ResourceName>>,
+        remembered: NodeTexts,
     },
     /// The descriptor travels beside the message.
     Opened {
@@ -69,7 +70,32 @@ pub enum ToMaster {
     Held {
         held: Vec<ResourceName>,
     },
+    Nodes {
+        texts: NodeTexts,
+    },
     Stopped,
+}
+
+/// hostcache and delhostcache as text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeTexts {
+    pub nodes: String,
+    pub deleted: String,
+}
+
+impl NodeTexts {
+    fn put(&self, message: Message) -> Message {
+        message
+            .with("nodes", blob(&self.nodes))
+            .with("deleted", blob(&self.deleted))
+    }
+
+    fn get(message: &Message) -> Option<Self> {
+        Some(Self {
+            nodes: text(message, "nodes")?,
+            deleted: text(message, "deleted")?,
+        })
+    }
 }
 
 fn join(names: &[ResourceName]) -> String {
@@ -125,8 +151,10 @@ impl ToCore {
                 generation,
                 seed,
                 resumed,
+                remembered,
             } => {
-                let message = put_texts(texts, Message::new("begin"))
+                let message = remembered
+                    .put(put_texts(texts, Message::new("begin")))
                     .with("me", me.as_str())
                     .with("uuid", Value::Binary(uuid.to_vec()))
                     .with("generation", generation.to_string())
@@ -178,6 +206,7 @@ impl ToCore {
                     Some(held) => Some(split(held)?),
                     None => None,
                 },
+                remembered: NodeTexts::get(&m)?,
             },
             "opened" => Self::Opened {
                 medium: medium(&m)?,
@@ -252,6 +281,7 @@ impl ToMaster {
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Nodes { texts } => texts.put(Message::new("nodes")),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -289,6 +319,9 @@ impl ToMaster {
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
             },
+            "nodes" => Self::Nodes {
+                texts: NodeTexts::get(&m)?,
+            },
             "stopped" => Self::Stopped,
             _ => return None,
         })
@@ -321,6 +354,10 @@ mod tests {
                 generation: 9,
                 seed: u64::MAX,
                 resumed: Some(vec![key.clone()]),
+                remembered: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: String::new(),
+                },
             },
             ToCore::Begin {
                 texts: texts.clone(),
@@ -329,6 +366,7 @@ mod tests {
                 generation: 1,
                 seed: 0,
                 resumed: None,
+                remembered: NodeTexts::default(),
             },
             ToCore::Opened {
                 medium: MediumId(3),
@@ -386,6 +424,12 @@ mod tests {
             },
             ToMaster::Held { held: vec![key] },
             ToMaster::Held { held: vec![] },
+            ToMaster::Nodes {
+                texts: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: "n2\tuuid\n".into(),
+                },
+            },
             ToMaster::Stopped,
         ];
         for said in to_master {

@@ -1,11 +1,13 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
-use super::link::{ToCore, ToHeir, ToMaster};
+use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::node_files::{self, NodeFiles};
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::state;
 use crate::check::{self, Texts};
+use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
@@ -56,6 +58,8 @@ struct Master {
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
+    remembered: NodeTexts,
+    node_files: NodeFiles,
     jobs: Jobs,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
@@ -172,7 +176,10 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
     let places = vec![paths::resource_d(), paths::init_d()];
     let mut master = Master {
         signals,
-        uuid: state::uuid()?,
+        uuid: match cf.uuid_from_name {
+            true => uuid_of_name(&me),
+            false => state::uuid()?,
+        },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
         me,
@@ -181,6 +188,8 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         generation: Generation(0),
         _lock: lock,
         held,
+        remembered: node_files::read(),
+        node_files: NodeFiles::start()?,
         jobs: Jobs::new(places, env),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
@@ -412,6 +421,7 @@ impl Master {
             generation: generation.0,
             seed: u64::from_ne_bytes(seed),
             resumed: resumed.then(|| self.held.clone()),
+            remembered: self.remembered.clone(),
         };
         link.send(begin.encode(), None);
         if self.stopping.is_some() {
@@ -452,6 +462,15 @@ impl Master {
                         "{} cannot be written ({e}): a new master would not know what is held",
                         paths::held().display()
                     );
+                }
+            }
+            ToMaster::Nodes { texts } => {
+                // The core faces the network: what is no list of nodes is not written.
+                if node_files::is_good(&texts) {
+                    self.remembered = texts.clone();
+                    self.node_files.write(texts);
+                } else {
+                    log::error!("master: the core's list of nodes is not understood; it is not written");
                 }
             }
             ToMaster::Stopped => {
@@ -586,6 +605,7 @@ impl Master {
             drop(core.link);
             end_child(&mut core.process);
         }
+        self.node_files.finish(PAUSE);
         for spec in &self.cf.media {
             media::release(spec);
         }

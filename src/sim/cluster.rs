@@ -363,6 +363,8 @@ impl Sim {
                     }
                 }
                 Action::Reply { .. } | Action::DropClient { .. } | Action::MediaChanged => {}
+                // Every node of the simulator stands in ha.cf.
+                Action::RememberNodes { .. } => {}
             }
         }
     }
@@ -546,6 +548,7 @@ impl Sim {
             keys: self.keys.clone(),
             seed: self.random.draw(),
             resumed,
+            remembered: Default::default(),
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
