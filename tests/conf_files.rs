@@ -234,6 +234,7 @@ fn every_mistake_that_the_classic_refuses_is_named_with_its_line() {
         (TWO, "rtprio 200",                                       5, "a number from 1 to 99"),
         (TWO, "logfacility bogus",                                5, "not a syslog facility"),
         (TWO, "autojoin all",                                     5, "write none or other or any"),
+        (TWO, "autojoin other",                                   5, "R1 style resource management conflicts with autojoin"),
         (TWO, "crm off\npacemaker off",                           6, "already in line 5"),
         (TWO, "crm yes",                                          5, "not built yet"),
         ("",  "node n1\nucast lo 127.0.0.1\nuse_logd off",        3, "no other log"),

@@ -186,10 +186,16 @@ mod tests {
             ("\u{fffd}\u{1}".to_owned(),                    "is not a node name"),
         ];
         for (line, says) in table {
-            let parsed = parse(Path::new("hostcache"), &format!("n2\t{NONE}\t1\t\n{line}\nn3\t{NONE}\t1\t\n"));
+            let parsed = parse(
+                Path::new("hostcache"),
+                &format!("n2\t{NONE}\t1\t\n{line}\nn3\t{NONE}\t1\t\n"),
+            );
             let texts: Vec<String> = parsed.complaints.iter().map(ToString::to_string).collect();
             assert_eq!(texts.len(), 1, "{line}: {texts:?}");
-            assert!(texts[0].starts_with("hostcache:2: ") && texts[0].contains(says), "{line}: {texts:?}");
+            assert!(
+                texts[0].starts_with("hostcache:2: ") && texts[0].contains(says),
+                "{line}: {texts:?}"
+            );
             let names: Vec<_> = parsed.value.unwrap().into_iter().map(|e| e.name).collect();
             assert_eq!(format!("{names:?}"), "[n2, n3]", "{line}");
         }
@@ -200,7 +206,10 @@ mod tests {
         for (lines, read, complaints) in [(99, 99, 0), (100, 100, 0), (101, 100, 1)] {
             let text: String = (0..lines).map(|i| format!("n{i}\t{NONE}\t1\t\n")).collect();
             let parsed = parse(Path::new("hostcache"), &text);
-            assert_eq!((parsed.value.unwrap().len(), parsed.complaints.len()), (read, complaints));
+            assert_eq!(
+                (parsed.value.unwrap().len(), parsed.complaints.len()),
+                (read, complaints)
+            );
         }
     }
 

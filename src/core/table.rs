@@ -36,7 +36,10 @@ impl Core {
                     self.deleted.push(entry.clone());
                 }
                 Some(_) => {
-                    log::warn!("node {}: was deleted with hb_delnode, but ha.cf names it: it is a node", entry.name);
+                    log::warn!(
+                        "node {}: was deleted with hb_delnode, but ha.cf names it: it is a node",
+                        entry.name
+                    );
                     self.table_changed = true;
                 }
                 None => self.deleted.push(entry.clone()),
@@ -77,7 +80,9 @@ impl Core {
         let links = self.media.iter().map(|m| m.link.clone()).collect::<Vec<_>>();
         let mut node = Node::new(name, links.into_iter(), now, self.cf.deadtime, digit);
         node.joined = true;
-        self.up.push_back(Up::Joined { node: node.name.clone() });
+        self.up.push_back(Up::Joined {
+            node: node.name.clone(),
+        });
         self.nodes.push(node);
         self.table_changed = true;
     }
@@ -141,8 +146,9 @@ impl Core {
         }
         match self.nodes[i].uuid {
             Some(old) if !fresh => {
-                self.counters
-                    .complain(now.mono, Level::Error, "name_used_twice", || two_machines(&name, &old, &uuid));
+                self.counters.complain(now.mono, Level::Error, "name_used_twice", || {
+                    two_machines(&name, &old, &uuid)
+                });
             }
             Some(old) => log::warn!(
                 "nodename {name} uuid changed to {} (it was {}): its hb_uuid was lost, or another machine has its name now",
@@ -222,11 +228,16 @@ impl Core {
                 n.name
             ));
         }
-        let configured: Vec<_> = names.iter().filter(|n| self.cf.normal_nodes().any(|c| c == *n)).collect();
+        let configured: Vec<_> = names
+            .iter()
+            .filter(|n| self.cf.normal_nodes().any(|c| c == *n))
+            .collect();
         let more = match configured.is_empty() {
             true => String::new(),
-            false => "; ha.cf names it: remove that from ha.cf of all nodes, or the next start or reload brings it back"
-                .to_owned(),
+            false => {
+                "; ha.cf names it: remove that from ha.cf of all nodes, or the next start or reload brings it back"
+                    .to_owned()
+            }
         };
         let text = format!("deleted {}{more}", list(&names));
         for name in &names {
@@ -299,10 +310,9 @@ impl Core {
             _ => self.apply_mark(message).err(),
         };
         if let Some(why) = bad {
-            self.counters
-                .complain(now.mono, Level::Warn, "bad_node_commands", || {
-                    format!("node {from}: its {} is not followed here: {why}", message.kind())
-                });
+            self.counters.complain(now.mono, Level::Warn, "bad_node_commands", || {
+                format!("node {from}: its {} is not followed here: {why}", message.kind())
+            });
         }
     }
 
@@ -345,7 +355,11 @@ impl Core {
 
     /// Nodes that ha.cf does not name, for `repnodes`.
     pub(super) fn joined_names(&self) -> String {
-        self.nodes.iter().filter(|n| n.joined).map(|n| format!("{} ", n.name)).collect()
+        self.nodes
+            .iter()
+            .filter(|n| n.joined)
+            .map(|n| format!("{} ", n.name))
+            .collect()
     }
 
     /// The nodes that haresources prefers: these are not deleted.

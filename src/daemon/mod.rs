@@ -262,7 +262,9 @@ impl Daemon {
                 .with(fields::IFNAME, link.as_str())
                 .with(fields::STATUS, if *up { "up" } else { "dead" }),
             Up::Left { node } => Message::new("delnode").with(fields::NODE, node.as_str()),
-            Up::Joined { .. } | Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
+            Up::Joined { .. } | Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {
+                return;
+            }
         };
         self.tell_clients(&message);
     }

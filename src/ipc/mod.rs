@@ -3,7 +3,8 @@
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
 //! * [`client`]: the other ends, for programs;
-//! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg.
+//! * [`cl_status`], [`mover`], [`message_command`], [`node_command`]: the programs cl_status, hb_standby and hb_takeover,
+//!   hb_msg, hb_addnode and its like.
 //!
 //! May use `sys`, `msg`, `paths`. Promises the daemon that no client, however slow, dead or hostile, makes it wait or
 //! use more than a bounded amount of memory.
@@ -13,6 +14,7 @@ pub mod client;
 pub mod command;
 pub mod message_command;
 pub mod mover;
+pub mod node_command;
 pub mod server;
 
 pub use command::CommandFifo;

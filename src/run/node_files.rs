@@ -41,8 +41,16 @@ fn read_one(path: &Path) -> String {
     if !parsed.complaints.is_empty() {
         let aside = path.with_extension("damaged");
         match fs::copy(path, &aside) {
-            Ok(_) => log::error!("{}: is damaged; as it was it is kept in {}", path.display(), aside.display()),
-            Err(e) => log::error!("{}: is damaged, and cannot be kept in {} ({e})", path.display(), aside.display()),
+            Ok(_) => log::error!(
+                "{}: is damaged; as it was it is kept in {}",
+                path.display(),
+                aside.display()
+            ),
+            Err(e) => log::error!(
+                "{}: is damaged, and cannot be kept in {} ({e})",
+                path.display(),
+                aside.display()
+            ),
         }
     }
     hostcache::print(&parsed.value.unwrap_or_default())
