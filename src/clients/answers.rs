@@ -4,7 +4,7 @@ use super::request::{self, answer, field, refusal};
 use super::status;
 use crate::conf::ha_cf::NodeKind;
 use crate::daemon::view::{NodeView, View};
-use crate::msg::{Message, fields};
+use crate::msg::{Message, Value, fields};
 use crate::time::Duration;
 
 /// What `hbversion` says.
@@ -59,6 +59,24 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>, is_here: impl
         request::NODETYPE => about_node(&|n| ok(field::NODETYPE, status::kind_word(n.kind))),
         request::NODEWEIGHT => about_node(&|n| ok(field::WEIGHT, &n.weight.to_string())),
         request::NODESITE => about_node(&|n| ok(field::SITE, &n.site)),
+        // Unknown: the field is missing, the answer is OK, as in heartbeat 3.0.6.
+        request::GETUUID => {
+            let name = message.get(field::QUERYNAME).unwrap_or("").to_ascii_lowercase();
+            match view.nodes.iter().find(|n| n.name == *name).and_then(|n| n.uuid) {
+                Some(uuid) => answer(reqtype)
+                    .with(field::QUERYUUID, Value::Binary(uuid.to_vec()))
+                    .with(fields::RESULT, request::OK),
+                None => done(reqtype),
+            }
+        }
+        request::GETNODENAME => {
+            let uuid = message.binary(field::QUERYUUID);
+            let known = |n: &&NodeView| n.uuid.is_some_and(|u| Some(&u[..]) == uuid);
+            match view.nodes.iter().find(known) {
+                Some(node) => ok(field::QUERYNAME, node.name.as_str()),
+                None => done(reqtype),
+            }
+        }
         request::NUMNODES => {
             let normal = view.nodes.iter().filter(|n| n.kind == NodeKind::Normal).count();
             ok(field::NUMNODES, &normal.to_string())

@@ -15,6 +15,8 @@ pub const NODESTATUS: &str = "nodestatus";
 pub const NODETYPE: &str = "nodetype";
 pub const NODEWEIGHT: &str = "nodeweight";
 pub const NODESITE: &str = "nodesite";
+pub const GETUUID: &str = "getuuid";
+pub const GETNODENAME: &str = "getnodename";
 pub const NUMNODES: &str = "numnodes";
 pub const IFLIST: &str = "iflist";
 pub const IFSTATUS: &str = "ifstatus";
@@ -41,6 +43,8 @@ pub mod field {
     pub const NODETYPE: &str = "nodetype";
     pub const WEIGHT: &str = "weight";
     pub const SITE: &str = "site";
+    pub const QUERYNAME: &str = "queryname";
+    pub const QUERYUUID: &str = "queryuuid";
     pub const NUMNODES: &str = "numnodes";
     pub const PNAME: &str = "pname";
     pub const PVALUE: &str = "pvalue";

@@ -56,12 +56,15 @@ impl Core {
             self.hear_myself(now, i, medium, generation, &message);
             return;
         }
+        // A uuid does not change while a heartbeat runs: two machines counting as one would hide each other's death.
+        if self.nodes[i].generation.is_some_and(|known| generation <= known)
+            && let Some(why) = self.name_used_twice(i, uuid_of(&message))
+        {
+            self.counters
+                .complain(now.mono, Level::Error, "name_used_twice", || why);
+            return;
+        }
         if self.nodes[i].generation.is_some_and(|known| generation < known) {
-            if let Some(why) = self.name_used_twice(i, uuid_of(&message)) {
-                self.counters
-                    .complain(now.mono, Level::Error, "name_used_twice", || why);
-                return;
-            }
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_replayed", || {
                     format!("node {src}: attempted replay attack? generation {generation} is over; dropped")
@@ -239,7 +242,7 @@ impl Core {
         }
         self.link_heard(i, medium, now.mono);
         if let Some(uuid) = uuid_of(&message) {
-            self.note_uuid(now, i, uuid, known != Some(generation));
+            self.note_uuid(now, i, uuid);
         }
         self.acknowledge(now, i, seq);
         self.forward(medium, &message);

@@ -128,8 +128,8 @@ impl Core {
         false
     }
 
-    /// Learns the uuid that node `i` sends, and says when it cannot be right. `fresh`: its generation is new.
-    pub(super) fn note_uuid(&mut self, now: Now, i: usize, uuid: [u8; 16], fresh: bool) {
+    /// Learns the uuid that node `i` sends, and says when it cannot be right.
+    pub(super) fn note_uuid(&mut self, now: Now, i: usize, uuid: [u8; 16]) {
         if self.nodes[i].uuid == Some(uuid) {
             return;
         }
@@ -145,11 +145,6 @@ impl Core {
             });
         }
         match self.nodes[i].uuid {
-            Some(old) if !fresh => {
-                self.counters.complain(now.mono, Level::Error, "name_used_twice", || {
-                    two_machines(&name, &old, &uuid)
-                });
-            }
             Some(old) => log::warn!(
                 "nodename {name} uuid changed to {} (it was {}): its hb_uuid was lost, or another machine has its name now",
                 uuid_text(&uuid),
@@ -161,7 +156,7 @@ impl Core {
         self.table_changed = true;
     }
 
-    /// An old generation of node `i`: from the network's memory, or from a second machine with that name?
+    /// A message of node `i` that is no newer than what is known of it: from another machine?
     pub(super) fn name_used_twice(&self, i: usize, uuid: Option<[u8; 16]>) -> Option<String> {
         let (ours, theirs) = (self.nodes[i].uuid?, uuid?);
         (ours != theirs).then(|| two_machines(&self.nodes[i].name, &ours, &theirs))
