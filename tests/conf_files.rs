@@ -369,7 +369,7 @@ fn a_generated_file_is_good_and_is_not_overwritten() {
     let ring = authkeys::parse(&path, &first).value.expect("a good file");
     assert_eq!(
         (ring.active, ring.keys[&1].method, ring.keys[&1].secret.len()),
-        (1, Method::Sha1, 40)
+        (1, Method::Sha1, 64)
     );
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(

@@ -144,13 +144,12 @@ impl Core {
                 )
             });
         }
-        match self.nodes[i].uuid {
-            Some(old) => log::warn!(
+        if let Some(old) = self.nodes[i].uuid {
+            log::warn!(
                 "nodename {name} uuid changed to {} (it was {}): its hb_uuid was lost, or another machine has its name now",
                 uuid_text(&uuid),
                 uuid_text(&old)
-            ),
-            None => {}
+            );
         }
         self.nodes[i].uuid = Some(uuid);
         self.table_changed = true;

@@ -583,8 +583,9 @@ fn a_second_machine_of_one_name_is_dropped_and_a_shared_uuid_is_told() {
 fn commands_of_other_nodes_are_followed_or_refused() {
     let mut a = core("a", 1);
     a.receive(at(1), M, &beat(5, 1));
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
     #[rustfmt::skip]
-    let table: [(&str, &[(&str, &str)], &[&str]); 8] = [
+    let table: [Case; 8] = [
         ("addnode",   &[("nodelist", "c d ")],                &["a", "b", "c", "d"]),
         ("addnode",   &[("nodelist", "")],                    &["a", "b", "c", "d"]),
         ("delnode",   &[("nodelist", "a")],                   &["a", "b", "c", "d"]),
