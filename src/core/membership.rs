@@ -41,7 +41,7 @@ impl Core {
                 if self
                     .nodes
                     .iter()
-                    .all(|n| n.name == self.me || n.heard.is_some() || n.is_dead())
+                    .all(|n| n.name == self.me || n.is_ping() || n.heard.is_some() || n.is_dead())
                 {
                     self.ask_for_nodes(now, 0);
                 }
@@ -85,7 +85,8 @@ impl Core {
 
     /// `reqnodes` for us: tell our node list. `dest` goes first, as 3.0.6 writes it.
     pub(super) fn answer_reqnodes(&mut self, now: Now, who: usize) {
-        let list: String = self.nodes.iter().map(|n| format!("{} ", n.name)).collect();
+        let normal = self.nodes.iter().filter(|n| !n.is_ping());
+        let list: String = normal.map(|n| format!("{} ", n.name)).collect();
         let joined = self.joined_names();
         let answer = Message::default()
             .with(fields::DEST, self.nodes[who].name.as_str())
@@ -109,7 +110,8 @@ impl Core {
             .unwrap_or("")
             .split_ascii_whitespace()
             .collect();
-        let ours: Vec<&str> = self.nodes.iter().map(|n| n.name.as_str()).collect();
+        let normal = self.nodes.iter().filter(|n| !n.is_ping());
+        let ours: Vec<&str> = normal.map(|n| n.name.as_str()).collect();
         let same = theirs.len() == ours.len() && theirs.iter().all(|n| ours.contains(n));
         if !same && self.cf.autojoin == Autojoin::None {
             log::error!(

@@ -9,6 +9,7 @@
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
 //! * `table`: nodes that come and go; what is remembered of them
+//! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
@@ -17,6 +18,7 @@ pub mod history;
 pub mod layer;
 mod membership;
 pub mod node;
+pub mod ping;
 pub mod random;
 mod receive;
 mod send;

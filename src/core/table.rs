@@ -9,8 +9,9 @@
 //! Nothing of it goes to a disk here: [`Core::take_table`] gives the text to whoever writes it.
 
 use super::layer::{Core, Up};
-use super::node::{Node, NodeStatus};
+use super::node::{Link, Node, NodeStatus};
 use crate::conf::Autojoin;
+use crate::conf::ha_cf::NodeKind;
 use crate::conf::hostcache::{self, Entry, MAX_NODES, Remembered, uuid_text};
 use crate::ids::NodeName;
 use crate::msg::{Message, fields};
@@ -29,7 +30,7 @@ impl Core {
     /// What was remembered from the time before; to be called once, before the first beat.
     pub(super) fn recall(&mut self, now: Instant, remembered: &Remembered, resumed: bool) {
         for entry in remembered.deleted.iter().take(MAX_NODES) {
-            match self.index(&entry.name) {
+            match self.member(&entry.name) {
                 // The configuration is newer than the deletion, unless this daemon carries on after another.
                 Some(i) if resumed && entry.name != self.me => {
                     self.nodes.remove(i);
@@ -47,11 +48,11 @@ impl Core {
         }
         let keeps = self.cf.autojoin != Autojoin::None || resumed;
         for entry in &remembered.nodes {
-            let known = self.index(&entry.name);
+            let known = self.member(&entry.name);
             let gone = self.deleted.iter().any(|d| d.name == entry.name);
             let i = match known {
                 Some(i) => i,
-                None if keeps && !gone && self.nodes.len() < MAX_NODES => {
+                None if keeps && !gone && self.index(&entry.name).is_none() && self.nodes.len() < MAX_NODES => {
                     log::info!("node {}: joined before, and is remembered in hostcache", entry.name);
                     self.push_node(now, entry.name.clone());
                     self.nodes.len() - 1
@@ -75,10 +76,16 @@ impl Core {
         }
     }
 
+    /// A node of the cluster, no ping node.
+    fn member(&self, name: &NodeName) -> Option<usize> {
+        self.index(name).filter(|i| !self.nodes[*i].is_ping())
+    }
+
     fn push_node(&mut self, now: Instant, name: NodeName) {
         let digit = self.random.below(10);
-        let links = self.media.iter().map(|m| m.link.clone()).collect::<Vec<_>>();
-        let mut node = Node::new(name, links.into_iter(), now, self.cf.deadtime, digit);
+        let mut node = Node::new(name, NodeKind::Normal, now, self.cf.deadtime, digit);
+        let media = self.media.iter().filter(|m| m.ping.is_none());
+        node.links = media.map(|m| (m.link.clone(), Link::Dead)).collect();
         node.joined = true;
         self.up.push_back(Up::Joined {
             node: node.name.clone(),
@@ -179,7 +186,9 @@ impl Core {
     }
 
     fn silent(&self, but: &[NodeName]) -> Option<&Node> {
-        let gone = |n: &&Node| n.name != self.me && !but.contains(&n.name) && (n.is_dead() || n.heard.is_none());
+        let gone = |n: &&Node| {
+            !n.is_ping() && n.name != self.me && !but.contains(&n.name) && (n.is_dead() || n.heard.is_none())
+        };
         self.nodes.iter().find(gone)
     }
 
@@ -241,7 +250,7 @@ impl Core {
     }
 
     fn may_delete(&self, name: &NodeName) -> Result<(), String> {
-        match self.index(name) {
+        match self.member(name) {
             None => Err(format!("there is no node {name}")),
             Some(_) if *name == self.me => Err(format!("deletion failed: node {name} is this node")),
             Some(i) if !self.nodes[i].is_dead() => Err(format!(
@@ -262,7 +271,7 @@ impl Core {
             .parse()
             .map_err(|e: crate::ids::BadName| e.to_string())?;
         let what = if message.kind() == "setweight" { WEIGHT } else { SITE };
-        let Some(i) = self.index(&name) else {
+        let Some(i) = self.member(&name) else {
             return Err(format!("set {what} to non-existing node {name}"));
         };
         let value = message.get(what).unwrap_or("").trim();
@@ -366,7 +375,7 @@ impl Core {
         if !std::mem::take(&mut self.table_changed) {
             return None;
         }
-        let nodes: Vec<Entry> = self.nodes.iter().map(entry_of).collect();
+        let nodes: Vec<Entry> = self.nodes.iter().filter(|n| !n.is_ping()).map(entry_of).collect();
         Some((hostcache::print(&nodes), hostcache::print(&self.deleted)))
     }
 
@@ -374,7 +383,7 @@ impl Core {
     pub(super) fn mark_configured(&mut self) {
         for i in 0..self.nodes.len() {
             let name = self.nodes[i].name.clone();
-            self.nodes[i].joined = !self.cf.normal_nodes().any(|n| *n == name);
+            self.nodes[i].joined = !self.nodes[i].is_ping() && !self.cf.normal_nodes().any(|n| *n == name);
             let before = self.deleted.len();
             self.deleted.retain(|d| d.name != name);
             self.table_changed |= before != self.deleted.len();

@@ -17,5 +17,6 @@ mod moves;
 mod nodes;
 mod packets;
 mod partitions;
+mod ping;
 mod reloading;
 mod resources;
