@@ -89,6 +89,16 @@ pub fn uuid() -> PathBuf {
     state().join("hb_uuid")
 }
 
+/// The nodes this one knows, with uuid, weight and site.
+pub fn hostcache() -> PathBuf {
+    state().join("hostcache")
+}
+
+/// The nodes that hb_delnode deleted: they do not join again by themselves.
+pub fn delhostcache() -> PathBuf {
+    state().join("delhostcache")
+}
+
 pub fn pid_file() -> PathBuf {
     run().join("heartbeat.pid")
 }

@@ -10,8 +10,6 @@ use crate::time::Duration;
 
 /// What `hbversion` says.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Weight of a node that nobody gave one; as in heartbeat 3.0.6.
-const DEFAULT_WEIGHT: &str = "100";
 
 /// An answer that says nothing but `OK`.
 pub fn done(reqtype: &str) -> Message {
@@ -64,8 +62,27 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>) -> Vec<Messag
         }
         request::NODESTATUS => about_node(&|n| ok(fields::STATUS, n.status)),
         request::NODETYPE => about_node(&|n| ok(field::NODETYPE, status::kind_word(n.kind))),
-        request::NODEWEIGHT => about_node(&|_| ok(field::WEIGHT, DEFAULT_WEIGHT)),
-        request::NODESITE => about_node(&|_| ok(field::SITE, "")),
+        request::NODEWEIGHT => about_node(&|n| ok(field::WEIGHT, &n.weight.to_string())),
+        request::NODESITE => about_node(&|n| ok(field::SITE, &n.site)),
+        // Unknown here: the field is missing, the answer is OK.
+        request::GETUUID => {
+            let name = message.get(field::QUERYNAME).unwrap_or("").to_ascii_lowercase();
+            match view.nodes.iter().find(|n| n.name == *name).and_then(|n| n.uuid) {
+                Some(uuid) => done_with(reqtype, field::QUERYUUID, Value::Binary(uuid.to_vec())),
+                None => done(reqtype),
+            }
+        }
+        request::GETNODENAME => {
+            let uuid = message.binary(field::QUERYUUID);
+            let found = view
+                .nodes
+                .iter()
+                .find(|n| n.uuid.as_ref().map(|u| &u[..]) == uuid && uuid.is_some());
+            match found {
+                Some(node) => ok(field::QUERYNAME, node.name.as_str()),
+                None => done(reqtype),
+            }
+        }
         request::NUMNODES => {
             let normal = view.nodes.iter().filter(|n| n.kind == NodeKind::Normal).count();
             ok(field::NUMNODES, &normal.to_string())
@@ -87,25 +104,6 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>) -> Vec<Messag
             },
         },
         request::GETRSC => ok(fields::RSC_HOLD, view.rsc_hold),
-        // Unknown here: the field is missing, the answer is OK.
-        request::GETUUID => {
-            let name = message.get(field::QUERYNAME).unwrap_or("").to_ascii_lowercase();
-            match view.nodes.iter().find(|n| n.name == *name).and_then(|n| n.uuid) {
-                Some(uuid) => done_with(reqtype, field::QUERYUUID, Value::Binary(uuid.to_vec())),
-                None => done(reqtype),
-            }
-        }
-        request::GETNODENAME => {
-            let uuid = message.binary(field::QUERYUUID);
-            let found = view
-                .nodes
-                .iter()
-                .find(|n| n.uuid.as_ref().map(|u| &u[..]) == uuid && uuid.is_some());
-            match found {
-                Some(node) => ok(field::QUERYNAME, node.name.as_str()),
-                None => done(reqtype),
-            }
-        }
         request::GETSTATUS => ok(field::JSON, &status::to_json(view, VERSION).to_string()),
         // No reason, which tells old clients that the request is unknown.
         _ => answer(reqtype).with(fields::RESULT, request::BADREQ),

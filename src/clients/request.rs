@@ -15,6 +15,8 @@ pub const NODESTATUS: &str = "nodestatus";
 pub const NODETYPE: &str = "nodetype";
 pub const NODEWEIGHT: &str = "nodeweight";
 pub const NODESITE: &str = "nodesite";
+pub const GETUUID: &str = "getuuid";
+pub const GETNODENAME: &str = "getnodename";
 pub const NUMNODES: &str = "numnodes";
 pub const IFLIST: &str = "iflist";
 pub const IFSTATUS: &str = "ifstatus";
@@ -26,8 +28,6 @@ pub const QUERY_CSTATUS: &str = "query-cstatus";
 pub const RESPOND_CSTATUS: &str = "respond-cstatus";
 /// A client has signed on, or left.
 pub const CLSTAT: &str = "hbapi-clstat";
-pub const GETUUID: &str = "getuuid";
-pub const GETNODENAME: &str = "getnodename";
 pub const SET_SENDQLEN: &str = "set_sendqlen";
 /// `reqtype` of the refusal of a message that is no request; ours, since heartbeat 3.0.6 refuses none.
 pub const MESSAGE: &str = "message";
@@ -53,6 +53,8 @@ pub mod field {
     pub const NODETYPE: &str = "nodetype";
     pub const WEIGHT: &str = "weight";
     pub const SITE: &str = "site";
+    pub const QUERYNAME: &str = "queryname";
+    pub const QUERYUUID: &str = "queryuuid";
     pub const NUMNODES: &str = "numnodes";
     pub const PNAME: &str = "pname";
     pub const PVALUE: &str = "pvalue";
@@ -61,8 +63,6 @@ pub mod field {
     pub const CLIENT_GEN: &str = "client_gen";
     /// Type of the message that was refused.
     pub const MSGTYPE: &str = "msgtype";
-    pub const QUERYNAME: &str = "queryname";
-    pub const QUERYUUID: &str = "queryuuid";
     pub const CLIENT_STATUS: &str = "cs";
     pub const SUBTYPE: &str = "subt";
     pub const KEEPALIVE: &str = "keepalive";

@@ -29,6 +29,9 @@ fn cf() -> HaCf {
         realtime: true,
         rtprio: 1,
         generation_from_time: false,
+        autojoin: Default::default(),
+        autojoin_line: 0,
+        uuid_from_name: false,
         resource_timeout: s(60),
         vip_lease: true,
         watchdog: None,
@@ -67,6 +70,8 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
         late_beats: 0,
         longest_interval: Duration::ZERO,
         loss: Loss::default(),
+        weight: 100,
+        site: String::new(),
         haresources_differ: Vec::new(),
         fencing: None,
     }

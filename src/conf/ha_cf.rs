@@ -31,6 +31,17 @@ pub enum AutoFailback {
     Legacy,
 }
 
+/// Who may become a node without a node line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Autojoin {
+    #[default]
+    None,
+    /// Other machines; this one has a node line.
+    Other,
+    /// This one too.
+    Any,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NodeKind {
     Normal,
@@ -177,6 +188,11 @@ pub struct HaCf {
     pub realtime: bool,
     pub rtprio: u8,
     pub generation_from_time: bool,
+    pub autojoin: Autojoin,
+    /// Line of `autojoin`; 0 when there is none.
+    pub autojoin_line: usize,
+    /// `uuidfrom nodename`
+    pub uuid_from_name: bool,
     /// Ours: time limit of start and stop scripts.
     pub resource_timeout: Duration,
     /// Ours: `vip_lease off` turns the kernel lease off.
@@ -197,6 +213,15 @@ pub struct HaCf {
 }
 
 impl HaCf {
+    /// Why `autojoin` cannot be used with these groups, as in heartbeat 3.0.6: a machine that joins by itself has no
+    /// haresources that anybody compared with ours.
+    pub fn autojoin_conflict(&self, haresources: &super::Haresources) -> Option<&'static str> {
+        (self.autojoin != Autojoin::None && !haresources.groups.is_empty()).then_some(
+            "R1 style resource management conflicts with autojoin set: write `autojoin none` and a node line for each \
+             node, or remove all groups from haresources",
+        )
+    }
+
     pub fn normal_nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.nodes
             .iter()

@@ -8,11 +8,12 @@ pub mod authkeys;
 mod complaints;
 pub mod ha_cf;
 pub mod haresources;
+pub mod hostcache;
 
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{
-    AutoFailback, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
 };
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 

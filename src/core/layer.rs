@@ -7,7 +7,9 @@ use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
 use crate::auth::Keyring;
+use crate::conf::Autojoin;
 use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
+use crate::conf::hostcache::{Entry, MAX_NODES};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
@@ -42,6 +44,14 @@ pub enum Up {
         node: NodeName,
         link: LinkName,
         up: bool,
+    },
+    /// A node that was not in the table before; it counts as dead until it is heard.
+    Joined {
+        node: NodeName,
+    },
+    /// It is no longer in the table.
+    Left {
+        node: NodeName,
     },
     /// This node was not running for so long: suspended, or starved of the processor.
     Woke {
@@ -78,6 +88,12 @@ pub struct Core {
     pub(super) load: String,
     /// In the order of ha.cf, this node included.
     pub(super) nodes: Vec<Node>,
+    /// Deleted with hb_delnode: these do not join again by themselves.
+    pub(super) deleted: Vec<Entry>,
+    /// haresources prefers them.
+    pub(super) pinned: Vec<NodeName>,
+    /// What is remembered of the nodes differs from what was given away last.
+    pub(super) table_changed: bool,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
     pub(super) flow: Flow,
@@ -106,6 +122,9 @@ impl Core {
             status: NodeStatus::Init,
             load: "n/a".to_owned(),
             nodes: Vec::new(),
+            deleted: Vec::new(),
+            pinned: Vec::new(),
+            table_changed: false,
             media: Vec::new(),
             history: History::default(),
             flow: Flow::default(),
@@ -115,6 +134,7 @@ impl Core {
             up: VecDeque::new(),
         };
         core.lay_out(now.mono);
+        core.recall(now.mono, &settings.remembered, settings.resumed.is_some());
         core.beat(now);
         core.set_status(now, NodeStatus::Up);
         core.next_beat = now.mono;
@@ -161,9 +181,24 @@ impl Core {
             }
             self.nodes.push(node);
         }
-        for gone in known {
-            log::info!("node {}: no longer in ha.cf", gone.name);
+        for mut stays in known {
+            if self.cf.autojoin != Autojoin::None && stays.joined && self.nodes.len() < MAX_NODES {
+                // The rooms above have just read an ha.cf without it.
+                self.up.push_back(Up::Joined {
+                    node: stays.name.clone(),
+                });
+                let media = || self.media.iter().filter(|m| m.ping.is_none());
+                stays.links.retain(|link, _| media().any(|m| m.link == *link));
+                for medium in media() {
+                    stays.links.entry(medium.link.clone()).or_insert(Link::Dead);
+                }
+                self.nodes.push(stays);
+                continue;
+            }
+            log::info!("node {}: no longer in ha.cf", stays.name);
+            self.table_changed = true;
         }
+        self.mark_configured();
     }
 
     /// Takes over a new configuration; nodes, links and numbers that stay are not touched. True when the media differ,

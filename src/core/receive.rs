@@ -2,6 +2,7 @@
 
 use super::layer::{Core, Up};
 use super::node::{Link, NodeStatus};
+use super::table::COMMANDS;
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
@@ -45,15 +46,28 @@ impl Core {
                 });
             return;
         };
-        let Some(i) = self.index(&src).filter(|i| !self.nodes[*i].is_ping()) else {
-            self.counters
-                .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
-                    format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
-                });
-            return;
+        let i = match self.index(&src) {
+            Some(i) if self.nodes[i].is_ping() => {
+                self.counters
+                    .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
+                        format!("link {link}: bad node [{src}] in message: it is a ping node; dropped")
+                    });
+                return;
+            }
+            Some(i) => i,
+            None if self.join(now, &src) => self.nodes.len() - 1,
+            None => return,
         };
         if src == self.me {
             self.hear_myself(now, i, medium, generation, &message);
+            return;
+        }
+        // A uuid does not change while a heartbeat runs: two machines counting as one would hide each other's death.
+        if self.nodes[i].generation.is_some_and(|known| generation <= known)
+            && let Some(why) = self.name_used_twice(i, uuid_of(&message))
+        {
+            self.counters
+                .complain(now.mono, Level::Error, "name_used_twice", || why);
             return;
         }
         if self.nodes[i].generation.is_some_and(|known| generation < known) {
@@ -67,7 +81,10 @@ impl Core {
             self.take_unnumbered(now, i, generation, &message);
             return;
         }
-        if self.take_numbered(now, i, medium, generation, message) {
+        // Found again: the message may have taken other nodes out of the table.
+        if self.take_numbered(now, i, medium, generation, message)
+            && let Some(i) = self.index(&src)
+        {
             let newest = &mut self.nodes[i].newest;
             newest.clear();
             newest.extend_from_slice(packet);
@@ -269,8 +286,8 @@ impl Core {
             self.acknowledge_all(now, i);
         }
         self.count_packet(i, medium, now.mono, seq);
-        if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
-            self.nodes[i].uuid = Some(uuid);
+        if let Some(uuid) = uuid_of(&message) {
+            self.note_uuid(now, i, uuid);
         }
         self.acknowledge(now, i, seq);
         self.forward(medium, &message);
@@ -284,6 +301,7 @@ impl Core {
         match message.kind() {
             "reqnodes" => self.answer_reqnodes(now, i),
             "repnodes" => self.take_repnodes(now, &message, i),
+            kind if COMMANDS.contains(&kind) => self.take_node_command(now, &name, &message),
             _ => {}
         }
         self.up.push_back(Up::Message {
@@ -407,4 +425,9 @@ impl Core {
             }
         }
     }
+}
+
+fn uuid_of(message: &Message) -> Option<[u8; 16]> {
+    let uuid = message.binary(fields::SRCUUID)?.try_into().ok()?;
+    (uuid != [0; 16]).then_some(uuid)
 }

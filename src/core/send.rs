@@ -72,7 +72,7 @@ impl Core {
         if numbered {
             message.set(fields::LOAD, self.load.clone());
         }
-        let hops = usize::from(self.cf.hopfudge) + self.cf.nodes.len();
+        let hops = usize::from(self.cf.hopfudge) + self.cf.nodes.len().max(self.nodes.len());
         message.set(fields::TTL, hops.to_string());
         message
     }

@@ -16,6 +16,7 @@ use crate::auth::Keyring;
 use crate::clients::order::Order as ClientOrder;
 use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
+use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up, ping};
 use crate::groups::fencing::FenceCommand;
@@ -44,6 +45,8 @@ pub struct Settings {
     /// `Some` when this daemon carries on after another (`heartbeat -R`, or a core that died): the groups that were
     /// held then, to be looked at with `status` and adopted.
     pub resumed: Option<Vec<ResourceName>>,
+    /// hostcache and delhostcache.
+    pub remembered: Remembered,
 }
 
 #[derive(Clone, Debug)]
@@ -139,6 +142,11 @@ pub enum Action {
     Remember {
         held: Vec<ResourceName>,
     },
+    /// hostcache and delhostcache as they should be on disk now.
+    RememberNodes {
+        nodes: String,
+        deleted: String,
+    },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
     /// A message or a change that rc.d has a script for.
@@ -175,6 +183,8 @@ impl Daemon {
             settings.haresources,
             settings.resumed.as_deref(),
         );
+        let mut core = core;
+        core.set_pinned(groups.preferred_nodes());
         let mut daemon = Self {
             core,
             groups,
@@ -213,6 +223,9 @@ impl Daemon {
                     self.note_medium(now, medium, false, "works again".to_owned());
                 }
             }
+            Event::Local { message } if crate::core::NODE_COMMANDS.contains(&message.kind()) => {
+                self.node_command(now, &message);
+            }
             Event::Local { message } => {
                 if let Some(message) = self.groups.local(now, message) {
                     self.core.send(now, message);
@@ -232,6 +245,7 @@ impl Daemon {
                 }
                 let text = "the changed files are in force";
                 self.transitions.add(Transition::good(now.wall, Kind::Reload, "", text));
+                self.core.set_pinned(self.groups.preferred_nodes());
             }
             Event::Programs { clients } => self.programs = clients,
             Event::Scripts { types } => self.notices.listen_to(types),
@@ -275,6 +289,30 @@ impl Daemon {
             }
         }
         self.out.extend(self.core.take_actions());
+        if let Some((nodes, deleted)) = self.core.take_table() {
+            self.out.push(Action::RememberNodes { nodes, deleted });
+        }
+    }
+
+    /// hb_addnode and its like: what became of it is told to the command that waits for it, and to the log.
+    fn node_command(&mut self, now: Now, message: &Message) {
+        let (phase, info) = match self.core.node_command(now, message) {
+            Ok(done) => {
+                log::info!("{}: {done}", message.kind());
+                ("done", done)
+            }
+            Err(why) => {
+                log::warn!("{}: refused: {why}", message.kind());
+                ("refused", why)
+            }
+        };
+        if let Some(id) = message.get(field::REQID) {
+            let event = Message::new("hb_phase")
+                .with(field::REQID, id)
+                .with(field::PHASE, phase)
+                .with(fields::INFO, info);
+            self.tell_clients(now, &event);
+        }
     }
 
     /// Keeps what an administrator asks for afterwards.
@@ -299,6 +337,8 @@ impl Daemon {
                 "is heard again: the network between us was dead, not the node",
             ),
             Up::Restarted { node } => good(Kind::Node, node, "was started again"),
+            Up::Joined { node } => good(Kind::Node, node, "is a node of the cluster from now on"),
+            Up::Left { node } => good(Kind::Node, node, "was removed from the cluster"),
             Up::Link { node, link, up } => {
                 let subject = format!("{link} to {node}");
                 match up {
@@ -376,7 +416,11 @@ impl Daemon {
                     .with(fields::STATUS, if up { "up" } else { "dead" });
                 self.tell_clients(now, &message);
             }
-            Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
+            Up::Left { node } => {
+                let message = Message::new("delnode").with(fields::NODE, node.as_str());
+                self.tell_clients(now, &message);
+            }
+            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
         }
     }
 

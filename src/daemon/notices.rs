@@ -44,9 +44,13 @@ impl Notices {
             {
                 text_of(message)
             }
-            Up::Status { .. } | Up::Message { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {
-                return None;
-            }
+            Up::Left { node } => change("delnode", fields::NODE, node.as_str())?,
+            Up::Status { .. }
+            | Up::Message { .. }
+            | Up::Returned { .. }
+            | Up::Restarted { .. }
+            | Up::Joined { .. }
+            | Up::Woke { .. } => return None,
         };
         Some(message.with(OWN_STATUS, core.status().as_str()))
     }

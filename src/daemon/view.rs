@@ -38,6 +38,8 @@ pub struct NodeView {
     pub longest_interval: Duration,
     /// Its packets that no link brought the first time, lately.
     pub loss: Loss,
+    pub weight: i32,
+    pub site: String,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
     /// `None` where no STONITH device can reset it.
@@ -155,11 +157,6 @@ impl Core {
             .map(|n| NodeView {
                 name: n.name.clone(),
                 kind: n.kind,
-                uuid: if n.name == *self.me() {
-                    Some(self.uuid())
-                } else {
-                    n.uuid
-                },
                 status: n.status.as_str(),
                 links: n
                     .links
@@ -170,6 +167,9 @@ impl Core {
                 late_beats: n.late_beats,
                 longest_interval: n.longest_interval,
                 loss: n.tally.loss(now),
+                uuid: n.uuid,
+                weight: n.weight,
+                site: n.site.clone(),
                 haresources_differ: groups.peer_differs(&n.name),
                 fencing: groups.fencing_view(&n.name),
             })

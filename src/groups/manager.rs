@@ -180,6 +180,14 @@ impl Groups {
         self.calm.looks = 0;
     }
 
+    /// The nodes that haresources gives groups to.
+    pub fn preferred_nodes(&self) -> Vec<NodeName> {
+        let mut nodes: Vec<NodeName> = self.groups.iter().map(|g| g.spec.node.clone()).collect();
+        nodes.sort();
+        nodes.dedup();
+        nodes
+    }
+
     fn set_peers(&mut self) {
         let (me, order) = (self.me.clone(), self.order.clone());
         self.peers.retain(|name, _| order.contains(name));
@@ -283,6 +291,17 @@ impl Groups {
                     peer.silent_since = now.mono;
                 }
                 self.tell_at = now.mono;
+            }
+            Up::Joined { node } => {
+                if !self.order.contains(node) {
+                    self.order.push(node.clone());
+                    self.set_peers();
+                }
+            }
+            Up::Left { node } => {
+                self.cancel_with(node, "it was deleted");
+                self.order.retain(|n| n != node);
+                self.set_peers();
             }
             Up::Woke { .. } => {
                 // The others may have gone on without us: hear them before anything is started.

@@ -1,10 +1,11 @@
 //! The core process: media, FIFOs and the clock around the pure [`Daemon`]. It has no rights, opens nothing, and decides
 //! nothing here: it waits, reads, feeds, performs.
 
-use super::link::{Texts, ToCore, ToMaster};
+use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
 use super::{logger, watchdog};
 use crate::auth::Keyring;
+use crate::conf::hostcache::{self, Remembered};
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
@@ -85,6 +86,7 @@ pub fn run() -> io::Result<()> {
         seed,
         resumed,
         accounts,
+        remembered,
     } = first_message(&mut master)?
     else {
         return Err(io::Error::other("the master did not begin with its settings"));
@@ -103,6 +105,15 @@ pub fn run() -> io::Result<()> {
         keys,
         seed,
         resumed,
+        remembered: Remembered {
+            // The master has complained about what is damaged.
+            nodes: hostcache::parse(Path::new("hostcache"), &remembered.nodes)
+                .value
+                .unwrap_or_default(),
+            deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
+                .value
+                .unwrap_or_default(),
+        },
     };
     let mut driver = Driver {
         master,
@@ -192,6 +203,9 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
     let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
     let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
     let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
+    if cf.autojoin_conflict(&haresources).is_some() {
+        return None;
+    }
     Some((cf, haresources, keys))
 }
 
@@ -547,6 +561,10 @@ impl Driver {
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                Action::RememberNodes { nodes, deleted } => {
+                    let texts = NodeTexts { nodes, deleted };
+                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
+                }
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
                 // Not when the master is behind already: whoever has the key can send any number.

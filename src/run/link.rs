@@ -24,6 +24,7 @@ pub enum ToCore {
         resumed: Option<Vec<ResourceName>>,
         /// `conf::Accounts` as text: who is behind the names of `apiauth`.
         accounts: String,
+        remembered: NodeTexts,
     },
     /// The descriptor travels beside the message.
     Opened {
@@ -116,6 +117,9 @@ pub enum ToMaster {
     },
     /// An orderly stop has released everything; the beat goes on until `End`.
     Released,
+    Nodes {
+        texts: NodeTexts,
+    },
     Stopped,
 }
 
@@ -157,6 +161,28 @@ impl Order {
             program: text(&m, "program")?.into(),
             command: text(&m, "command")?,
             env: unpaired(&words(&m, "env")?)?,
+        })
+    }
+}
+
+/// hostcache and delhostcache as text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeTexts {
+    pub nodes: String,
+    pub deleted: String,
+}
+
+impl NodeTexts {
+    fn put(&self, message: Message) -> Message {
+        message
+            .with("nodes", blob(&self.nodes))
+            .with("deleted", blob(&self.deleted))
+    }
+
+    fn get(message: &Message) -> Option<Self> {
+        Some(Self {
+            nodes: text(message, "nodes")?,
+            deleted: text(message, "deleted")?,
         })
     }
 }
@@ -236,8 +262,10 @@ impl ToCore {
                 seed,
                 resumed,
                 accounts,
+                remembered,
             } => {
-                let message = put_texts(texts, Message::new("begin"))
+                let message = remembered
+                    .put(put_texts(texts, Message::new("begin")))
                     .with("me", me.as_str())
                     .with("uuid", Value::Binary(uuid.to_vec()))
                     .with("generation", generation.to_string())
@@ -302,6 +330,7 @@ impl ToCore {
                     None => None,
                 },
                 accounts: text(&m, "accounts")?,
+                remembered: NodeTexts::get(&m)?,
             },
             "opened" => Self::Opened {
                 medium: medium(&m)?,
@@ -411,6 +440,7 @@ impl ToMaster {
                 .with("kind", kind.as_str())
                 .with("fields", list(&pairs(fields))),
             Self::Released => Message::new("released"),
+            Self::Nodes { texts } => texts.put(Message::new("nodes")),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -480,6 +510,9 @@ impl ToMaster {
                 fields: unpaired(&words(&m, "fields")?)?,
             },
             "released" => Self::Released,
+            "nodes" => Self::Nodes {
+                texts: NodeTexts::get(&m)?,
+            },
             "stopped" => Self::Stopped,
             _ => return None,
         })
@@ -513,6 +546,10 @@ mod tests {
                 seed: u64::MAX,
                 resumed: Some(vec![key.clone()]),
                 accounts: "user a 1\n".into(),
+                remembered: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: String::new(),
+                },
             },
             ToCore::Begin {
                 texts: texts.clone(),
@@ -522,6 +559,7 @@ mod tests {
                 seed: 0,
                 resumed: None,
                 accounts: String::new(),
+                remembered: NodeTexts::default(),
             },
             ToCore::Opened {
                 medium: MediumId(3),
@@ -633,6 +671,12 @@ mod tests {
                 pair: "api/ipfail".into(),
                 pid: 70,
                 signal: 10,
+            },
+            ToMaster::Nodes {
+                texts: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: "n2\tuuid\n".into(),
+                },
             },
             ToMaster::Stopped,
         ];

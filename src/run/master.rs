@@ -2,14 +2,16 @@
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
 use super::access;
-use super::link::{ToCore, ToHeir, ToMaster};
+use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
 use crate::check::{self, Texts};
+use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
@@ -66,6 +68,8 @@ struct Master {
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
+    remembered: NodeTexts,
+    node_files: NodeFiles,
     jobs: Jobs,
     fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
@@ -207,7 +211,10 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
     let places = vec![paths::resource_d(), paths::init_d()];
     let mut master = Master {
         signals,
-        uuid: state::uuid()?,
+        uuid: match cf.uuid_from_name {
+            true => uuid_of_name(&me),
+            false => state::uuid()?,
+        },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
         me,
@@ -216,6 +223,8 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         generation: Generation(0),
         _lock: lock,
         held,
+        remembered: node_files::read(),
+        node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
         jobs: Jobs::new(places, env.clone()),
         orphaned_jobs: false,
@@ -500,6 +509,7 @@ impl Master {
             seed: u64::from_ne_bytes(seed),
             resumed: resumed.then(|| self.held.clone()),
             accounts: self.accounts.clone(),
+            remembered: self.remembered.clone(),
         };
         link.send(begin.encode(), None);
         let types = self.rc.types().to_vec();
@@ -567,6 +577,15 @@ impl Master {
             ToMaster::Released => {
                 self.programs.stop();
                 self.released = true;
+            }
+            ToMaster::Nodes { texts } => {
+                // The core faces the network: what is no list of nodes is not written.
+                if node_files::is_good(&texts) {
+                    self.remembered = texts.clone();
+                    self.node_files.write(texts);
+                } else {
+                    log::error!("master: the core's list of nodes is not understood; it is not written");
+                }
             }
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
@@ -753,6 +772,7 @@ impl Master {
             ),
             None => {}
         }
+        self.node_files.finish(PAUSE);
         for spec in &self.cf.media {
             media::release(spec);
         }

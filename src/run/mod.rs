@@ -10,6 +10,7 @@
 //! * `watchdog`: the device that resets the machine
 //! * `link`: what master and core say to each other
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
+//! * `node_files`: hostcache and delhostcache on disk
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
@@ -25,6 +26,7 @@ pub mod heir;
 pub mod link;
 pub mod logger;
 pub mod master;
+mod node_files;
 pub mod respawn;
 pub mod respawn_file;
 pub mod respawn_rules;

@@ -229,6 +229,7 @@ pub fn test_files(json: bool) -> ExitCode {
             .complaints
             .extend(check::host_names(&check::Files::installed().ha_cf, cf));
     }
+    loaded.complaints.extend(check::remembered());
     let errors = loaded
         .complaints
         .iter()

@@ -389,6 +389,8 @@ impl Sim {
                 | Action::DropClient { .. }
                 | Action::MediaChanged
                 | Action::Notice { .. } => {}
+                // Every node of the simulator stands in ha.cf.
+                Action::RememberNodes { .. } => {}
             }
         }
     }
@@ -647,6 +649,7 @@ impl Sim {
             keys: self.keys.clone(),
             seed: self.random.draw(),
             resumed,
+            remembered: Default::default(),
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));

@@ -16,6 +16,7 @@ mod installed;
 mod looking;
 mod media;
 mod moves;
+mod nodes;
 mod packets;
 mod partitions;
 mod ping;

@@ -47,7 +47,7 @@ const NO_LOGD: Effect = Nothing("there is no logging daemon; write `logfile` or 
 pub const DIRECTIVES: &[Directive] = &[
     row("apiauth",                 Line, "apiauth CLIENT [uid=USER,...] [gid=GROUP,...]", Works),
     row("auto_failback",           One,  "auto_failback on|off|legacy",        Works),
-    row("autojoin",                One,  "autojoin none",                      Works),
+    row("autojoin",                One,  "autojoin none|other|any",            Works),
     row("baud",                    One,  "baud RATE",                          Works),
     row("bcast",                   Many, "bcast INTERFACE...",                 Works),
     row("cluster",                 One,  "cluster NAME",                       Works),
@@ -106,7 +106,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("udpport",                 One,  "udpport PORT",                       Works),
     row("use_apphbd",              One,  "use_apphbd off",                     Works),
     row("use_logd",                One,  "use_logd off",                       Works),
-    row("uuidfrom",                One,  "uuidfrom file|nodename",             Nothing("the uuid is always kept in a file")),
+    row("uuidfrom",                One,  "uuidfrom file|nodename",             Works),
     row("vip_lease",               One,  "vip_lease on|off",                   Nothing("there is no lease yet: an address stays on a machine whose heartbeat was killed")),
     row("warntime",                One,  "warntime TIME",                      Works),
     row("watchdog",                One,  "watchdog DEVICE",                    Works),

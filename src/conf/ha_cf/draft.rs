@@ -51,6 +51,9 @@ impl Draft {
             realtime: true,
             rtprio: 1,
             generation_from_time: false,
+            autojoin: super::Autojoin::None,
+            autojoin_line: 0,
+            uuid_from_name: false,
             resource_timeout: Duration::ZERO,
             vip_lease: false,
             watchdog: None,
@@ -145,14 +148,17 @@ impl Draft {
                 cf.msgfmt_netstring = word == "netstring";
             }
             "compression" => values::one_of(word, &["zlib", "bz2"])?,
-            "uuidfrom" => values::one_of(word, &["file", "nodename"])?,
+            "uuidfrom" => {
+                values::one_of(word, &["file", "nodename"])?;
+                cf.uuid_from_name = word == "nodename";
+            }
             "autojoin" => {
                 values::one_of(word, &["none", "other", "any"])?;
-                if word != "none" {
-                    return Err(format!(
-                        "`autojoin {word}` does not go together with haresources: write `autojoin none` and a node line"
-                    ));
-                }
+                cf.autojoin = match word {
+                    "other" => super::Autojoin::Other,
+                    "any" => super::Autojoin::Any,
+                    _ => super::Autojoin::None,
+                };
             }
             "crm" | "pacemaker" if values::boolean(word) != Ok(false) => {
                 return Err(format!(
