@@ -3,6 +3,7 @@
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
 //! * [`client`]: the other ends, for programs; [`questions`]: what they ask;
+//! * [`outdater`]: the program drbd-peer-outdater, which asks dopd;
 //! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg.
 //!
 //! May use `sys`, `msg`, `paths`. Promises the daemon that no client, however slow, dead or hostile, makes it wait or
@@ -13,6 +14,7 @@ pub mod client;
 pub mod command;
 pub mod message_command;
 pub mod mover;
+pub mod outdater;
 pub mod questions;
 pub mod server;
 

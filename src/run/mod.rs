@@ -3,6 +3,7 @@
 //! * `start`: the command `heartbeat`: check, start, stop, reload, status
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
+//! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `link`: what master and core say to each other
 //! * `role`: which process this one is
@@ -13,6 +14,7 @@
 //! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
 
 pub mod core;
+pub mod dopd;
 pub mod heir;
 pub mod link;
 pub mod logger;
