@@ -86,9 +86,9 @@ fn serve(mut server: Server, mut commands: CommandFifo, stop: &AtomicBool) -> Ve
         if ready[0].read {
             seen.extend(commands.read().into_iter().map(Seen::Command));
         }
-        for event in server.pump(&ready[1..]) {
+        for event in server.pump(&ready[1..], 250) {
             match event {
-                ServerEvent::Gone { client } => seen.push(Seen::Gone(client)),
+                ServerEvent::Gone { client, .. } => seen.push(Seen::Gone(client)),
                 ServerEvent::Request { client, who, message } => {
                     answer(&mut server, client, &message);
                     seen.push(Seen::Request(client, who.uid, message));
@@ -512,7 +512,7 @@ fn moving(name: &str, script: &'static [&'static str], test: impl FnOnce(&Path))
                     wants.extend(server.wants());
                     wait(&wants, now() + Duration::from_millis(20)).unwrap()
                 };
-                for event in server.pump(&ready[1..]) {
+                for event in server.pump(&ready[1..], 250) {
                     if let ServerEvent::Request { client, message, .. } = event {
                         if message.get(field::REQTYPE) == Some(request::SETFILTER) {
                             assert_eq!(message.get(field::FMASK), Some("1"));

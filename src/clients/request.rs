@@ -40,6 +40,8 @@ pub const BADREQ: &str = "badreq";
 
 pub const EINVAL: &str = "EINVAL";
 pub const EPERM: &str = "EPERM";
+/// The peers are behind with their acknowledgements; ask again a little later.
+pub const EAGAIN: &str = "EAGAIN";
 pub const ENOSYS: &str = "ENOSYS";
 
 /// Field names of requests and answers.
@@ -57,6 +59,8 @@ pub mod field {
     pub const CLIENT: &str = "cn";
     /// Which sign-on of this name in this daemon it is, from 0.
     pub const CLIENT_GEN: &str = "client_gen";
+    /// Type of the message that was refused.
+    pub const MSGTYPE: &str = "msgtype";
     pub const QUERYNAME: &str = "queryname";
     pub const QUERYUUID: &str = "queryuuid";
     pub const CLIENT_STATUS: &str = "cs";

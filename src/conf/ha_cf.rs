@@ -13,6 +13,7 @@ mod whole_line;
 
 pub use directives::{DIRECTIVES, Directive, Effect};
 
+use super::access::{Accounts, ApiAuth};
 use super::{Complaints, Parsed};
 use crate::ids::{LinkName, NodeName};
 use crate::time::Duration;
@@ -157,6 +158,10 @@ pub struct HaCf {
     pub vip_lease: bool,
     pub watchdog: Option<PathBuf>,
     pub clients: Vec<ClientLine>,
+    /// Who may sign on, the defaults included.
+    pub apiauth: Vec<ApiAuth>,
+    /// The numbers behind the names in `apiauth`; filled in by whoever may look them up.
+    pub accounts: Accounts,
     /// `env NAME=VALUE`
     pub env: Vec<(String, String)>,
     /// Directives with one value as written, for `cl_status hbparameter` and the `HA_name` environment of scripts;

@@ -1,6 +1,7 @@
 //! The message layer's state, its timers, and what the rooms above may ask of it.
 
 use super::counters::Counters;
+use super::flow::Flow;
 use super::history::History;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
@@ -76,6 +77,7 @@ pub struct Core {
     pub(super) nodes: Vec<Node>,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
+    pub(super) flow: Flow,
     /// The packets we sent last, as they come back from a broadcast.
     pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
@@ -102,6 +104,7 @@ impl Core {
             nodes: Vec::new(),
             media: Vec::new(),
             history: History::default(),
+            flow: Flow::default(),
             sent: VecDeque::new(),
             counters: Counters::default(),
             out: Vec::new(),
@@ -340,6 +343,10 @@ impl Core {
         &self.me
     }
 
+    pub fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
     pub fn status(&self) -> NodeStatus {
         self.status
     }
@@ -359,6 +366,14 @@ impl Core {
 
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// A message of this life of `node` with a lower number than this may still come.
+    pub fn misses_before(&self, node: &NodeName, generation: Generation, seq: Seq) -> bool {
+        let node = self.index(node).map(|i| &self.nodes[i]);
+        node.filter(|n| n.generation == Some(generation))
+            .and_then(|n| n.window.first_missing())
+            .is_some_and(|missing| missing < seq)
     }
 
     /// Messages of `node` are known to be missing: what it says now may not be the whole story.

@@ -9,9 +9,11 @@
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
 //! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
+//! * `flow`: how much clients may send
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
+mod flow;
 pub mod history;
 pub mod layer;
 mod membership;

@@ -155,6 +155,7 @@ impl Core {
                 };
                 if acked <= self.history.newest() {
                     self.nodes[i].acked = self.nodes[i].acked.max(acked);
+                    self.release_history();
                 }
             }
             _ => {}
@@ -180,12 +181,15 @@ impl Core {
         };
         let is_status = message.kind() == "status";
         let known = self.nodes[i].generation;
+        let mut closed = false;
         if known != Some(generation) {
             // Learned from every message, not only from `status` as in the classic, which drops what a restarted
             // peer says before its first beat.
             let node = &mut self.nodes[i];
             node.generation = Some(generation);
             node.window.restart_at(seq);
+            // It begins to count, and to acknowledge, with what we say from now on.
+            node.acked = self.history.newest();
             if let Some(known) = known {
                 log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
                 self.up.push_back(Up::Restarted { node: name.clone() });
@@ -200,6 +204,7 @@ impl Core {
                 return false;
             }
             node.window.restart_at(seq);
+            node.acked = self.history.newest();
             log::error!("CRIT: Cluster node {name} returning after partition.");
             let said = node.said;
             self.revive(now, i, said);
@@ -215,7 +220,10 @@ impl Core {
                     });
                 }
                 Verdict::Late { complete: false } => {}
-                Verdict::Late { complete: true } => log::info!("No pkts missing from {name}!"),
+                Verdict::Late { complete: true } => {
+                    log::info!("No pkts missing from {name}!");
+                    closed = true;
+                }
                 Verdict::Jump { lost } => {
                     log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
                 }
@@ -231,6 +239,9 @@ impl Core {
             }
         }
         self.link_heard(i, medium, now.mono);
+        if closed {
+            self.acknowledge_all(now, i);
+        }
         if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
             self.nodes[i].uuid = Some(uuid);
         }
@@ -327,6 +338,16 @@ impl Core {
     fn acknowledge(&mut self, now: Now, i: usize, seq: Seq) {
         let node = &self.nodes[i];
         if !node.speaks_protocol || seq.0 % 10 != node.ack_digit {
+            return;
+        }
+        self.acknowledge_all(now, i);
+    }
+
+    /// The highest number with our digit before which nothing is missing. Also when a gap has closed: a sender that waits
+    /// for it sends nothing but its beats.
+    fn acknowledge_all(&mut self, now: Now, i: usize) {
+        let node = &self.nodes[i];
+        if !node.speaks_protocol {
             return;
         }
         let Some(gap_free) = node.window.gap_free() else { return };

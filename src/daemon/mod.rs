@@ -7,14 +7,18 @@
 pub mod view;
 
 use crate::auth::Keyring;
-use crate::clients::{Answer, Clients, Identity};
-use crate::conf::{HaCf, Haresources};
+use crate::clients::order::Order as ClientOrder;
+use crate::clients::request::{self, field};
+use crate::clients::{Answer, Class, Clients, Identity};
+use crate::conf::ha_cf::NodeKind;
+use crate::conf::{HaCf, Haresources, NodeSpec};
 use crate::core::{Core, NodeStatus, Up};
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
-use crate::msg::{Message, fields};
+use crate::msg::{Message, Value, fields};
 use crate::time::{Instant, Now};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use view::View;
 
@@ -63,8 +67,10 @@ pub enum Event {
         who: Identity,
         message: Message,
     },
+    /// `why` in the words of the API: `EOF`, `badclient`, …
     ClientGone {
         client: ClientId,
+        why: &'static str,
     },
     /// The line of /proc/loadavg, for the `ld` field.
     Load {
@@ -98,6 +104,12 @@ pub enum Action {
         client: ClientId,
         message: Message,
     },
+    /// Whatever is written to this program is to be followed by this signal; 0 for none.
+    Signal {
+        client: ClientId,
+        pid: u32,
+        signal: u8,
+    },
     /// This program is to be disconnected (after its replies).
     DropClient {
         client: ClientId,
@@ -118,6 +130,10 @@ pub struct Daemon {
     core: Core,
     groups: Groups,
     clients: Clients,
+    /// Joins and leaves that wait for what was lost before them.
+    order: ClientOrder,
+    /// Nodes whose new status the clients have not heard of.
+    changed: BTreeSet<NodeName>,
     out: Vec<Action>,
 }
 
@@ -135,6 +151,8 @@ impl Daemon {
             core,
             groups,
             clients: Clients::default(),
+            order: ClientOrder::default(),
+            changed: BTreeSet::new(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -163,7 +181,10 @@ impl Daemon {
             }
             Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
             Event::Request { client, who, message } => self.request(now, client, who, &message),
-            Event::ClientGone { client } => self.clients.gone(client),
+            Event::ClientGone { client, why } => {
+                let left = self.clients.gone(client, why);
+                self.answer(now, left);
+            }
             Event::Load { line } => self.core.set_load(line),
             Event::Reload { cf, haresources, keys } => {
                 self.groups.reload(now, &cf, haresources);
@@ -183,8 +204,9 @@ impl Daemon {
         loop {
             while let Some(up) = self.core.next_up() {
                 self.groups.up(now, &up);
-                self.publish(&up);
+                self.publish(now, up);
             }
+            self.publish_late(now);
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
             let orders = self.groups.take_orders();
@@ -194,7 +216,7 @@ impl Daemon {
             for order in orders {
                 match order {
                     Order::Send(message) => self.core.send(now, message),
-                    Order::Tell(message) => self.tell_clients(&message),
+                    Order::Tell(message) => self.tell_clients(now, &message),
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
                     Order::Stopped => self.out.push(Action::Stopped),
@@ -205,44 +227,133 @@ impl Daemon {
     }
 
     /// What connected programs hear of an event of the message layer.
-    fn publish(&mut self, up: &Up) {
-        if self.clients.is_empty() {
-            return;
-        }
-        let message = match up {
-            Up::Message { message, .. } => Message::clone(message),
+    fn publish(&mut self, now: Now, up: Up) {
+        let up = match up {
+            Up::Message { from, message, .. } if message.kind() == request::QUERY_CSTATUS => {
+                // A flood of questions must not use up our numbers: who asked waits in vain, and asks again.
+                if from != *self.core.me()
+                    && self.core.room_for_clients(now) > 0
+                    && let Some(answer) = self.clients.answer_query(&message)
+                {
+                    self.core.send(now, answer);
+                }
+                return;
+            }
+            up if self.clients.is_empty() => {
+                drop(up);
+                self.changed.clear();
+                return;
+            }
+            up => up,
+        };
+        match up {
+            Up::Message { from, message, .. } if from == *self.core.me() && !self.is_for_me(&message) => {}
+            Up::Message {
+                from,
+                generation,
+                seq,
+                message,
+            } => match message.kind() {
+                request::CLSTAT => self.order.hold(from, generation, seq, message),
+                "status" => {
+                    let news = self.changed.remove(&from);
+                    let answers = match news {
+                        true => self.clients.publish(&message),
+                        false => self.clients.publish_as(Class::NoChange, &message),
+                    };
+                    self.answer(now, answers);
+                }
+                _ => self.tell_clients(now, &message),
+            },
             Up::Status {
                 node,
                 status: NodeStatus::Dead,
-            } => Message::new("status")
-                .with(fields::SEQ, "1")
-                .with(fields::SRC, node.as_str())
-                .with(fields::STATUS, NodeStatus::Dead.as_str()),
-            Up::Link { node, link, up } => Message::new("ifstat")
-                .with(fields::NODE, node.as_str())
-                .with(fields::IFNAME, link.as_str())
-                .with(fields::STATUS, if *up { "up" } else { "dead" }),
-            Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
-        };
-        self.tell_clients(&message);
+            } => self.tell_status(now, &node, NodeStatus::Dead.as_str()),
+            Up::Status { node, .. } => drop(self.changed.insert(node)),
+            Up::Link { node, link, up } => {
+                let message = Message::new("ifstat")
+                    .with(fields::NODE, node.as_str())
+                    .with(fields::IFNAME, link.as_str())
+                    .with(fields::STATUS, if up { "up" } else { "dead" });
+                self.tell_clients(now, &message);
+            }
+            Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
+        }
     }
 
-    fn tell_clients(&mut self, message: &Message) {
+    /// What had to wait for others: joins and leaves, and changes that no message of the node told.
+    fn publish_late(&mut self, now: Now) {
+        if !self.order.is_empty() {
+            let core = &self.core;
+            let ready = self
+                .order
+                .release(|node, generation, seq| core.misses_before(node, generation, seq));
+            for message in ready {
+                self.tell_clients(now, &message);
+            }
+        }
+        while let Some(node) = self.changed.pop_first() {
+            if let Some(status) = self.core.nodes().iter().find(|n| n.name == node).map(|n| n.status) {
+                self.tell_status(now, &node, status.as_str());
+            }
+        }
+    }
+
+    fn tell_status(&mut self, now: Now, node: &NodeName, status: &str) {
+        let mut message = Message::new("status")
+            .with(fields::SEQ, "1")
+            .with(fields::TS, Value::hex(now.wall.0))
+            .with(fields::SRC, node.as_str())
+            .with(fields::STATUS, status);
+        let ping = |n: &&NodeSpec| n.name == *node && n.kind == NodeKind::Ping;
+        if self.core.cf().nodes.iter().any(|n| ping(&n)) {
+            message.set(fields::INFO, "ping");
+        }
+        self.tell_clients(now, &message);
+    }
+
+    fn is_for_me(&self, message: &Message) -> bool {
+        message
+            .get(fields::DEST)
+            .is_none_or(|dest| dest.eq_ignore_ascii_case(self.core.me().as_str()))
+    }
+
+    fn tell_clients(&mut self, now: Now, message: &Message) {
         let answers = self.clients.publish(message);
-        self.answer(answers);
+        self.answer(now, answers);
     }
 
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
+        let room = self.core.room_for_clients(now);
+        let seen = self.clients.publish_as(Class::Request, message);
         let view = self.core.view(&self.groups, now.mono);
-        let answers = self.clients.request(now, client, who, message, &view);
-        self.answer(answers);
+        let answers = self.clients.request(now, client, who, message, &view, room);
+        self.answer(now, seen);
+        self.answer(now, answers);
     }
 
-    fn answer(&mut self, answers: Vec<Answer>) {
-        self.out.extend(answers.into_iter().map(|a| match a {
-            Answer::Reply { client, message } => Action::Reply { client, message },
-            Answer::Drop { client } => Action::DropClient { client },
-        }));
+    fn answer(&mut self, now: Now, answers: impl IntoIterator<Item = Answer>) {
+        for answer in answers {
+            match answer {
+                Answer::Reply { client, message } => self.out.push(Action::Reply { client, message }),
+                Answer::Drop { client } => self.out.push(Action::DropClient { client }),
+                Answer::Signal { client, pid, signal } => self.out.push(Action::Signal { client, pid, signal }),
+                Answer::Order { message } => drop(self.groups.local(now, message)),
+                Answer::Send { client, message } => {
+                    let kind = message.kind().to_owned();
+                    if let (Err(why), Some(client)) = (self.core.send_for_client(now, message), client) {
+                        log::warn!("a message \"{}\" of a client is refused: {why}", kind.escape_debug());
+                        let message = request::refusal(request::MESSAGE, &why).with(field::MSGTYPE, kind);
+                        self.out.push(Action::Reply { client, message });
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many messages of named clients may be handed in now; 0 while a peer is behind with its acknowledgements.
+    pub fn room_for_clients(&mut self, now: Now) -> usize {
+        self.core.room_for_clients(now)
     }
 
     /// When [`Event::Timer`] is due next.

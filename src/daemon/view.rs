@@ -18,6 +18,8 @@ pub struct LinkView {
 pub struct NodeView {
     pub name: NodeName,
     pub kind: NodeKind,
+    /// Once it was heard.
+    pub uuid: Option<[u8; 16]>,
     /// `init` `up` `active` `dead` `ping`
     pub status: &'static str,
     pub links: Vec<LinkView>,
@@ -78,6 +80,11 @@ impl Core {
             .map(|n| NodeView {
                 name: n.name.clone(),
                 kind: NodeKind::Normal,
+                uuid: if n.name == *self.me() {
+                    Some(self.uuid())
+                } else {
+                    n.uuid
+                },
                 status: n.status.as_str(),
                 links: n
                     .links

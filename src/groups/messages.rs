@@ -435,7 +435,9 @@ impl Groups {
                 None
             }
             ("ask_resources", Some("me"), Some(set)) => {
-                self.standby_command(set, id);
+                // A client such as ipfail; else the command.
+                let by = message.get(fields::FROM_ID).unwrap_or("hb_standby");
+                self.standby_command(set, id, by);
                 None
             }
             // req_resource: one group of ours, if nobody has it.
@@ -489,7 +491,7 @@ impl Groups {
         }
     }
 
-    fn standby_command(&mut self, set: Set, id: Option<String>) {
+    fn standby_command(&mut self, set: Set, id: Option<String>, by: &str) {
         if let Some(why) = self.refusal() {
             log::warn!("standby request refused: {why}");
             self.tell_phase(&id, "refused", why, None, None, set);
@@ -503,7 +505,7 @@ impl Groups {
             .map(|g| g.key().clone())
             .collect();
         log::info!("{me} wants to go standby [{}]", set.as_str());
-        self.request(set, keys, None, id, "hb_standby");
+        self.request(set, keys, None, id, by);
     }
 
     /// Progress of a move, for the command that waits for it.

@@ -4,11 +4,11 @@
 use super::link::{Texts, ToCore, ToMaster};
 use super::logger;
 use crate::auth::Keyring;
-use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
-use crate::ipc::server::{Server, ServerEvent};
+use crate::ipc::server::{Server, ServerEvent, Wake};
 use crate::media::{Opened, Port};
 use crate::paths;
 use crate::sys::pair::{End, Got};
@@ -74,12 +74,14 @@ pub fn run() -> io::Result<()> {
         generation,
         seed,
         resumed,
+        accounts,
     } = first_message(&mut master)?
     else {
         return Err(io::Error::other("the master did not begin with its settings"));
     };
     let me: NodeName = me.parse().map_err(|e| io::Error::other(format!("{e}")))?;
-    let (cf, haresources, keys) = parse(&texts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
+    let (cf, haresources, keys) =
+        parse(&texts, &accounts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
     logger::init(&me, log, cf.debug, false);
     take_place(&cf);
     let settings = Settings {
@@ -165,8 +167,9 @@ fn first_message(master: &mut End) -> io::Result<ToCore> {
 }
 
 /// The same bytes that the master has checked.
-fn parse(texts: &Texts, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
-    let cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
+fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
+    let mut cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
+    cf.accounts = Accounts::read(accounts);
     let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
     let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
     let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
@@ -265,6 +268,9 @@ impl Driver {
     fn turn(&mut self) -> io::Result<()> {
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
         let mut deadline = daemon.deadline().min(self.load_at);
+        if self.server.has_more() {
+            deadline = sys::now();
+        }
         let mut wants = vec![
             Want {
                 fd: self.master.fd(),
@@ -310,13 +316,17 @@ impl Driver {
                 self.feed(Event::Local { message });
             }
         }
-        for event in self.server.pump(&ready[clients_from..ports_from]) {
+        let room = self.daemon.as_mut().map_or(0, |d| d.room_for_clients(sys::clock()));
+        for event in self.server.pump(&ready[clients_from..ports_from], room) {
             self.feed(match event {
                 ServerEvent::Request { client, who, message } => Event::Request { client, who, message },
-                ServerEvent::Gone { client } => Event::ClientGone { client },
+                ServerEvent::Gone { client, why } => Event::ClientGone { client, why },
             });
         }
         self.timers();
+        for Wake { pair, pid, signal } in self.server.wakes() {
+            self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
+        }
         Ok(())
     }
 
@@ -400,7 +410,7 @@ impl Driver {
                 self.feed(Event::MediumBroken { medium, why });
             }
             ToCore::Ended { job, outcome } => self.feed(Event::JobEnded { job, outcome }),
-            ToCore::Reload { texts } => self.reload(&texts),
+            ToCore::Reload { texts, accounts } => self.reload(&texts, &accounts),
             ToCore::Stop => self.feed(Event::Stop),
             ToCore::Debug { more } => {
                 let level = if more { 1 } else { 0 };
@@ -409,8 +419,8 @@ impl Driver {
         }
     }
 
-    fn reload(&mut self, texts: &Texts) {
-        let Some((cf, haresources, keys)) = parse(texts, &self.me) else {
+    fn reload(&mut self, texts: &Texts, accounts: &str) {
+        let Some((cf, haresources, keys)) = parse(texts, accounts, &self.me) else {
             log::error!("core: the new files do not parse here; the old configuration stays");
             return;
         };
@@ -466,6 +476,7 @@ impl Driver {
                 Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
                 Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
                 Action::Reply { client, message } => self.server.reply(client, &message),
+                Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
                 // `reload` has matched the ports to the new ha.cf before.

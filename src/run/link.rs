@@ -19,6 +19,8 @@ pub enum ToCore {
         generation: u64,
         seed: u64,
         resumed: Option<Vec<ResourceName>>,
+        /// `conf::Accounts` as text: who is behind the names of `apiauth`.
+        accounts: String,
     },
     /// The descriptor travels beside the message.
     Opened {
@@ -35,6 +37,7 @@ pub enum ToCore {
     },
     Reload {
         texts: Texts,
+        accounts: String,
     },
     Stop,
     Debug {
@@ -68,6 +71,12 @@ pub enum ToMaster {
     },
     Held {
         held: Vec<ResourceName>,
+    },
+    /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
+    Wake {
+        pair: String,
+        pid: u32,
+        signal: u8,
     },
     Stopped,
 }
@@ -125,12 +134,14 @@ impl ToCore {
                 generation,
                 seed,
                 resumed,
+                accounts,
             } => {
                 let message = put_texts(texts, Message::new("begin"))
                     .with("me", me.as_str())
                     .with("uuid", Value::Binary(uuid.to_vec()))
                     .with("generation", generation.to_string())
-                    .with("seed", seed.to_string());
+                    .with("seed", seed.to_string())
+                    .with("accounts", blob(accounts));
                 match resumed {
                     Some(held) => message.with("resumed", join(held)),
                     None => message,
@@ -156,7 +167,9 @@ impl ToCore {
                     .with("output", blob(&outcome.output))
                     .with("took", outcome.took.as_millis().to_string())
             }
-            Self::Reload { texts } => put_texts(texts, Message::new("reload")),
+            Self::Reload { texts, accounts } => {
+                put_texts(texts, Message::new("reload")).with("accounts", blob(accounts))
+            }
             Self::Stop => Message::new("stop"),
             Self::Debug { more } => Message::new("debug").with("more", if *more { "1" } else { "0" }),
         };
@@ -178,6 +191,7 @@ impl ToCore {
                     Some(held) => Some(split(held)?),
                     None => None,
                 },
+                accounts: text(&m, "accounts")?,
             },
             "opened" => Self::Opened {
                 medium: medium(&m)?,
@@ -209,7 +223,10 @@ impl ToCore {
                     },
                 }
             }
-            "reload" => Self::Reload { texts: get_texts(&m)? },
+            "reload" => Self::Reload {
+                texts: get_texts(&m)?,
+                accounts: text(&m, "accounts")?,
+            },
             "stop" => Self::Stop,
             "debug" => Self::Debug {
                 more: m.get("more")? == "1",
@@ -252,6 +269,10 @@ impl ToMaster {
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Wake { pair, pid, signal } => Message::new("wake")
+                .with("pair", pair.as_str())
+                .with("pid", pid.to_string())
+                .with("signal", signal.to_string()),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -289,6 +310,11 @@ impl ToMaster {
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
             },
+            "wake" => Self::Wake {
+                pair: m.get("pair")?.to_owned(),
+                pid: m.dec("pid")?.try_into().ok()?,
+                signal: m.dec("signal")?.try_into().ok()?,
+            },
             "stopped" => Self::Stopped,
             _ => return None,
         })
@@ -321,6 +347,7 @@ mod tests {
                 generation: 9,
                 seed: u64::MAX,
                 resumed: Some(vec![key.clone()]),
+                accounts: "user a 1\n".into(),
             },
             ToCore::Begin {
                 texts: texts.clone(),
@@ -329,6 +356,7 @@ mod tests {
                 generation: 1,
                 seed: 0,
                 resumed: None,
+                accounts: String::new(),
             },
             ToCore::Opened {
                 medium: MediumId(3),
@@ -358,7 +386,10 @@ mod tests {
                 job: JobId(1),
                 outcome: outcome(Exit::CannotRun("no such script".into())),
             },
-            ToCore::Reload { texts: texts.clone() },
+            ToCore::Reload {
+                texts: texts.clone(),
+                accounts: "group b 2 3\n".into(),
+            },
             ToCore::Stop,
             ToCore::Debug { more: true },
         ];
@@ -386,6 +417,11 @@ mod tests {
             },
             ToMaster::Held { held: vec![key] },
             ToMaster::Held { held: vec![] },
+            ToMaster::Wake {
+                pair: "api/ipfail".into(),
+                pid: 70,
+                signal: 10,
+            },
             ToMaster::Stopped,
         ];
         for said in to_master {

@@ -1,6 +1,7 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
+use super::access;
 use super::dopd;
 use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
@@ -52,6 +53,8 @@ struct Master {
     me: NodeName,
     uuid: [u8; 16],
     texts: Texts,
+    /// Who is behind the names of `apiauth`; looked up when the files are read.
+    accounts: String,
     cf: HaCf,
     generation: Generation,
     /// Held as long as this process lives.
@@ -178,6 +181,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         register: Server::create(&paths::state())?,
         me,
         texts,
+        accounts: access::accounts(&cf.apiauth).to_string(),
         cf,
         generation: Generation(0),
         _lock: lock,
@@ -362,6 +366,7 @@ impl Master {
         }
         self.jobs.set_env(environment::script_env(&cf, &self.me));
         log::set_max_level(logger::filter(cf.debug));
+        self.accounts = access::accounts(&cf.apiauth).to_string();
         self.cf = cf;
         self.texts = loaded.texts;
         if let Some(heir) = &mut self.heir {
@@ -375,6 +380,7 @@ impl Master {
         }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
+            accounts: self.accounts.clone(),
         });
     }
 
@@ -418,6 +424,7 @@ impl Master {
             generation: generation.0,
             seed: u64::from_ne_bytes(seed),
             resumed: resumed.then(|| self.held.clone()),
+            accounts: self.accounts.clone(),
         };
         link.send(begin.encode(), None);
         if self.stopping.is_some() {
@@ -460,6 +467,7 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
                 self.done = true;

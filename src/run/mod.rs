@@ -6,6 +6,7 @@
 //! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `link`: what master and core say to each other
+//! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
@@ -13,6 +14,7 @@
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
 //! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
 
+pub mod access;
 pub mod core;
 pub mod dopd;
 pub mod heir;

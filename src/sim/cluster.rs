@@ -362,7 +362,7 @@ impl Sim {
                         self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
                     }
                 }
-                Action::Reply { .. } | Action::DropClient { .. } | Action::MediaChanged => {}
+                Action::Reply { .. } | Action::Signal { .. } | Action::DropClient { .. } | Action::MediaChanged => {}
             }
         }
     }

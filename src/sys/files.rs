@@ -2,7 +2,7 @@
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Group, User, geteuid};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,6 +18,12 @@ pub fn own_user() -> u32 {
 /// `None`: the machine has no such user. May ask a name service, and so may take a while.
 pub fn user_id(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|u| u.uid.as_raw())
+}
+
+/// Number and listed members of a group; as above.
+pub fn group(name: &str) -> Option<(u32, Vec<String>)> {
+    let group = Group::from_name(name).ok().flatten()?;
+    Some((group.gid.as_raw(), group.mem))
 }
 
 /// What `uname -n` prints.

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod by_hand;
+mod clients;
 mod cluster;
 mod configured;
 mod differing;

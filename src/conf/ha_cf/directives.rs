@@ -47,7 +47,7 @@ const NO_STONITH: Effect = Nothing("this version cannot reset other machines");
 
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("apiauth",                 Line, "apiauth CLIENT [uid=USER,...] [gid=GROUP,...]", Nothing("this version decides by the owner of the client's FIFO")),
+    row("apiauth",                 Line, "apiauth CLIENT [uid=USER,...] [gid=GROUP,...]", Works),
     row("auto_failback",           One,  "auto_failback on|off|legacy",        Works),
     row("autojoin",                One,  "autojoin none",                      Works),
     row("baud",                    One,  "baud RATE",                          Works),

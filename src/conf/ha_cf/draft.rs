@@ -2,6 +2,7 @@
 
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
+use crate::conf::access::Accounts;
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,6 @@ pub(super) struct Draft {
     pub(super) seen: BTreeMap<&'static str, usize>,
     /// Directives with a value that was refused: nothing is compared with them.
     pub(super) refused: BTreeSet<&'static str>,
-    /// Clients of apiauth lines and their line.
-    pub(super) apiauth: BTreeMap<String, usize>,
 }
 
 impl Draft {
@@ -53,6 +52,8 @@ impl Draft {
             vip_lease: false,
             watchdog: None,
             clients: Vec::new(),
+            apiauth: Vec::new(),
+            accounts: Accounts::default(),
             env: Vec::new(),
             parameters: Vec::new(),
         };
@@ -69,7 +70,6 @@ impl Draft {
             parameters: BTreeMap::new(),
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
-            apiauth: BTreeMap::new(),
         };
         for (name, value, _) in DEFAULTS {
             let read = draft.single(name, value);

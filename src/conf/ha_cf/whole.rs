@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{AutoFailback, HaCf, MediumKind, NodeKind};
-use crate::conf::Complaints;
+use crate::conf::{Complaints, access};
 use crate::ids::NodeName;
 use crate::time::Duration;
 
@@ -16,6 +16,7 @@ pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> H
     failback(&mut draft, bad);
     logs(&draft, bad);
     let mut cf = draft.cf;
+    cf.apiauth = access::with_defaults(std::mem::take(&mut cf.apiauth));
     cf.parameters = draft.parameters.into_iter().collect();
     cf
 }
