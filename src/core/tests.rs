@@ -470,3 +470,43 @@ fn a_reload_keeps_what_is_known_and_tells_a_new_deadtime_at_once() {
         NodeStatus::Active
     );
 }
+
+#[test]
+fn clients_wait_while_a_peer_does_not_acknowledge_and_go_on_when_it_does() {
+    let mut a = core("a", 1);
+    let talk = || Message::new("talk").with("x", "1");
+    let ack = |seq: u64| packet(1, 2, "NS_ackmsg", &[("dest", "a"), ("ackseq", &format!("{seq:x}"))]);
+    assert_eq!(a.room_for_clients(at(1)), 250, "nobody is heard yet");
+    let beat = packet(1, 1, "status", &[("st", "active"), ("protocol", "1")]);
+    a.receive(at(10), MediumId(0), &beat);
+    assert_eq!(
+        a.room_for_clients(at(10)),
+        250,
+        "what was said before it came is not for it"
+    );
+    for left in (0..250).rev() {
+        a.send_for_client(at(20), talk()).unwrap();
+        assert_eq!(a.room_for_clients(at(20)), left);
+    }
+    let newest = a.history.newest().0;
+    a.receive(at(30), MediumId(0), &ack(newest + 1));
+    assert_eq!(a.room_for_clients(at(30)), 0, "it cannot have what was never sent");
+    a.receive(at(30), MediumId(0), &ack(newest - 100));
+    assert_eq!(a.room_for_clients(at(30)), 150);
+    // Few, but large.
+    for _ in 0..9 {
+        a.send_for_client(at(40), talk().with("x", "x".repeat(59_000))).unwrap();
+    }
+    assert_eq!(a.room_for_clients(at(40)), 0);
+    a.receive(at(50), MediumId(0), &ack(newest + 9));
+    assert_eq!(a.room_for_clients(at(50)), 250);
+    let too_large = a.send_for_client(at(60), talk().with("x", "x".repeat(60_001)));
+    assert!(too_large.unwrap_err().starts_with("EMSGSIZE"));
+    // A node of an old version acknowledges nothing and is not waited for.
+    let old = packet(1, 3, "status", &[("st", "active")]);
+    a.receive(at(70), MediumId(0), &old);
+    for _ in 0..300 {
+        a.send_for_client(at(80), talk()).unwrap();
+    }
+    assert_eq!(a.room_for_clients(at(80)), 250);
+}

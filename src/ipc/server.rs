@@ -193,9 +193,6 @@ impl Server {
         let door = ready.next().unwrap_or_default();
         for (&client, talk) in &mut self.talks {
             if talk.course == Course::Leaving {
-                if talk.inbox.is_empty() {
-                    talk.course = Course::Ending;
-                }
                 continue;
             }
             let req = ready.next().unwrap_or_default();
@@ -218,6 +215,11 @@ impl Server {
             self.sign_ons(&mut events);
         }
         self.hand_on(room, &mut events);
+        for talk in self.talks.values_mut() {
+            if talk.course == Course::Leaving && talk.inbox.is_empty() {
+                talk.course = Course::Ending;
+            }
+        }
         events
     }
 
