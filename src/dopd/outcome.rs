@@ -95,11 +95,10 @@ pub enum Disk {
 
 /// A line a volume, our own state before the first `/`. The best volume counts: nobody may be promoted with it.
 pub fn disk(exit: &Exit, output: &str) -> Disk {
-    let words: Vec<&str> = output
-        .lines()
-        .filter_map(|l| l.trim().split('/').next())
-        .filter(|w| !w.is_empty())
-        .collect();
+    // Warnings of drbdadm stand among them; a state is a line without blanks.
+    let of_state = |l: &&str| !l.is_empty() && l.chars().all(|c| c.is_ascii_alphabetic() || c == '/');
+    let lines = output.lines().map(str::trim).filter(of_state);
+    let words: Vec<&str> = lines.filter_map(|l| l.split('/').next()).collect();
     match exit {
         Exit::Code(0) if !words.is_empty() => {}
         Exit::Code(_) => return Disk::Silent,
@@ -164,6 +163,8 @@ mod tests {
             (0, "Outdated/DUnknown\nUpToDate/DUnknown\n", Disk::Good),
             (0, "Outdated/DUnknown\nInconsistent/DUnknown\n", Disk::Worse),
             (0, "Outdated/DUnknown\nOutdated/DUnknown\n", Disk::Outdated),
+            (0, "DRBD module version: 8.4.11\n  userland version: 9.22.0\nOutdated/DUnknown\n", Disk::Outdated),
+            (0, "WARN: no TTY\nUpToDate/DUnknown\n", Disk::Good),
             (0, "Unconfigured\n",                   Disk::Unknown),
             (0, "",                                 Disk::Silent),
             (10, "Outdated\n",                      Disk::Silent),
