@@ -108,6 +108,11 @@ pub fn status() -> PathBuf {
     run().join("heartbeat/status")
 }
 
+/// Where dopd hears drbd-peer-outdater. `/run/heartbeat/dopd/outdater`, as in heartbeat 3.0.6.
+pub fn outdater() -> PathBuf {
+    run().join("heartbeat/dopd/outdater")
+}
+
 /// The groups this node holds: written by the master, read by the next one (`heartbeat -R`).
 pub fn held() -> PathBuf {
     run().join("heartbeat.held")

@@ -2,6 +2,7 @@
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
 use super::access;
+use super::dopd;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
@@ -284,7 +285,12 @@ fn make_directories() -> io::Result<()> {
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
     fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
-    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))
+    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))?;
+    // Whether dopd runs is the administrator's choice; it has no right to make this.
+    if let Err(e) = dopd::make_directory() {
+        log::warn!("{}: {e}; dopd cannot serve", paths::outdater().display());
+    }
+    Ok(())
 }
 
 impl Master {

@@ -3,6 +3,7 @@
 //! * `start`: the command `heartbeat`: check, start, stop, reload, status
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
+//! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `client`: what becomes a program of a `respawn` line
 //! * `respawn`: the master's care for these programs; `respawn_rules`, when they are started again; `respawn_file`,
@@ -22,6 +23,7 @@
 pub mod access;
 pub mod client;
 pub mod core;
+pub mod dopd;
 pub mod heir;
 pub mod link;
 pub mod logger;

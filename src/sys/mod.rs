@@ -12,6 +12,7 @@ pub mod fifo;
 pub mod files;
 pub mod icmp;
 pub mod interrupt;
+pub mod local;
 pub mod namespace;
 pub mod netlink;
 pub mod packet;

@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod configured;
 mod differing;
+mod dopd;
 mod faults;
 mod fencing;
 mod installed;
