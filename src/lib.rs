@@ -12,6 +12,7 @@
 //! | [`conf`] | yes | ha.cf, haresources, authkeys: text in, typed value or all complaints out |
 //! | [`core`] | yes | the message layer: links, nodes, generations, numbers, retransmission |
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
+//! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`wire`] | yes | bytes of netlink, ARP and IPv6 neighbour advertisement |
@@ -35,6 +36,7 @@ pub mod daemon;
 pub mod groups;
 pub mod ids;
 pub mod ipc;
+pub mod ipfail;
 pub mod jobs;
 pub mod lab;
 pub mod media;
