@@ -140,7 +140,9 @@ impl Ipfail {
                 match self.mine.map(|mine| mine.cmp(&theirs)) {
                     Some(Ordering::Greater) => actions.push(Action::TellWorse),
                     Some(Ordering::Equal) => actions.push(Action::TellEqual),
-                    Some(Ordering::Less) | None => {}
+                    // So that it knows too: its answer is that we are worse.
+                    Some(Ordering::Less) => self.tell(now, &mut actions),
+                    None => {}
                 }
             }
             Event::Worse => {
