@@ -21,6 +21,16 @@ pub const IFSTATUS: &str = "ifstatus";
 pub const GETPARM: &str = "getparm";
 pub const GETRSC: &str = "getrsc";
 pub const CLIENTSTATUS: &str = "clientstatus";
+/// The questions between daemons about clients, and their answers.
+pub const QUERY_CSTATUS: &str = "query-cstatus";
+pub const RESPOND_CSTATUS: &str = "respond-cstatus";
+/// A client has signed on, or left.
+pub const CLSTAT: &str = "hbapi-clstat";
+pub const GETUUID: &str = "getuuid";
+pub const GETNODENAME: &str = "getnodename";
+pub const SET_SENDQLEN: &str = "set_sendqlen";
+/// `reqtype` of the refusal of a message that is no request; ours, since heartbeat 3.0.6 refuses none.
+pub const MESSAGE: &str = "message";
 /// Ours: the whole view as JSON, in the field `json`.
 pub const GETSTATUS: &str = "getstatus";
 
@@ -45,6 +55,10 @@ pub mod field {
     pub const PNAME: &str = "pname";
     pub const PVALUE: &str = "pvalue";
     pub const CLIENT: &str = "cn";
+    /// Which sign-on of this name in this daemon it is, from 0.
+    pub const CLIENT_GEN: &str = "client_gen";
+    pub const QUERYNAME: &str = "queryname";
+    pub const QUERYUUID: &str = "queryuuid";
     pub const CLIENT_STATUS: &str = "cs";
     pub const SUBTYPE: &str = "subt";
     pub const KEEPALIVE: &str = "keepalive";

@@ -64,6 +64,8 @@ impl From<ClientError> for Failure {
             | ClientError::Closed
             | ClientError::TooLong { .. }
             | ClientError::Spoilt(_)
+            | ClientError::NameTaken(_)
+            | ClientError::BadName(_)
             | ClientError::Os(..) => OTHER,
         };
         Self {

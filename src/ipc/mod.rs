@@ -2,7 +2,7 @@
 //!
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
-//! * [`client`]: the other ends, for programs;
+//! * [`client`]: the other ends, for programs; [`questions`]: what they ask;
 //! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg.
 //!
 //! May use `sys`, `msg`, `paths`. Promises the daemon that no client, however slow, dead or hostile, makes it wait or
@@ -13,6 +13,7 @@ pub mod client;
 pub mod command;
 pub mod message_command;
 pub mod mover;
+pub mod questions;
 pub mod server;
 
 pub use command::CommandFifo;
