@@ -1,9 +1,9 @@
 //! ipfail as a program: the client API around [`crate::ipfail`].
 
-use crate::clients::request::{self, field};
+use crate::clients::request::field;
 use crate::conf::AutoFailback;
 use crate::groups::Set;
-use crate::ipc::client::{Client, ClientError};
+use crate::ipc::client::{Client, ClientError, Filter};
 use crate::ipfail::{Action, Event, Ipfail, Settings};
 use crate::msg::{Message, fields};
 use crate::sys;
@@ -63,8 +63,8 @@ struct Program {
 
 /// Serves until a signal ends it (`Ok`) or something goes wrong.
 pub fn run() -> Result<(), End> {
-    let interrupt = Interrupt::catch().map_err(|e| ClientError::Os("signals".into(), e))?;
-    let mut program = Program::begin(Client::connect_named(NAME, TIMEOUT)?)?;
+    let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
+    let mut program = Program::begin(Client::sign_on(NAME, TIMEOUT)?)?;
     let mut look_at = sys::now() + LOOK_AGAIN;
     loop {
         while let Some(message) = program.client.event()? {
@@ -90,9 +90,8 @@ pub fn run() -> Result<(), End> {
 
 impl Program {
     fn begin(mut client: Client) -> Result<Self, End> {
-        let filter = request::of(request::SETFILTER).with(field::FMASK, "1");
-        client.ask(&filter)?;
-        let failback = parameter(&mut client, "auto_failback")?;
+        client.set_filter(Filter::NEWS)?;
+        let failback = client.parameter("auto_failback")?;
         let goes_home = match failback.as_deref().and_then(AutoFailback::parse) {
             Some(AutoFailback::On) => true,
             Some(AutoFailback::Off) => false,
@@ -106,7 +105,7 @@ impl Program {
         let deadtime = Duration::from_millis(client.signon().hex(field::DEADTIME).unwrap_or(30_000));
         let settings = Settings {
             keepalive: Duration::from_millis(client.signon().hex(field::KEEPALIVE).unwrap_or(1000)),
-            deadping: time(parameter(&mut client, "deadping")?).unwrap_or(deadtime),
+            deadping: time(client.parameter("deadping")?).unwrap_or(deadtime),
             goes_home,
         };
         let mut program = Self {
@@ -115,10 +114,12 @@ impl Program {
             other: String::new(),
             pings: BTreeMap::new(),
         };
-        let holds = program.client.ask_one(&request::of(request::GETRSC))?;
-        let moving = holds.get(fields::RSC_HOLD) == Some("transition");
-        let set = holds.get(fields::RSC_HOLD).and_then(Set::parse).unwrap_or(Set::NONE);
-        program.event(Event::Holds { set, moving })?;
+        let holds = program.client.resources()?;
+        // In `transition` the end of the move tells the set.
+        program.event(Event::Holds {
+            set: Set::parse(&holds).unwrap_or(Set::NONE),
+            moving: holds == "transition",
+        })?;
         program.look()?;
         if program.pings.is_empty() {
             log::warn!("ha.cf has no ping nodes: there is nothing to compare; add lines `ping ADDRESS`");
@@ -130,18 +131,15 @@ impl Program {
 
     /// Reads the list of nodes: which is the other one, which ping nodes answer.
     fn look(&mut self) -> Result<(), End> {
-        let nodes = self.client.ask(&request::of(request::NODELIST))?;
         let mut others = Vec::new();
         let mut pings = BTreeMap::new();
-        for node in &nodes {
-            let Some(name) = node.get(fields::NODE) else { continue };
-            let alive = node.get(fields::STATUS).and_then(judged);
-            match node.get(field::NODETYPE) {
-                Some("normal") if name != self.client.node() => others.push(name.to_owned()),
-                Some(PING) => {
-                    pings.insert(name.to_owned(), alive);
+        for node in self.client.nodes()? {
+            match node.kind.as_str() {
+                "normal" if node.name != self.client.node() => others.push(node.name),
+                PING => {
+                    pings.insert(node.name, judged(&node.status));
                 }
-                Some(_) | None => {}
+                _ => {}
             }
         }
         let [other] = others.as_slice() else {
@@ -183,9 +181,9 @@ impl Program {
                     Ok(())
                 }
             }
-            CLIENT_STATUS if from_other && message.get(fields::FROM_ID) == Some(NAME) => {
-                self.event(Event::Partner { online: status == "join" })
-            }
+            CLIENT_STATUS if from_other && message.get(fields::FROM_ID) == Some(NAME) => self.event(Event::Partner {
+                online: status == "join",
+            }),
             NUM_PING_NODES if from_other => match message.dec(NUM_PING) {
                 Some(n) => self.event(Event::Told(usize::try_from(n).unwrap_or(usize::MAX - 1))),
                 None => Ok(()),
@@ -231,9 +229,4 @@ fn judged(status: &str) -> Option<bool> {
         DEAD => Some(false),
         _ => None,
     }
-}
-
-fn parameter(client: &mut Client, name: &str) -> Result<Option<String>, ClientError> {
-    let answer = client.ask_one(&request::of(request::GETPARM).with(field::PNAME, name))?;
-    Ok(answer.get(field::PVALUE).map(str::to_owned))
 }

@@ -5,6 +5,7 @@
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `link`: what master and core say to each other
+//! * `ipfail`: a client: the program around [`crate::ipfail`]
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
@@ -14,6 +15,7 @@
 
 pub mod core;
 pub mod heir;
+pub mod ipfail;
 pub mod link;
 pub mod logger;
 pub mod master;
