@@ -11,6 +11,7 @@ mod configured;
 mod differing;
 mod faults;
 mod installed;
+mod ipfail;
 mod looking;
 mod media;
 mod moves;
