@@ -85,6 +85,8 @@ pub struct Ipfail {
     online: bool,
     mine: Option<usize>,
     theirs: Option<usize>,
+    /// The partner has spoken since we told our number last: it is there, and `theirs` is not of yesterday.
+    answered: bool,
     relation: Relation,
     since: Instant,
     holds: Set,
@@ -106,6 +108,7 @@ impl Ipfail {
             online: false,
             mine: None,
             theirs: None,
+            answered: false,
             relation: Relation::Unknown,
             since: Instant::default(),
             holds: Set::NONE,
@@ -137,6 +140,7 @@ impl Ipfail {
                 // It may have signed on before we did.
                 self.online = true;
                 self.theirs = Some(theirs);
+                self.answered = true;
                 match self.mine.map(|mine| mine.cmp(&theirs)) {
                     Some(Ordering::Greater) => actions.push(Action::TellWorse),
                     Some(Ordering::Equal) => actions.push(Action::TellEqual),
@@ -148,8 +152,12 @@ impl Ipfail {
             Event::Worse => {
                 let more = self.mine.map(|mine| self.theirs.unwrap_or(0).max(mine + 1));
                 self.theirs = more.or(self.theirs);
+                self.answered = true;
             }
-            Event::Equal => self.theirs = self.mine.or(self.theirs),
+            Event::Equal => {
+                self.theirs = self.mine.or(self.theirs);
+                self.answered = true;
+            }
             Event::Holds { set, moving } => {
                 if !set.foreign {
                     self.guests = false;
@@ -172,6 +180,7 @@ impl Ipfail {
     fn tell(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Some(mine) = self.mine.filter(|_| self.online) {
             actions.push(Action::Tell(mine));
+            self.answered = false;
         }
         self.tell_at = now + TELL_AGAIN;
     }
@@ -224,7 +233,7 @@ impl Ipfail {
             return;
         }
         match self.relation {
-            Relation::Worse if self.holds != Set::NONE && stood >= self.settle() => {
+            Relation::Worse if self.answered && self.holds != Set::NONE && stood >= self.settle() => {
                 log::warn!("giving up all resources: the other node hears more ping nodes");
                 actions.push(Action::GiveUp(Set::ALL));
             }
@@ -241,7 +250,7 @@ impl Ipfail {
     /// `Timer` is due then.
     pub fn deadline(&self) -> Instant {
         let decision = match self.relation {
-            Relation::Worse if self.holds != Set::NONE => self.since + self.settle(),
+            Relation::Worse if self.answered && self.holds != Set::NONE => self.since + self.settle(),
             Relation::Equal if self.guests && self.settings.goes_home => self.since + self.home_wait,
             Relation::Worse | Relation::Equal | Relation::Better | Relation::Unknown => Instant::NEVER,
         };

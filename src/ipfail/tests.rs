@@ -210,19 +210,41 @@ fn a_move_that_does_not_happen_is_asked_for_less_and_less() {
     };
     ours.handle(at(0), hold);
     ours.handle(at(0), Event::Pings(0));
-    ours.handle(at(0), Event::Told(1));
+    assert_eq!(ours.handle(at(0), Event::Told(1)), [Action::Tell(0)]);
+    ours.handle(at(0), Event::Worse);
     let mut asked = Vec::new();
     let mut now = at(0);
     while now < at(3_600_000) {
         now = ours.deadline();
         for action in ours.handle(now, Event::Timer) {
-            if matches!(action, Action::GiveUp(_)) {
-                asked.push(now.as_millis() / 1000);
+            match action {
+                Action::GiveUp(_) => asked.push(now.as_millis() / 1000),
+                Action::Tell(_) => assert_eq!(ours.handle(now, Event::Worse), []),
+                Action::TellWorse | Action::TellEqual => panic!("{action:?}"),
             }
         }
     }
     assert_eq!(asked[..5], [3, 33, 93, 213, 453]);
     assert!(asked.len() < 12, "{asked:?}");
+}
+
+#[test]
+fn a_partner_that_does_not_answer_any_more_moves_nothing() {
+    let mut ours = Ipfail::new(settings(true));
+    let hold = Event::Holds {
+        set: Set::ALL,
+        moving: false,
+    };
+    ours.handle(at(0), hold);
+    ours.handle(at(0), Event::Pings(2));
+    ours.handle(at(1), Event::Told(2));
+    ours.handle(at(2), Event::Pings(1));
+    assert!(ours.deadline() > at(20_000), "only to tell it again");
+    for now in [5_000, 20_000, 40_000] {
+        assert!(!ours.handle(at(now), Event::Timer).contains(&Action::GiveUp(Set::ALL)));
+    }
+    assert_eq!(ours.handle(at(40_001), Event::Told(2)), [Action::Tell(1)]);
+    assert_eq!(ours.handle(at(40_002), Event::Worse), [Action::GiveUp(Set::ALL)]);
 }
 
 proptest! {

@@ -21,9 +21,7 @@ fn cluster(test: &str, auto_failback: &'static str) -> Option<(Cluster, Watcher)
     let setup = Setup {
         auto_failback,
         ping: [ROUTER, OTHER].map(|h| h.parse().expect("an address")).to_vec(),
-        more: format!(
-            "deadping 1500ms\nping {ROUTER} {OTHER}\n{auth}respawn {user} /usr/lib/heartbeat/ipfail\n"
-        ),
+        more: format!("deadping 1500ms\nping {ROUTER} {OTHER}\n{auth}respawn {user} /usr/lib/heartbeat/ipfail\n"),
         ..Setup::default()
     };
     let c = setup.started(test)?;
