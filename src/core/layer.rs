@@ -6,7 +6,7 @@ use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
 use crate::auth::Keyring;
-use crate::conf::HaCf;
+use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
@@ -53,6 +53,8 @@ pub(super) struct Medium {
     pub link: LinkName,
     pub serial: bool,
     pub kind: &'static str,
+    /// It carries the echoes of this ping node and nothing else.
+    pub ping: Option<NodeName>,
     /// Why it does not work.
     pub broken: Option<String>,
 }
@@ -124,17 +126,30 @@ impl Core {
                 link: m.link(),
                 serial: m.is_serial(),
                 kind: m.medium(),
+                ping: match &m.kind {
+                    MediumKind::Ping { node, .. } => Some(node.clone()),
+                    _ => None,
+                },
                 broken: None,
             })
             .collect();
         let mut known = std::mem::take(&mut self.nodes);
-        for name in self.cf.normal_nodes().cloned().collect::<Vec<_>>() {
-            let mut node = match known.iter().position(|n| n.name == name) {
+        for NodeSpec { name, kind, .. } in self.cf.nodes.clone() {
+            let mut node = match known.iter().position(|n| n.name == name && n.kind == kind) {
                 Some(i) => known.swap_remove(i),
-                None => Node::new(name, std::iter::empty(), now, self.cf.deadtime, self.random.below(10)),
+                None => match kind {
+                    NodeKind::Normal => Node::new(name, kind, now, self.cf.deadtime, self.random.below(10)),
+                    NodeKind::Ping => Node::new(name, kind, now, self.cf.deadping, 0),
+                },
             };
-            node.links.retain(|link, _| self.media.iter().any(|m| m.link == *link));
-            for medium in &self.media {
+            // It does not announce one.
+            if node.is_ping() {
+                node.dt = self.cf.deadping;
+            }
+            let ping = node.is_ping().then_some(&node.name);
+            let media = || self.media.iter().filter(|m| m.ping.as_ref() == ping);
+            node.links.retain(|link, _| media().any(|m| m.link == *link));
+            for medium in media() {
                 node.links.entry(medium.link.clone()).or_insert(Link::Dead);
             }
             self.nodes.push(node);
@@ -296,12 +311,13 @@ impl Core {
                 node.name,
                 (now - heard).as_millis()
             ),
+            None if node.is_ping() => log::warn!("node {}: is dead (it has not answered a ping yet)", node.name),
             None => log::warn!("node {}: is dead (never heard within initdead)", node.name),
         }
         node.window.forget_missing();
         node.status = NodeStatus::Dead;
         node.since = now;
-        self.counters.add("deaths");
+        self.counters.add(if node.is_ping() { "ping_deaths" } else { "deaths" });
         self.up.push_back(Up::Status {
             node: self.nodes[i].name.clone(),
             status: NodeStatus::Dead,
@@ -348,7 +364,7 @@ impl Core {
         &self.cf
     }
 
-    /// What is known of every normal node, in the order of ha.cf.
+    /// What is known of every node, in the order of ha.cf.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

@@ -8,6 +8,7 @@
 //! * `receive`: from bytes to believed messages: signature, generation, number
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
+//! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
@@ -16,6 +17,7 @@ pub mod history;
 pub mod layer;
 mod membership;
 pub mod node;
+pub mod ping;
 pub mod random;
 mod receive;
 mod send;

@@ -1,9 +1,11 @@
 //! What this node knows of one node: its status, its links, its numbers.
 
 use super::window::Window;
+use crate::conf::ha_cf::NodeKind;
 use crate::ids::{Generation, LinkName, NodeName, Seq};
 use crate::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// The words that stand in `st`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,6 +17,8 @@ pub enum NodeStatus {
     /// Full member.
     Active,
     Dead,
+    /// A ping node that answers.
+    Ping,
 }
 
 impl NodeStatus {
@@ -24,9 +28,11 @@ impl NodeStatus {
             Self::Up => "up",
             Self::Active => "active",
             Self::Dead => "dead",
+            Self::Ping => super::ping::ALIVE,
         }
     }
 
+    /// What a cluster node says of itself: that it is a ping node is decided by ha.cf.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "init" => Some(Self::Init),
@@ -47,6 +53,7 @@ pub enum Link {
 #[derive(Debug)]
 pub struct Node {
     pub name: NodeName,
+    pub kind: NodeKind,
     pub uuid: Option<[u8; 16]>,
     pub status: NodeStatus,
     /// What it said last, before it was found dead.
@@ -57,6 +64,8 @@ pub struct Node {
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
+    /// The messages with which a ping node was asked last, oldest first.
+    pub questions: VecDeque<Arc<[u8]>>,
     /// Last status message; `None` before the first.
     pub heard: Option<Instant>,
     /// How long to wait for its next status, as it announces; ours until then.
@@ -74,9 +83,10 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(name: NodeName, links: impl Iterator<Item = LinkName>, now: Instant, dt: Duration, digit: u64) -> Self {
+    pub fn new(name: NodeName, kind: NodeKind, now: Instant, dt: Duration, digit: u64) -> Self {
         Self {
             name,
+            kind,
             uuid: None,
             status: NodeStatus::Init,
             said: NodeStatus::Init,
@@ -84,15 +94,21 @@ impl Node {
             generation: None,
             window: Window::default(),
             newest: Vec::new(),
+            questions: VecDeque::new(),
             heard: None,
             dt,
-            links: links.map(|l| (l, Link::Dead)).collect(),
+            links: BTreeMap::new(),
             speaks_protocol: false,
             ack_digit: digit,
             late_beats: 0,
             lost_since_status: 0,
             acked: Seq(0),
         }
+    }
+
+    /// Asked for an echo, and no member of the cluster.
+    pub fn is_ping(&self) -> bool {
+        self.kind == NodeKind::Ping
     }
 
     pub fn is_dead(&self) -> bool {
@@ -104,6 +120,8 @@ impl Node {
         match (self.status, self.heard) {
             (NodeStatus::Dead, _) => Instant::NEVER,
             (_, Some(heard)) => heard + self.dt,
+            // Nobody waits for a ping node, so it is not given the time of a boot.
+            (_, None) if self.is_ping() => self.since + self.dt,
             (_, None) => start + initdead,
         }
     }

@@ -15,22 +15,21 @@ const LONGEST_DT: Duration = Duration::from_secs(60);
 impl Core {
     /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
-        if medium.0 >= self.media.len() || self.knows(now.mono, medium, packet) {
+        if medium.0 >= self.media.len() {
+            return;
+        }
+        if let Some(node) = self.media[medium.0].ping.clone() {
+            self.hear_echo(now, medium, &node, packet);
+            return;
+        }
+        if self.knows(now.mono, medium, packet) {
             return;
         }
         let link = self.media[medium.0].link.clone();
         let message = match auth::open(packet, &self.keys) {
             Ok(message) => message,
             Err(refusal) => {
-                let cause = match refusal {
-                    Refusal::Malformed(_) => "bad_packets_malformed",
-                    Refusal::NoToken => "bad_packets_unsigned",
-                    Refusal::UnknownKey => "bad_packets_unknown_key",
-                    Refusal::WrongSignature => "bad_packets_wrong_signature",
-                };
-                self.counters.complain(now.mono, Level::Warn, cause, || {
-                    format!("link {link}: a packet of {} bytes is dropped: {refusal}", packet.len())
-                });
+                self.refused(now.mono, medium, packet.len(), &refusal);
                 return;
             }
         };
@@ -46,7 +45,7 @@ impl Core {
                 });
             return;
         };
-        let Some(i) = self.index(&src) else {
+        let Some(i) = self.index(&src).filter(|i| !self.nodes[*i].is_ping()) else {
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
                     format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
@@ -73,6 +72,19 @@ impl Core {
             newest.clear();
             newest.extend_from_slice(packet);
         }
+    }
+
+    pub(super) fn refused(&mut self, now: Instant, medium: MediumId, bytes: usize, refusal: &Refusal) {
+        let cause = match refusal {
+            Refusal::Malformed(_) => "bad_packets_malformed",
+            Refusal::NoToken => "bad_packets_unsigned",
+            Refusal::UnknownKey => "bad_packets_unknown_key",
+            Refusal::WrongSignature => "bad_packets_wrong_signature",
+        };
+        let link = &self.media[medium.0].link;
+        self.counters.complain(now, Level::Warn, cause, || {
+            format!("link {link}: a packet of {bytes} bytes is dropped: {refusal}")
+        });
     }
 
     /// A packet that was checked before, byte for byte: our own one that comes back, or the newest of a living peer once
@@ -112,7 +124,7 @@ impl Core {
         }
     }
 
-    fn link_heard(&mut self, i: usize, medium: MediumId, now: Instant) {
+    pub(super) fn link_heard(&mut self, i: usize, medium: MediumId, now: Instant) {
         let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
         let heard = Link::Up { heard: now };
         let before = match node.links.get_mut(link) {
@@ -343,7 +355,7 @@ impl Core {
     /// In a ring of serial lines (three nodes or more) what came on one port goes out on the others.
     fn forward(&mut self, from: MediumId, message: &Message) {
         let serial = self.media.iter().filter(|m| m.serial).count();
-        if serial < 2 || self.nodes.len() < 3 || !self.media[from.0].serial {
+        if serial < 2 || self.cf.normal_nodes().count() < 3 || !self.media[from.0].serial {
             return;
         }
         let Some(ttl) = message.dec(fields::TTL).filter(|t| *t > 1) else {

@@ -6,10 +6,13 @@
 
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 use crate::auth::Keyring;
 use crate::clients::{Answer, Clients, Identity};
 use crate::conf::{HaCf, Haresources};
-use crate::core::{Core, NodeStatus, Up};
+use crate::core::{Core, NodeStatus, Up, ping};
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
@@ -214,10 +217,24 @@ impl Daemon {
             Up::Status {
                 node,
                 status: NodeStatus::Dead,
-            } => Message::new("status")
-                .with(fields::SEQ, "1")
-                .with(fields::SRC, node.as_str())
-                .with(fields::STATUS, NodeStatus::Dead.as_str()),
+            } => {
+                let notice = Message::new("status")
+                    .with(fields::SEQ, "1")
+                    .with(fields::SRC, node.as_str())
+                    .with(fields::STATUS, NodeStatus::Dead.as_str());
+                match self.core.ping_info(node) {
+                    Some(_) => notice.with(fields::INFO, ping::ALIVE),
+                    None => notice,
+                }
+            }
+            // What its echo brought.
+            Up::Status {
+                node,
+                status: NodeStatus::Ping,
+            } => Message::new(ping::NS_STATUS)
+                .with(fields::STATUS, ping::ALIVE)
+                .with(fields::INFO, self.core.ping_info(node).unwrap_or(ping::ALIVE))
+                .with(fields::SRC, node.as_str()),
             Up::Link { node, link, up } => Message::new("ifstat")
                 .with(fields::NODE, node.as_str())
                 .with(fields::IFNAME, link.as_str())

@@ -77,7 +77,7 @@ impl Core {
             .iter()
             .map(|n| NodeView {
                 name: n.name.clone(),
-                kind: NodeKind::Normal,
+                kind: n.kind,
                 status: n.status.as_str(),
                 links: n
                     .links

@@ -1,9 +1,9 @@
 //! Process 1 of a node: makes the node's network, mounts and name, then collects dead processes until it is ended.
 
+use super::control;
 use super::files::NodeFiles;
 use super::netlink;
-use super::plan::{Node, Plan};
-use super::{CLIENT, control};
+use super::plan::{Node, Plan, Role};
 use crate::sys::namespace::{self, Everybody, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
 use crate::time::Instant;
@@ -95,7 +95,7 @@ fn make_links(plan: &Plan, node: &Node, outside: BorrowedFd<'_>) -> io::Result<(
         }
         ask(&kernel, &link.name, &netlink::link_up(index))?;
     }
-    if node.name != CLIENT {
+    if node.role == Role::Cluster {
         let index = namespace::interface_index("eth0")?;
         ask(
             &kernel,

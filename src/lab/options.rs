@@ -3,6 +3,7 @@
 use super::files::Contents;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Where the nodes' ha.d comes from.
@@ -41,6 +42,9 @@ pub struct Options {
     pub config: Config,
     /// A serial line between the first two nodes.
     pub serial: bool,
+    /// Ping nodes: hosts of their own on the lab's switch, each named by its address. Those that a file names and that are
+    /// not here are addresses of the client.
+    pub ping: Vec<IpAddr>,
     /// The lab ends when this process does, however it dies, or when the [`Lab`] is dropped.
     pub owned: bool,
     /// `None`: hb_lab is this program or lies near it.
@@ -54,6 +58,7 @@ impl Options {
             nodes: Vec::new(),
             config: Config::default(),
             serial: false,
+            ping: Vec::new(),
             owned: true,
             program: None,
         }
@@ -75,7 +80,12 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
             if options.serial {
                 text.push_str("baud 19200\nserial /dev/ttyS0\n");
             }
-            text.push_str(&format!("node {}\n{ha_cf}", nodes.join(" ")));
+            text.push_str(&format!("node {}\n", nodes.join(" ")));
+            for host in &options.ping {
+                let directive = if host.is_ipv6() { "ping6" } else { "ping" };
+                text.push_str(&format!("{directive} {host}\n"));
+            }
+            text.push_str(ha_cf);
             Ok(Contents {
                 ha_cf: text,
                 haresources: haresources.clone(),

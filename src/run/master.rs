@@ -487,6 +487,7 @@ impl Master {
             return;
         };
         let Ok(link) = core.link.try_clone() else { return };
+        let what = spec.whole();
         let opener = std::thread::Builder::new()
             .name("opener".to_owned())
             .stack_size(OPENER_STACK);
@@ -494,6 +495,7 @@ impl Master {
         if let Err(e) = spawned {
             self.tell_core(&ToCore::NotOpened {
                 medium,
+                what,
                 why: format!("no thread to open it: {e}"),
             });
         }
@@ -606,11 +608,13 @@ fn end_child(process: &mut Child) {
 }
 
 fn open_and_tell(medium: MediumId, spec: &MediumSpec, mut link: End) {
+    let what = spec.whole();
     let (said, fd) = match media::open(spec) {
-        Ok(opened) => (ToCore::Opened { medium, to: opened.to }, Some(opened.fd)),
+        Ok(media::Opened { fd, to }) => (ToCore::Opened { medium, what, to }, Some(fd)),
         Err(e) => (
             ToCore::NotOpened {
                 medium,
+                what,
                 why: e.to_string(),
             },
             None,

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod ethernet;
 pub mod fifo;
 pub mod files;
+pub mod icmp;
 pub mod interrupt;
 pub mod namespace;
 pub mod netlink;

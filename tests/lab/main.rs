@@ -17,5 +17,6 @@ mod media;
 mod moves;
 mod packets;
 mod partitions;
+mod ping;
 mod reloading;
 mod resources;
