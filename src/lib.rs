@@ -12,6 +12,7 @@
 //! | [`conf`] | yes | ha.cf, haresources, authkeys: text in, typed value or all complaints out |
 //! | [`core`] | yes | the message layer: links, nodes, generations, numbers, retransmission |
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
+//! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
@@ -37,6 +38,7 @@ pub mod dopd;
 pub mod groups;
 pub mod ids;
 pub mod ipc;
+pub mod ipfail;
 pub mod jobs;
 pub mod lab;
 pub mod media;

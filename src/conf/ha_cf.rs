@@ -31,6 +31,18 @@ pub enum AutoFailback {
     Legacy,
 }
 
+impl AutoFailback {
+    /// Every word for true and false counts, as in the classic.
+    pub fn parse(word: &str) -> Option<Self> {
+        match (word, values::boolean(word)) {
+            ("legacy", _) => Some(Self::Legacy),
+            (_, Ok(true)) => Some(Self::On),
+            (_, Ok(false)) => Some(Self::Off),
+            (_, Err(_)) => None,
+        }
+    }
+}
+
 /// Who may become a node without a node line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Autojoin {

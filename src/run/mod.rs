@@ -12,6 +12,7 @@
 //! * `link`: what master and core say to each other
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
+//! * `ipfail`: a client: the program around [`crate::ipfail`]
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
@@ -25,6 +26,7 @@ pub mod client;
 pub mod core;
 pub mod dopd;
 pub mod heir;
+pub mod ipfail;
 pub mod link;
 pub mod logger;
 pub mod master;

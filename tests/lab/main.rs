@@ -14,6 +14,7 @@ mod dopd;
 mod faults;
 mod fencing;
 mod installed;
+mod ipfail;
 mod looking;
 mod media;
 mod moves;

@@ -111,12 +111,8 @@ impl Draft {
             "rtprio" => cf.rtprio = values::number(word, 1, 99)?,
             "memreserve" | "compression_threshold" => drop(values::number::<u32>(word, 1, i32::MAX as u32)?),
             "auto_failback" => {
-                cf.auto_failback = match (word, values::boolean(word)) {
-                    ("legacy", _) => AutoFailback::Legacy,
-                    (_, Ok(true)) => AutoFailback::On,
-                    (_, Ok(false)) => AutoFailback::Off,
-                    _ => return Err(format!("\"{}\" is not known: write on, off or legacy", shown(word))),
-                }
+                cf.auto_failback = AutoFailback::parse(word)
+                    .ok_or_else(|| format!("\"{}\" is not known: write on, off or legacy", shown(word)))?;
             }
             "nice_failback" => self.nice_failback = Some(values::boolean(word)?),
             "logfile" => cf.logfile = Some(values::absolute(word)?),
