@@ -1,8 +1,7 @@
 //! dopd: has the peer's copy of a DRBD resource marked outdated; dopd(8).
 
 use clap::{Arg, Command, value_parser};
-use log::Level;
-use std::io::Write;
+use ha::ipc::relay;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,19 +20,7 @@ fn main() -> ExitCode {
                 .help("The program drbdadm, when it is not in one of the usual directories"),
         )
         .get_matches();
-    // What it writes goes into the log of heartbeat.
-    env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Info)
-        .format(|out, record| {
-            let level = match record.level() {
-                Level::Error => "ERROR: ",
-                Level::Warn => "WARN: ",
-                Level::Info | Level::Debug | Level::Trace => "",
-            };
-            writeln!(out, "{level}{}", record.args())
-        })
-        .target(env_logger::Target::Stderr)
-        .init();
+    relay::init();
     match ha::run::dopd::run(matches.get_one::<PathBuf>("drbdadm").cloned()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(end) => {

@@ -1,9 +1,8 @@
 //! Moves the resources to the node that hears more ping nodes; ipfail(8).
 
 use clap::Command;
+use ha::ipc::relay;
 use ha::run::ipfail::{self, End};
-use log::Level;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// heartbeat does not start it again.
@@ -18,19 +17,7 @@ fn main() -> ExitCode {
              heartbeat starts it: write `respawn hacluster /usr/lib/heartbeat/ipfail` in ha.cf of both nodes.",
         )
         .get_matches();
-    // What it writes goes into the log of heartbeat.
-    env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Info)
-        .format(|out, record| {
-            let level = match record.level() {
-                Level::Error => "ERROR: ",
-                Level::Warn => "WARN: ",
-                Level::Info | Level::Debug | Level::Trace => "",
-            };
-            writeln!(out, "{level}{}", record.args())
-        })
-        .target(env_logger::Target::Stderr)
-        .init();
+    relay::init();
     match ipfail::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(end) => {

@@ -25,7 +25,7 @@ use crate::core::counters::Counters;
 use crate::daemon::view::View;
 use crate::ids::ClientId;
 use crate::msg::{Message, fields};
-use crate::time::Now;
+use crate::time::{Duration, Instant, Now};
 use request::{Kind, field};
 use std::collections::BTreeMap;
 
@@ -86,6 +86,12 @@ const DEBUG_CLASSES: u64 = ALL_CLASSES & !(Class::Keep as u64);
 const SIGNALS: u64 = 32;
 const KILL_AND_STOP: [u64; 2] = [9, 19];
 
+/// So many lines of one client go into the log in this time.
+const LINES: u32 = 100;
+const LINES_TIME: Duration = Duration::from_secs(10);
+/// In characters; the log cuts at 4000 bytes.
+const LONGEST_LINE: usize = 900;
+
 /// A program that has signed on.
 #[derive(Debug)]
 struct Client {
@@ -99,6 +105,9 @@ struct Client {
     generation: u64,
     /// Classes it wants. Casual clients begin with none: a program that only asks must not have to throw events away.
     filter: u64,
+    /// Lines for the log, since when.
+    lines: u32,
+    lines_since: Instant,
 }
 
 /// The programs that have signed on.
@@ -131,7 +140,7 @@ impl Clients {
                     "duplicate add request: it is signed on already",
                 ));
             }
-            return match self.sign_on(client, who, message, view) {
+            return match self.sign_on(now, client, who, message, view) {
                 Ok(joined) => {
                     let mut answers = one(answers::sign_on(view));
                     answers.extend(joined);
@@ -181,6 +190,7 @@ impl Clients {
                 ],
                 Err(why) => one(request::refusal(reqtype, why)),
             },
+            request::LOG => one(done(signed.log(now.mono, message))),
             // Of the classic's socket; it has no answer there.
             request::SET_SENDQLEN => Vec::new(),
             request::CLIENTSTATUS => {
@@ -254,6 +264,7 @@ impl Clients {
 
     fn sign_on(
         &mut self,
+        now: Now,
         client: ClientId,
         who: Identity,
         message: &Message,
@@ -291,6 +302,8 @@ impl Clients {
             pid,
             generation,
             filter,
+            lines: 0,
+            lines_since: now.mono,
         };
         let joined = signed.tells("join", "signon");
         self.signed.insert(client, signed);
@@ -317,6 +330,33 @@ impl Client {
             return Err(request::EPERM);
         }
         self.filter = mask & ALL_CLASSES;
+        Ok(())
+    }
+
+    /// Its words in our log; named clients only, and not more than a reader could bear.
+    fn log(&mut self, now: Instant, message: &Message) -> Result<(), &'static str> {
+        if self.kind == Kind::Casual {
+            return Err(request::EPERM);
+        }
+        let (Some(text), Some(level)) = (
+            message.get(field::TEXT),
+            message.get(field::LEVEL).and_then(|l| l.parse().ok()),
+        ) else {
+            return Err(request::EINVAL);
+        };
+        let name = &self.name;
+        if now - self.lines_since >= LINES_TIME {
+            if self.lines > LINES {
+                log::warn!("client {name}: {} lines of it were left out", self.lines - LINES);
+            }
+            (self.lines_since, self.lines) = (now, 0);
+        }
+        self.lines = self.lines.saturating_add(1);
+        if self.lines > LINES {
+            return Err(request::EAGAIN);
+        }
+        let text: String = text.chars().take(LONGEST_LINE).collect();
+        log::log!(level, "{name}: {text}");
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub const QUERY_CSTATUS: &str = "query-cstatus";
 pub const RESPOND_CSTATUS: &str = "respond-cstatus";
 /// A client has signed on, or left.
 pub const CLSTAT: &str = "hbapi-clstat";
+/// Ours: a line for the log of the daemon.
+pub const LOG: &str = "log";
 pub const SET_SENDQLEN: &str = "set_sendqlen";
 /// `reqtype` of the refusal of a message that is no request; ours, since heartbeat 3.0.6 refuses none.
 pub const MESSAGE: &str = "message";
@@ -48,6 +50,8 @@ pub const ENOSYS: &str = "ENOSYS";
 pub mod field {
     pub const REQTYPE: &str = "reqtype";
     pub const PID: &str = "pid";
+    pub const LEVEL: &str = "level";
+    pub const TEXT: &str = "text";
     pub const FMASK: &str = "fmask";
     pub const SIGNAL: &str = "signal";
     pub const NODETYPE: &str = "nodetype";

@@ -331,6 +331,14 @@ impl Client {
             .map(drop)
     }
 
+    /// A line for the log of heartbeat, with the name of this client before it.
+    pub fn log(&mut self, level: log::Level, text: &str) -> Result<(), ClientError> {
+        let line = request::of(request::LOG)
+            .with(field::LEVEL, level.as_str())
+            .with(field::TEXT, text.replace('\n', " "));
+        self.ask_one(&line).map(drop)
+    }
+
     /// The next event if there is one; never waits.
     pub fn event(&mut self) -> Result<Option<Message>, ClientError> {
         if self.events.is_empty() {

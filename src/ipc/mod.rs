@@ -3,6 +3,7 @@
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
 //! * [`client`]: the other ends, for programs; [`questions`]: what they ask;
+//! * [`relay`]: the log of a client program, in the log of heartbeat;
 //! * [`outdater`]: the program drbd-peer-outdater, which asks dopd;
 //! * [`cl_status`], [`mover`], [`message_command`], [`node_command`]: the programs cl_status, hb_standby and hb_takeover,
 //!   hb_msg, hb_addnode and its like;
@@ -21,6 +22,7 @@ pub mod mover;
 pub mod node_command;
 pub mod outdater;
 pub mod questions;
+pub mod relay;
 pub mod server;
 mod watch;
 

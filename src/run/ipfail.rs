@@ -1,9 +1,10 @@
 //! ipfail as a program: the client API around [`crate::ipfail`].
 
-use crate::clients::request::field;
+use crate::clients::request::{self, field};
 use crate::conf::AutoFailback;
 use crate::groups::Set;
 use crate::ipc::client::{Client, ClientError, Filter};
+use crate::ipc::relay;
 use crate::ipfail::{Action, Event, Ipfail, Settings};
 use crate::msg::{Message, fields};
 use crate::sys;
@@ -78,6 +79,7 @@ pub fn run() -> Result<(), End> {
             program.look()?;
             look_at = now + LOOK_AGAIN;
         }
+        relay::flush(&mut program.client)?;
         let wants = [Want::read(interrupt.fd()), Want::read(program.client.fd())];
         let ready = wait(&wants, program.machine.deadline().min(look_at))
             .map_err(|e| ClientError::Os("events of heartbeat".into(), e))?;
@@ -197,6 +199,13 @@ impl Program {
                 }
                 None => Ok(()),
             },
+            request::ANSWER => {
+                log::error!(
+                    "heartbeat refused a message: {}",
+                    message.get(fields::INFO).unwrap_or("")
+                );
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use crate::clients::request;
 use crate::dopd::{Action, CLIENT, Dopd, Event};
 use crate::ids::NodeName;
 use crate::ipc::client::{Client, ClientError, Filter};
+use crate::ipc::relay;
 use crate::paths;
 use crate::sys;
 use crate::sys::interrupt::Interrupt;
@@ -84,6 +85,7 @@ pub fn run(drbdadm: Option<PathBuf>) -> Result<(), End> {
     let mut look_at = sys::now() + LOOK_AGAIN;
     loop {
         program.turn()?;
+        relay::flush(&mut program.client)?;
         if sys::now() >= look_at {
             program.look()?;
             look_at = sys::now() + LOOK_AGAIN;
