@@ -41,6 +41,10 @@ pub struct Options {
     pub config: Config,
     /// A serial line between the first two nodes.
     pub serial: bool,
+    /// Nodes with heartbeat 3.0.6 …
+    pub classic: Vec<String>,
+    /// … from packages unpacked there; `None`: see [`classic::packages`](super::classic::packages).
+    pub packages: Option<PathBuf>,
     /// The lab ends when this process does, however it dies, or when the [`Lab`] is dropped.
     pub owned: bool,
     /// `None`: hb_lab is this program or lies near it.
@@ -54,6 +58,8 @@ impl Options {
             nodes: Vec::new(),
             config: Config::default(),
             serial: false,
+            classic: Vec::new(),
+            packages: None,
             owned: true,
             program: None,
         }

@@ -147,7 +147,7 @@ impl Switch {
     /// Power gone: from one moment to the next no frame and no process of the node is left.
     fn switch_off(&mut self, node: usize) {
         self.ports.retain(|p| p.node != node);
-        let Node { name, links } = &self.plan.nodes[node];
+        let Node { name, links, .. } = &self.plan.nodes[node];
         for link in links {
             // The kernel takes a dead node's network away some time later; a node that boots needs the names now.
             if let Ok(index) = namespace::interface_index(&self.plan.port(name, &link.name)) {
