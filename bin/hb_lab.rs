@@ -271,7 +271,12 @@ fn up(args: &ArgMatches) -> io::Result<()> {
     options.serial = args.get_flag("serial");
     let count = args.get_one::<u8>("nodes").copied().unwrap_or(2);
     options.nodes = (1..=count).map(|n| format!("node{n}")).collect();
-    options.classic = args.get_many::<String>("classic").into_iter().flatten().cloned().collect();
+    options.classic = args
+        .get_many::<String>("classic")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
     options.packages = args.get_one::<PathBuf>("packages").cloned();
     if let Some(dir) = args.get_one::<PathBuf>("config") {
         options.config = Config::Site(dir.clone());

@@ -3,6 +3,7 @@
 //!
 //! One move at a time on each node; further requests wait in a queue.
 
+use super::group::Group;
 use super::manager::{Groups, Order, Phase};
 use super::messages::TO;
 use super::peer::ClaimState;
@@ -155,9 +156,16 @@ impl Groups {
 
     fn begin(&mut self, mut request: Request) {
         let me = self.me.clone();
+        let to_classic = request
+            .to
+            .as_ref()
+            .and_then(|to| self.peers.get(to))
+            .is_some_and(|p| !p.ours);
         request.keys.retain(|k| {
+            // What failed here is given to a classic node by its name only.
+            let given = |g: &Group| !g.is_stopped() || (to_classic && g.failed_at.is_some());
             self.group_index(Some(k.as_str()))
-                .is_some_and(|i| !self.groups[i].is_stopped())
+                .is_some_and(|i| given(&self.groups[i]))
         });
         if request.keys.is_empty() {
             self.tell_phase(

@@ -81,7 +81,11 @@ impl NodeFiles {
 
     /// What the node's programs find their files by.
     pub fn environment(&self, plan: &Plan) -> Vec<(&'static str, PathBuf)> {
-        if self.root.file_name().is_some_and(|n| plan.is_classic(&n.to_string_lossy())) {
+        if self
+            .root
+            .file_name()
+            .is_some_and(|n| plan.is_classic(&n.to_string_lossy()))
+        {
             return classic::environment();
         }
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".into());
@@ -178,7 +182,10 @@ fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<
     if let Some(from) = &contents.copy {
         copy_all(from, &ha_d)?;
     }
-    let is_classic = files.root.file_name().is_some_and(|n| plan.is_classic(&n.to_string_lossy()));
+    let is_classic = files
+        .root
+        .file_name()
+        .is_some_and(|n| plan.is_classic(&n.to_string_lossy()));
     let from = match &plan.packages {
         Some(packages) if is_classic => Some(packages.join("etc/ha.d")),
         _ => samples(&plan.programs),

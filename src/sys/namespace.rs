@@ -206,10 +206,24 @@ pub fn overlay_mount(lower: &[&Path], upper: &Path, work: &Path, at: &Path) -> i
     let shown: Vec<String> = lower.iter().map(|p| p.display().to_string()).collect();
     let all = [shown.join(""), upper.display().to_string(), work.display().to_string()].concat();
     if all.contains([':', ',']) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("\"{all}\" has a colon or a comma in it")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("\"{all}\" has a colon or a comma in it"),
+        ));
     }
-    let options = format!("lowerdir={},upperdir={},workdir={}", shown.join(":"), upper.display(), work.display());
-    mount(Some("overlay"), at, Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        shown.join(":"),
+        upper.display(),
+        work.display()
+    );
+    mount(
+        Some("overlay"),
+        at,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )?;
     Ok(())
 }
 

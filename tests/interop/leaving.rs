@@ -26,8 +26,7 @@ fn a_stopped_node_hands_over_at_once_and_gets_its_own_back_with_auto_failback() 
             let took = p.settled(&HOME, begun);
             rows.note(format!("the {who} starts again: its own is back"), took);
         }
-        watcher.settle();
-        assert!(watcher.doubles(0).is_empty(), "{:?}", watcher.doubles(0));
+        p.never_double(&watcher, 0);
     });
 }
 
@@ -46,11 +45,13 @@ fn a_stopped_node_gets_nothing_back_without_auto_failback() {
             p.start(node);
             p.wait("it is active again", || p.status(other, node) == "active");
             let took = p.settled(&all_on(other), begun);
-            rows.note(format!("auto_failback off: the {who} starts again, nothing moves"), took);
+            rows.note(
+                format!("auto_failback off: the {who} starts again, nothing moves"),
+                took,
+            );
             p.nothing_moved();
         }
-        watcher.settle();
-        assert!(watcher.doubles(0).is_empty(), "{:?}", watcher.doubles(0));
+        p.never_double(&watcher, 0);
     });
 }
 
@@ -63,8 +64,13 @@ fn each_node_is_restarted() {
             let begun = Instant::now();
             p.stop(node);
             p.start(node);
-            p.wait("it is active", || [PRIMARY, SECONDARY].iter().all(|on| p.status(on, node) == "active"));
-            rows.note(format!("the {who} is stopped and started at once"), p.settled(&HOME, begun));
+            p.wait("it is active", || {
+                [PRIMARY, SECONDARY].iter().all(|on| p.status(on, node) == "active")
+            });
+            rows.note(
+                format!("the {who} is stopped and started at once"),
+                p.settled(&HOME, begun),
+            );
         }
     });
 }
@@ -108,8 +114,13 @@ fn each_node_is_started_anew_before_it_is_missed() {
         p.forget_calls();
         let begun = Instant::now();
         p.good(p.ours, &["sh", "-c", "kill -9 $(cat /run/heartbeat.pid)"]);
-        p.wait("another master is there", || p.run(p.ours, &["heartbeat", "-s"]).code == Some(0));
-        rows.note("the main process of ours is killed: back in place", p.settled(&HOME, begun));
+        p.wait("another master is there", || {
+            p.run(p.ours, &["heartbeat", "-s"]).code == Some(0)
+        });
+        rows.note(
+            "the main process of ours is killed: back in place",
+            p.settled(&HOME, begun),
+        );
         p.nothing_moved();
     });
 }

@@ -72,6 +72,7 @@ fn over_a_serial_line() {
         // A beat is some 200 bytes: at 100 ms they would fill a slow line.
         keepalive: "500ms",
         deadtime: "4",
+        initdead: "6",
         ..Setup::default()
     };
     start_and_move("serial", "serial", &setup);

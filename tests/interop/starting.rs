@@ -13,7 +13,7 @@ fn both_start_together_and_each_takes_its_own() {
         rows.note("both start together", p.started());
         watcher.settle();
         assert_eq!(watcher.timeline().owners(0), [PRIMARY]);
-        assert!(watcher.doubles(0).is_empty());
+        p.never_double(&watcher, 0);
     });
 }
 
@@ -28,7 +28,11 @@ fn alone_then_joined(p: &Pair, rows: &mut Rows, after: &[(&'static str, &'static
     p.wait("the secondary is active", || p.status(PRIMARY, SECONDARY) == "active");
     rows.note(format!("the secondary joins{label}"), p.settled(after, begun));
     watcher.settle();
-    assert_eq!(watcher.timeline().owners(0), [PRIMARY], "the primary's own group never moved");
+    assert_eq!(
+        watcher.timeline().owners(0),
+        [PRIMARY],
+        "the primary's own group never moved"
+    );
 }
 
 #[test]
@@ -64,8 +68,7 @@ fn a_crashed_node_is_replaced_and_gets_its_own_back_when_it_returns() {
             let begun = Instant::now();
             p.start(node);
             rows.note(format!("the {who} returns: its own is back"), p.settled(&HOME, begun));
-            watcher.settle();
-            assert!(watcher.doubles(since).is_empty(), "{:?}", watcher.doubles(since));
+            p.never_double(&watcher, since);
         }
     });
 }
