@@ -6,8 +6,12 @@
 //! Without the packages (`tests/interop/packages` gets them) or without root they say `SKIPPED: reason` and pass.
 
 mod bed;
+mod failing;
+mod keys;
 mod leaving;
+mod legacy;
 mod media;
 mod moves;
 mod partition;
+mod replacement;
 mod starting;

@@ -13,11 +13,11 @@ fn start_and_move(name: &str, label: &str, setup: &Setup) {
     both_sides(name, &setup, |p, rows: &mut Rows| {
         rows.note(format!("{label}: start"), p.started());
         let begun = Instant::now();
-        p.good(PRIMARY, &["hb_standby"]);
+        p.command(PRIMARY, &["hb_standby"]);
         let took = p.settled(&[(SECONDARY, "web"), (SECONDARY, "mail")], begun);
         rows.note(format!("{label}: hb_standby"), took);
         let begun = Instant::now();
-        p.good(PRIMARY, &["hb_takeover", "local"]);
+        p.command(PRIMARY, &["hb_takeover", "local"]);
         rows.note(format!("{label}: hb_takeover local"), p.settled(&HOME, begun));
     });
 }

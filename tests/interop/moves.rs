@@ -50,7 +50,7 @@ fn play(p: &Pair, rows: &mut Rows, steps: &[(&str, &'static str, &str)]) {
         let after = place.after(command, node, set);
         assert_ne!(after, place, "{command} {set} on {who} is a step that moves something");
         let begun = Instant::now();
-        p.good(node, &[command, set]);
+        p.command(node, &[command, set]);
         place = after;
         let took = p.settled(&place.wanted(), begun);
         rows.note(format!("{command} {set} on the {who}"), took);
