@@ -20,6 +20,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The longest a move may take, as in heartbeat 3.0.6: scripts may be slow.
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
+/// A classic node that moves something itself is done by then, or is not waited for.
+const CALM_WITHIN: Duration = Duration::from_secs(20);
 /// A failback that did not work is not tried again before.
 const FAILBACK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -32,6 +34,8 @@ pub struct Request {
     /// Of the command that asked.
     pub reqid: Option<String>,
     pub why: String,
+    /// It does not wait longer than that for a classic node to calm down.
+    pub begin_by: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,12 +118,16 @@ impl Groups {
             to,
             reqid,
             why: why.to_owned(),
+            begin_by: self.bench.now.mono + CALM_WITHIN,
         });
     }
 
     /// Begins the next queued move, or the return of groups to a node that joined.
     pub(super) fn begin_next_move(&mut self, caught_up: &dyn Fn(&NodeName) -> bool) {
         while self.handover.is_none() && self.taking.is_none() {
+            if self.classic_is_in_flux() {
+                return;
+            }
             let Some(request) = self.queue.pop_front() else { break };
             self.begin(request);
         }
@@ -151,7 +159,19 @@ impl Groups {
             to: Some(name),
             reqid: None,
             why: "auto_failback".to_owned(),
+            begin_by: now,
         });
+    }
+
+    /// A classic node ignores a request, without a word to us, while it is not stable or has not heard that we are.
+    fn classic_is_in_flux(&self) -> bool {
+        let waits = |r: &Request| self.bench.now.mono < r.begin_by;
+        self.mode != AutoFailback::Legacy
+            && self.queue.front().is_some_and(waits)
+            && self
+                .peers
+                .values()
+                .any(|p| p.can_serve() && !p.ours && p.told && !(p.stable && self.told.stable))
     }
 
     fn begin(&mut self, mut request: Request) {
@@ -379,6 +399,7 @@ impl Groups {
                 to: None,
                 reqid: h.reqid,
                 why: "hb_standby".to_owned(),
+                begin_by: self.bench.now.mono,
             });
         }
         let mirrored = set.mirrored();

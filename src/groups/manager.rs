@@ -251,8 +251,12 @@ impl Groups {
                 if !peer.alive || peer.active != active {
                     peer.silent_since = now.mono;
                 }
+                let joins = active && !peer.active && !peer.ours;
                 peer.alive = true;
                 peer.active = active;
+                if joins && self.mode == AutoFailback::Legacy && self.phase == Phase::Serving {
+                    self.let_legacy_have_its_own(node);
+                }
             }
             Up::Restarted { node } => {
                 if let Some(peer) = self.peers.get_mut(node) {
@@ -288,6 +292,18 @@ impl Groups {
                 message,
             } => self.message(from, (*generation, *seq), message),
             Up::Link { .. } => {}
+        }
+    }
+
+    /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
+    /// has heard by then that we are active.
+    fn let_legacy_have_its_own(&mut self, node: &NodeName) {
+        for group in self
+            .groups
+            .iter_mut()
+            .filter(|g| g.spec.node == *node && g.is_wanted_here())
+        {
+            group.release(&mut self.bench, &format!("node {node} takes its own in legacy mode"));
         }
     }
 
@@ -690,7 +706,13 @@ impl Groups {
         let key = group.key();
         let joining =
             |p: &Peer| p.alive && !p.active && !p.leaving && now - p.silent_since < self.initdead.max(self.deadtime);
-        let leaves_orphans = |p: &Peer| !p.ours && p.told && p.stable && now - p.calm_since >= CLASSIC_TAKES_WITHIN;
+        let leaves_orphans = |p: &Peer| {
+            self.mode != AutoFailback::Legacy
+                && !p.ours
+                && p.told
+                && p.stable
+                && now - p.calm_since >= CLASSIC_TAKES_WITHIN
+        };
         let candidates = |with_failed: bool| -> Vec<&NodeName> {
             self.order
                 .iter()

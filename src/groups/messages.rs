@@ -27,7 +27,7 @@ const ASK_FOR: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     set: Option<Set>,
-    stable: bool,
+    pub stable: bool,
     claims: Vec<(ResourceName, Claim)>,
     /// The claims as they were written.
     text: String,
@@ -553,6 +553,10 @@ impl Groups {
     pub(super) fn moves_deadline(&self) -> Instant {
         let handover = self.handover.as_ref().map_or(Instant::NEVER, |h| h.deadline());
         let taking = self.taking.as_ref().map_or(Instant::NEVER, |t| t.until);
-        handover.min(taking).min(self.wanted_deadline())
+        let queued = self.queue.front().map_or(Instant::NEVER, |r| r.begin_by);
+        handover
+            .min(taking)
+            .min(super::manager::later(queued, self.bench.now.mono))
+            .min(self.wanted_deadline())
     }
 }
