@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             Arg::new("method")
                 .long("method")
                 .value_name("METHOD")
-                .value_parser(["sha1", "md5"])
+                .value_parser(["sha1", "sha256", "md5"])
                 .default_value("sha1")
                 .help("Method of the signature"),
         )

@@ -70,6 +70,14 @@ fn arguments() -> Command {
                         .value_parser(value_parser!(PathBuf))
                         .help("where they are unpacked [default: $HB_LAB_CLASSIC, or classic/root of the build]"),
                 )
+                .arg(
+                    Arg::new("ping")
+                        .long("ping")
+                        .value_name("ADDRESS")
+                        .action(ArgAction::Append)
+                        .value_parser(value_parser!(IpAddr))
+                        .help("add a ping node: a host of this address and name, which cut, off and the others know"),
+                )
                 .arg(name()),
         )
         .subcommand(
@@ -269,6 +277,7 @@ fn up(args: &ArgMatches) -> io::Result<()> {
     let mut options = Options::new(args.get_one::<String>("LAB").map_or("lab", String::as_str));
     options.owned = false;
     options.serial = args.get_flag("serial");
+    options.ping = args.get_many("ping").into_iter().flatten().copied().collect();
     let count = args.get_one::<u8>("nodes").copied().unwrap_or(2);
     options.nodes = (1..=count).map(|n| format!("node{n}")).collect();
     options.classic = args

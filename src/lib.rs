@@ -14,10 +14,10 @@
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
-//! | [`wire`] | yes | bytes of netlink, ARP and IPv6 neighbour advertisement |
+//! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
-//! | [`media`] | no | bcast, ucast, mcast, serial |
+//! | [`media`] | no | bcast, ucast, mcast, serial, ping |
 //! | [`ipc`] | no | FIFOs: the daemon's ends, and the client library of every tool |
 //! | [`jobs`] | no | running resource scripts |
 //! | [`run`] | no | the drivers: master, core, heir |

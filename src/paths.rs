@@ -83,6 +83,11 @@ pub fn pid_file() -> PathBuf {
     run().join("heartbeat.pid")
 }
 
+/// The last state the daemon told, as JSON; for `cl_status` when it does not answer.
+pub fn status() -> PathBuf {
+    run().join("heartbeat/status")
+}
+
 /// The groups this node holds: written by the master, read by the next one (`heartbeat -R`).
 pub fn held() -> PathBuf {
     run().join("heartbeat.held")

@@ -235,6 +235,62 @@ fn two_ends_exchange_packets() {
     }
 }
 
+fn ping(host: &str) -> MediumKind {
+    MediumKind::Ping {
+        node: "target".parse().unwrap(),
+        host: host.into(),
+        v6: host.contains(':'),
+        group: false,
+    }
+}
+
+#[test]
+fn echoes_come_back_to_the_port_that_asked_and_to_no_other() {
+    let Some((a, b)) = cable() else { return };
+    b.ip("addr add 10.77.0.3/24 dev net0");
+    b.ip("addr add fd00:77::3/64 dev net0 nodad");
+    let hosts = ["10.77.0.2", "10.77.0.3", "fd00:77::2", "fd00:77::3"];
+    let mut ports: Vec<Port> = hosts.iter().map(|h| a.open(&ping(h)).unwrap()).collect();
+    let mut at_b = b.open(&ping("10.77.0.1")).unwrap();
+    for round in 0..3 {
+        for (port, host) in ports.iter_mut().zip(hosts) {
+            port.send(format!("{host} {round}").as_bytes()).unwrap();
+        }
+        at_b.send(b"from b").unwrap();
+        for (port, host) in ports.iter_mut().zip(hosts) {
+            assert_eq!(next(port), format!("{host} {round}").as_bytes());
+        }
+        assert_eq!(next(&mut at_b), b"from b");
+    }
+    // A ping of somebody else, to the same host.
+    let out = a.run(|| Command::new("ping").args(["-c", "1", "10.77.0.2"]).output());
+    if out.is_err() {
+        println!("SKIPPED: foreign pings: ping is not installed (Debian package iputils-ping)");
+    }
+    for (port, host) in ports.iter_mut().zip(hosts) {
+        nothing_more(port, host);
+    }
+    nothing_more(&mut at_b, "b");
+}
+
+#[test]
+fn a_ping_that_cannot_be_says_why() {
+    let Some((a, _b)) = cable() else { return };
+    #[rustfmt::skip]
+    let table = [
+        ("no-such-host.invalid", "no-such-host.invalid is no IPv4 address, and cannot be looked up"),
+        ("192.0.2.1",            "192.0.2.1 cannot be reached"),
+        ("2001:db8::1",          "2001:db8::1 cannot be reached"),
+        ("fe80::9",              "fe80::9 is on every link: write fe80::9%INTERFACE"),
+        ("fe80::9%nonet",        "interface nonet does not exist"),
+    ];
+    for (host, why) in table {
+        let said = a.refusal(&ping(host));
+        assert!(said.starts_with(why), "{host}: {said}");
+    }
+    assert!(a.open(&ping("fe80::9%net0")).is_ok());
+}
+
 #[test]
 fn link_local_addresses_and_zones() {
     let Some((a, b)) = cable() else { return };

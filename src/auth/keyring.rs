@@ -14,6 +14,8 @@ pub enum Method {
     Crc,
     Md5,
     Sha1,
+    /// Ours; heartbeat 3.0.6 does not know it.
+    Sha256,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -37,6 +39,7 @@ impl Key {
             Method::Crc => format!("{:x}", CRC.checksum(bytes)),
             Method::Md5 => hmac::<Hmac<md5::Md5>>(&self.secret, bytes),
             Method::Sha1 => hmac::<Hmac<sha1::Sha1>>(&self.secret, bytes),
+            Method::Sha256 => hmac::<Hmac<sha2::Sha256>>(&self.secret, bytes),
         }
     }
 }
@@ -128,17 +131,20 @@ mod tests {
         }
     }
 
-    /// RFC 2202 cases 1, 2 and 6 (a key longer than a block), and the check value of the CRC's catalogue.
+    /// RFC 2202 and RFC 4231, cases 1, 2 and 6 (a key longer than a block), and the check value of the CRC's catalogue.
     #[test]
     fn signatures_are_the_published_ones() {
         #[rustfmt::skip]
-        let table: [(Method, &[u8], &[u8], &str); 8] = [
+        let table: [(Method, &[u8], &[u8], &str); 11] = [
             (Method::Md5,  &[0x0b; 16], b"Hi There", "9294727a3638bb1c13f48ef8158bfc9d"),
             (Method::Md5,  b"Jefe", b"what do ya want for nothing?", "750c783e6ab0b503eaa86e310a5db738"),
             (Method::Md5,  &[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First", "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd"),
             (Method::Sha1, &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
             (Method::Sha1, b"Jefe", b"what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
             (Method::Sha1, &[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First", "aa4ae5e15272d00e95705637ce8a3b55ed402112"),
+            (Method::Sha256, &[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (Method::Sha256, b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (Method::Sha256, &[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First", "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
             (Method::Crc,  b"", b"123456789", "765e7680"),
             (Method::Crc,  b"", b"", "ffffffff"),
         ];

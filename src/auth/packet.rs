@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn methods() -> impl Strategy<Value = Method> {
-        prop::sample::select(vec![Method::Crc, Method::Md5, Method::Sha1])
+        prop::sample::select(vec![Method::Crc, Method::Md5, Method::Sha1, Method::Sha256])
     }
 
     #[test]

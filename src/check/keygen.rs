@@ -5,8 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// 160 bits, as much as SHA-1 has.
-const KEY_BYTES: usize = 20;
+/// 256 bits, as much as the strongest method has.
+const KEY_BYTES: usize = 32;
 
 #[derive(Debug)]
 pub enum KeygenError {

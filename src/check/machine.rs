@@ -48,6 +48,7 @@ fn media(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
     let faults: Vec<(usize, Option<String>)> = cf
         .media
         .iter()
+        .filter(|m| !m.is_ping())
         .map(|m| (m.line, medium_fault(m, interfaces.as_ref().ok())))
         .collect();
     let works = faults.iter().any(|(_, fault)| fault.is_none());
@@ -86,6 +87,8 @@ fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interf
         | MediumKind::Mcast { dev, .. }
         | MediumKind::Ucast6 { dev, .. }
         | MediumKind::Mcast6 { dev, .. } => dev,
+        // Needs an address and no interface of its own.
+        MediumKind::Ping { .. } => return None,
     };
     // Without the list of interfaces nothing is known to be wrong.
     let interfaces = interfaces?;
@@ -121,7 +124,9 @@ fn medium_fault(medium: &MediumSpec, interfaces: Option<&BTreeMap<String, Interf
 pub(super) fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
     let mut all = Vec::new();
     for medium in &cf.media {
-        if let MediumKind::Ucast { to, .. } | MediumKind::Ucast6 { to, .. } = &medium.kind {
+        if let MediumKind::Ucast { to, .. } | MediumKind::Ucast6 { to, .. } | MediumKind::Ping { host: to, .. } =
+            &medium.kind
+        {
             let host = to.split('%').next().unwrap_or(to);
             if let Err(e) = (host, medium.port).to_socket_addrs() {
                 let text = format!(

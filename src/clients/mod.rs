@@ -2,15 +2,20 @@
 //!
 //! * [`request`]: the words of the conversation, for both ends;
 //! * [`answers`]: one question and the view in, the answer out;
-//! * [`status`]: the view as JSON and as a screen of text; [`json`]: reading and writing it.
+//! * [`status`]: the view as JSON; [`json`]: reading and writing it;
+//! * [`problems`], [`screen`], [`table`]: that JSON for people; [`prometheus`]: for a monitoring system.
 //!
 //! Pure. The FIFOs are in [`crate::ipc`]. Promises that nothing a client writes is believed where the kernel knows
 //! better, and that every request but `signoff` is answered.
 
 pub mod answers;
 pub mod json;
+pub mod problems;
+pub mod prometheus;
 pub mod request;
+pub mod screen;
 pub mod status;
+pub mod table;
 
 use crate::daemon::view::View;
 use crate::ids::ClientId;

@@ -1,11 +1,13 @@
-//! The whole view as JSON (the answer to `getstatus`; the schema stands in cl_status(1)), and as one screen of text.
+//! The whole view as JSON: the answer to `getstatus`, and the status file. The schema stands in cl_status(1).
 
 use super::json::{Json, list, object};
+use super::problems::{Problem, problems};
 use crate::conf::AutoFailback;
 use crate::conf::ha_cf::NodeKind;
-use crate::daemon::view::{GroupView, NodeView, View};
+use crate::core::tally::Loss;
+use crate::daemon::transitions::Transition;
+use crate::daemon::view::{FailedView, GroupView, LinkView, NodeView, View};
 use crate::time::Duration;
-use std::fmt::Write;
 
 fn millis(d: Duration) -> Json {
     Json::Number(u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
@@ -29,8 +31,9 @@ pub fn to_json(view: &View<'_>, version: &str) -> Json {
         AutoFailback::Off => "off",
         AutoFailback::Legacy => "legacy",
     };
-    object([
+    let mut json = object([
         ("version", version.into()),
+        ("time", view.time.0.into()),
         ("node", view.me.as_str().into()),
         ("active", view.active.into()),
         ("rsc_hold", view.rsc_hold.into()),
@@ -58,7 +61,58 @@ pub fn to_json(view: &View<'_>, version: &str) -> Json {
                     .collect(),
             ),
         ),
+        ("transitions", list(&view.transitions, transition_json)),
+    ]);
+    let problems = list(&problems(&json), Problem::to_json);
+    if let Json::Object(members) = &mut json {
+        members.push(("problems".to_owned(), problems));
+    }
+    json
+}
+
+/// What only says how long, how often or when: two states that differ in nothing else are the same state.
+const PASSING: [&str; 10] = [
+    "time",
+    "since_ms",
+    "late_beats",
+    "longest_interval_ms",
+    "packets_expected",
+    "packets_missed",
+    "counters",
+    "owner_since",
+    "problems",
+    "transitions",
+];
+
+/// The state without the figures that change with every beat.
+pub fn lasting(json: &Json) -> Json {
+    match json {
+        Json::Object(members) => {
+            let stays = |name: &str| !PASSING.contains(&name);
+            let members = members.iter().filter(|(name, _)| stays(name));
+            Json::Object(members.map(|(name, value)| (name.clone(), lasting(value))).collect())
+        }
+        Json::List(items) => Json::List(items.iter().map(lasting).collect()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => json.clone(),
+    }
+}
+
+fn transition_json(t: &Transition) -> Json {
+    object([
+        ("time", t.at.0.into()),
+        ("kind", t.kind.as_str().into()),
+        ("subject", t.subject.as_str().into()),
+        ("text", t.text.as_str().into()),
+        ("bad", t.bad.into()),
     ])
+}
+
+fn expected(loss: Loss) -> (&'static str, Json) {
+    ("packets_expected", loss.expected.into())
+}
+
+fn missed(loss: Loss) -> (&'static str, Json) {
+    ("packets_missed", loss.missed.into())
 }
 
 fn node_json(node: &NodeView) -> Json {
@@ -68,16 +122,32 @@ fn node_json(node: &NodeView) -> Json {
         ("status", node.status.into()),
         ("since_ms", millis(node.since)),
         ("late_beats", node.late_beats.into()),
-        (
-            "links",
-            list(&node.links, |l| {
-                object([("name", l.name.as_str().into()), ("status", link_word(l.up).into())])
-            }),
-        ),
+        ("longest_interval_ms", millis(node.longest_interval)),
+        expected(node.loss),
+        missed(node.loss),
+        ("links", list(&node.links, link_json)),
         (
             "haresources_differ",
             list(&node.haresources_differ, |d| d.as_str().into()),
         ),
+    ])
+}
+
+fn link_json(link: &LinkView) -> Json {
+    object([
+        ("name", link.name.as_str().into()),
+        ("status", link_word(link.up).into()),
+        ("since_ms", millis(link.since)),
+        expected(link.loss),
+        missed(link.loss),
+    ])
+}
+
+fn failed_json(failed: &FailedView) -> Json {
+    object([
+        ("node", failed.node.as_str().into()),
+        ("time", failed.at.0.into()),
+        ("why", failed.why.as_deref().into()),
     ])
 }
 
@@ -88,107 +158,11 @@ fn group_json(group: &GroupView) -> Json {
         ("preferred", group.preferred.as_str().into()),
         ("here", group.here.into()),
         ("owners", list(&group.owners, |n| n.as_str().into())),
+        ("owner_since", group.owned_since.map(|at| at.0).into()),
         ("since_ms", millis(group.since)),
         ("last", group.last.as_str().into()),
+        ("failed", list(&group.failed, failed_json)),
     ])
-}
-
-/// One screen for people: nodes and links, media, groups and their owners, and what needs attention.
-pub fn screen(status: &Json) -> String {
-    let mut out = String::new();
-    // Writing into a String does not fail.
-    let _ = write_screen(&mut out, status);
-    out
-}
-
-fn write_screen(out: &mut String, status: &Json) -> std::fmt::Result {
-    let state = if status.get("active").is_true() {
-        "active"
-    } else {
-        "starting"
-    };
-    writeln!(
-        out,
-        "heartbeat {} on {}: {state}, holds {} resources",
-        status.get("version").text(),
-        status.get("node").text(),
-        status.get("rsc_hold").text(),
-    )?;
-    writeln!(out, "\nnodes")?;
-    for node in status.get("nodes").items() {
-        let kind = match node.get("kind").text() {
-            "normal" => "",
-            _ => " (ping node)",
-        };
-        let late = match node.get("late_beats").number() {
-            0 => String::new(),
-            n => format!(", {n} late beats"),
-        };
-        write!(
-            out,
-            "  {:<16} {:<7} for {}{late}{kind}",
-            node.get("name").text(),
-            node.get("status").text(),
-            span(node.get("since_ms").number()),
-        )?;
-        for link in node.get("links").items() {
-            write!(out, "; {} {}", link.get("name").text(), link.get("status").text())?;
-        }
-        writeln!(out)?;
-    }
-    writeln!(out, "\nmedia")?;
-    for medium in status.get("media").items() {
-        let state = match medium.get("broken") {
-            Json::Text(why) => format!("BROKEN: {why}"),
-            _ => "ok".to_owned(),
-        };
-        writeln!(
-            out,
-            "  {:<7} {:<16} {state}",
-            medium.get("kind").text(),
-            medium.get("link").text()
-        )?;
-    }
-    writeln!(out, "\ngroups")?;
-    for group in status.get("groups").items() {
-        let owners: Vec<&str> = group.get("owners").items().iter().map(Json::text).collect();
-        let owners = match owners.len() {
-            0 => "NOBODY".to_owned(),
-            1 => owners[0].to_owned(),
-            _ => format!("SEVERAL: {}", owners.join(" ")),
-        };
-        writeln!(
-            out,
-            "  {:<24} on {owners} (preferred {}); here {} for {}{}",
-            group.get("key").text(),
-            group.get("preferred").text(),
-            group.get("here").text(),
-            span(group.get("since_ms").number()),
-            match group.get("last").text() {
-                "" => String::new(),
-                last => format!(": {last}"),
-            }
-        )?;
-    }
-    let mut title = "\nharesources differ\n";
-    for node in status.get("nodes").items() {
-        for difference in node.get("haresources_differ").items() {
-            writeln!(out, "{title}  {}: {}", node.get("name").text(), difference.text())?;
-            title = "";
-        }
-    }
-    Ok(())
-}
-
-/// `12s`, `3m05s`, `2h04m`, `5d03h`
-fn span(ms: u64) -> String {
-    let s = ms / 1000;
-    match s {
-        0..60 => format!("{s}s"),
-        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
-        3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
-        _ => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
-    }
 }
 
 #[cfg(test)]
@@ -197,31 +171,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_json_has_everything_and_the_screen_shows_what_is_wrong() {
+    fn the_json_has_everything() {
         with_view(|view| {
             let json = to_json(view, "9.9");
             assert_eq!(Json::parse(&json.to_string()).unwrap(), json);
             assert_eq!(json.get("nodes").items().len(), 3);
-            assert_eq!(
-                json.get("nodes").items()[1].get("links").items()[0]
-                    .get("status")
-                    .text(),
-                "up"
-            );
+            let link = &json.get("nodes").items()[1].get("links").items()[0];
+            assert_eq!(link.get("status").text(), "up");
+            assert_eq!(link.get("packets_missed").number(), 6);
             assert_eq!(json.get("media").items()[1].get("broken").text(), "no such device");
-            assert_eq!(json.get("groups").items()[0].get("owners").items()[0].text(), "n1");
+            let group = &json.get("groups").items()[0];
+            assert_eq!(group.get("owners").items()[0].text(), "n1");
+            assert_eq!(group.get("owner_since").number(), 1_763_700_000);
+            assert_eq!(group.get("failed").items()[0].get("node").text(), "n2");
             assert_eq!(json.get("counters").get("takeovers").number(), 2);
-            let text = screen(&json);
-            for part in [
-                "heartbeat 9.9 on n1: active, holds local resources\n",
-                "  n2               dead    for 1m05s, 3 late beats; eth0 up; /dev/ttyS0 dead\n",
-                "  10.0.0.254       ping    for 0s (ping node); 10.0.0.254 up\n",
-                "  serial  /dev/ttyS0       BROKEN: no such device\n",
-                "  IPaddr::10.0.0.1         on n1 (preferred n1); here running for 2h04m: started\n",
-                "haresources differ\n  n2: has a group \"web\" that we have not\n",
+            assert_eq!(json.get("transitions").items().len(), 2);
+            assert!(!json.get("problems").items().is_empty());
+        });
+    }
+
+    #[test]
+    fn what_passes_makes_no_new_state() {
+        with_view(|view| {
+            let before = to_json(view, "9.9");
+            let mut text = before.to_string();
+            for (old, new) in [
+                ("\"late_beats\":3", "\"late_beats\":4"),
+                ("\"since_ms\":65000", "\"since_ms\":66000"),
             ] {
-                assert!(text.contains(part), "{part:?} in\n{text}");
+                assert!(text.contains(old), "{old}");
+                text = text.replace(old, new);
             }
+            assert_eq!(lasting(&Json::parse(&text).unwrap()), lasting(&before));
+            let dead = Json::parse(&text.replace("\"dead\"", "\"active\"")).unwrap();
+            assert_ne!(lasting(&dead), lasting(&before));
         });
     }
 }

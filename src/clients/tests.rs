@@ -1,8 +1,11 @@
 use super::*;
 use crate::conf::ha_cf::NodeKind;
 use crate::conf::{AutoFailback, HaCf};
-use crate::daemon::view::{GroupView, LinkView, MediumView, NodeView};
-use crate::time::Duration;
+use crate::core::tally::Loss;
+use crate::daemon::counted;
+use crate::daemon::transitions::{Kind as Happened, Transition};
+use crate::daemon::view::{FailedView, GroupView, LinkView, MediumView, NodeView};
+use crate::time::{Duration, Wall};
 
 fn cf() -> HaCf {
     let s = Duration::from_secs;
@@ -45,10 +48,14 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
             .map(|&(name, up)| LinkView {
                 name: name.parse().unwrap(),
                 up,
+                since: Duration::from_secs(7200),
+                loss: Loss::default(),
             })
             .collect(),
         since: Duration::ZERO,
         late_beats: 0,
+        longest_interval: Duration::ZERO,
+        loss: Loss::default(),
         haresources_differ: Vec::new(),
     }
 }
@@ -65,6 +72,11 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
     let mut n2 = node("n2", NodeKind::Normal, "dead", &[("eth0", true), ("/dev/ttyS0", false)]);
     n2.since = Duration::from_secs(65);
     n2.late_beats = 3;
+    n2.longest_interval = Duration::from_millis(1234);
+    n2.links[0].loss = Loss {
+        expected: 100,
+        missed: 6,
+    };
     n2.haresources_differ = vec!["has a group \"web\" that we have not".to_owned()];
     test(&View {
         me: &me,
@@ -84,12 +96,23 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
             preferred: "n1".parse().unwrap(),
             here: "running",
             owners: vec!["n1".parse().unwrap()],
+            owned_since: Some(Wall(1_763_700_000)),
+            failed: vec![FailedView {
+                node: "n2".parse().unwrap(),
+                at: Wall(1_763_701_000),
+                why: None,
+            }],
             since: Duration::from_secs(2 * 3600 + 4 * 60),
             last: "started".to_owned(),
         }],
         rsc_hold: "local",
         active: true,
-        counters: vec![("takeovers".to_owned(), 2)],
+        counters: counted::all([("takeovers".to_owned(), 2)].into_iter()),
+        transitions: vec![
+            Transition::good(Wall(1_763_700_001), Happened::Group, "IPaddr::10.0.0.1", "runs here"),
+            Transition::bad(Wall(1_763_707_335), Happened::Node, "n2", "is dead"),
+        ],
+        time: Wall(1_763_707_400),
     });
 }
 
@@ -268,4 +291,16 @@ fn events_go_to_those_who_asked_for_them() {
         clients.gone(ClientId(99));
         assert_eq!(to(clients.publish(&status)), [2]);
     });
+}
+
+/// A view to be changed.
+pub(crate) fn copy<'a>(view: &View<'a>) -> View<'a> {
+    View {
+        nodes: view.nodes.clone(),
+        media: view.media.clone(),
+        groups: view.groups.clone(),
+        counters: view.counters.clone(),
+        transitions: view.transitions.clone(),
+        ..*view
+    }
 }

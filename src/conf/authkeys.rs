@@ -133,12 +133,13 @@ fn key_line(number: u8, words: &[&str]) -> Result<Key, String> {
                 "crc takes no key: write `{number} crc` alone, and comments on lines of their own"
             ));
         }
-        [m @ ("md5" | "sha1")] => return Err(format!("method {m} needs a key: write `{number} {m} KEY`")),
+        [m @ ("md5" | "sha1" | "sha256")] => return Err(format!("method {m} needs a key: write `{number} {m} KEY`")),
         ["md5", secret, ..] => (Method::Md5, *secret),
         ["sha1", secret, ..] => (Method::Sha1, *secret),
+        ["sha256", secret, ..] => (Method::Sha256, *secret),
         _ => {
             return Err(format!(
-                "key {number} has an unknown method: write crc, md5 or sha1, as in `{number} sha1 KEY`"
+                "key {number} has an unknown method: write sha1, sha256, md5 or crc, as in `{number} sha1 KEY`"
             ));
         }
     };
@@ -179,6 +180,7 @@ mod tests {
             // text                                        active  keys
             ("auth 1\n1 sha1 secret\n",                    1, vec![(1, Method::Sha1, "secret")]),
             ("auth 3\n#1 sha1 k\n  # x\n3 md5 Hello!\r\n", 3, vec![(3, Method::Md5, "Hello!")]),
+            ("auth 1\n1 sha256 Hello!\n",                  1, vec![(1, Method::Sha256, "Hello!")]),
             ("auth 2\n2 crc\n",                            2, vec![(2, Method::Crc, "")]),
             ("1 crc\n15 md5 b\nauth 15 # ours\n",          15, vec![(1, Method::Crc, ""), (15, Method::Md5, "b")]),
             ("\u{feff}auth 0\n\t0\tsha1\tk\trest",         0, vec![(0, Method::Sha1, "k")]),
@@ -207,8 +209,9 @@ mod tests {
             ("auth 1\nauth 1\n1 crc",              2, "second `auth`"),
             ("auth 1\n1 crc s3cr3t",               2, "crc takes no key"),
             ("auth 1\n1 md5",                      2, "method md5 needs a key"),
-            ("auth 1\n1 sha256 s3cr3t",            2, "crc, md5 or sha1"),
-            ("auth 1\n1 s3cr3t",                   2, "crc, md5 or sha1"),
+            ("auth 1\n1 sha256",                   2, "method sha256 needs a key"),
+            ("auth 1\n1 sha512 s3cr3t",            2, "sha1, sha256, md5 or crc"),
+            ("auth 1\n1 s3cr3t",                   2, "sha1, sha256, md5 or crc"),
             ("auth 1\n1 crc\n16 sha1 s3cr3t",      3, "16 is not a key number"),
             ("auth 1\n1 crc\ns3cr3t",              3, "does not begin with"),
             ("auth 1\n1 crc\n+2 crc",              3, "does not begin with"),

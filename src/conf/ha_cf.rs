@@ -74,6 +74,14 @@ pub enum MediumKind {
         device: PathBuf,
         baud: u32,
     },
+    /// One host to be asked for an echo. The hosts of a `ping_group` are a medium each, of one node and one link.
+    Ping {
+        node: NodeName,
+        /// Address or name as written.
+        host: String,
+        v6: bool,
+        group: bool,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,7 +93,7 @@ pub struct MediumSpec {
 }
 
 impl MediumSpec {
-    /// The link name the classic gives it: the interface, or the device path.
+    /// The link name the classic gives it: the interface, the device path, what a ping node is called.
     pub fn link(&self) -> LinkName {
         let name = match &self.kind {
             MediumKind::Bcast { dev }
@@ -94,6 +102,8 @@ impl MediumSpec {
             | MediumKind::Ucast6 { dev, .. }
             | MediumKind::Mcast6 { dev, .. } => dev.clone(),
             MediumKind::Serial { device, .. } => device.display().to_string(),
+            MediumKind::Ping { node, group: true, .. } => node.to_string(),
+            MediumKind::Ping { host, .. } => host.clone(),
         };
         name.parse()
             .expect("the parser of ha.cf made sure that device names are link names")
@@ -108,7 +118,20 @@ impl MediumSpec {
             MediumKind::Ucast6 { .. } => "ucast6",
             MediumKind::Mcast6 { .. } => "mcast6",
             MediumKind::Serial { .. } => "serial",
+            MediumKind::Ping { group: true, .. } => "ping_group",
+            MediumKind::Ping { v6: true, .. } => "ping6",
+            MediumKind::Ping { .. } => "ping",
         }
+    }
+
+    /// It brings answers of a ping node and no messages of other nodes: a cluster that has nothing else has no medium.
+    pub fn is_ping(&self) -> bool {
+        matches!(self.kind, MediumKind::Ping { .. })
+    }
+
+    /// Where it leads, in words that no other medium of a file has.
+    pub fn whole(&self) -> String {
+        format!("{:?} {}", self.kind, self.port)
     }
 
     /// Serial lines carry classic text, everything else netstrings.

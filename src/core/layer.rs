@@ -6,7 +6,7 @@ use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
 use crate::auth::Keyring;
-use crate::conf::HaCf;
+use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
@@ -53,6 +53,8 @@ pub(super) struct Medium {
     pub link: LinkName,
     pub serial: bool,
     pub kind: &'static str,
+    /// It carries the echoes of this ping node and nothing else.
+    pub ping: Option<NodeName>,
     /// Why it does not work.
     pub broken: Option<String>,
 }
@@ -124,18 +126,33 @@ impl Core {
                 link: m.link(),
                 serial: m.is_serial(),
                 kind: m.medium(),
+                ping: match &m.kind {
+                    MediumKind::Ping { node, .. } => Some(node.clone()),
+                    _ => None,
+                },
                 broken: None,
             })
             .collect();
         let mut known = std::mem::take(&mut self.nodes);
-        for name in self.cf.normal_nodes().cloned().collect::<Vec<_>>() {
-            let mut node = match known.iter().position(|n| n.name == name) {
+        for NodeSpec { name, kind, .. } in self.cf.nodes.clone() {
+            let mut node = match known.iter().position(|n| n.name == name && n.kind == kind) {
                 Some(i) => known.swap_remove(i),
-                None => Node::new(name, std::iter::empty(), now, self.cf.deadtime, self.random.below(10)),
+                None => match kind {
+                    NodeKind::Normal => Node::new(name, kind, now, self.cf.deadtime, self.random.below(10)),
+                    NodeKind::Ping => Node::new(name, kind, now, self.cf.deadping, 0),
+                },
             };
-            node.links.retain(|link, _| self.media.iter().any(|m| m.link == *link));
-            for medium in &self.media {
+            // It does not announce one.
+            if node.is_ping() {
+                node.dt = self.cf.deadping;
+            }
+            let ping = node.is_ping().then(|| node.name.clone());
+            let media = || self.media.iter().filter(|m| m.ping == ping);
+            node.links.retain(|link, _| media().any(|m| m.link == *link));
+            node.figures.retain(|link, _| media().any(|m| m.link == *link));
+            for medium in media() {
                 node.links.entry(medium.link.clone()).or_insert(Link::Dead);
+                node.figures_of(&medium.link, now);
             }
             self.nodes.push(node);
         }
@@ -178,8 +195,11 @@ impl Core {
         media_changed
     }
 
-    pub fn medium_broken(&mut self, medium: MediumId, why: String) {
-        let Some(m) = self.media.get_mut(medium.0) else { return };
+    /// True when it worked until now.
+    pub fn medium_broken(&mut self, medium: MediumId, why: String) -> bool {
+        let Some(m) = self.media.get_mut(medium.0) else {
+            return false;
+        };
         if m.broken.as_ref() != Some(&why) {
             log::error!(
                 "link {}: {} does not work: {why}; trying again until it does",
@@ -187,14 +207,19 @@ impl Core {
                 m.kind
             );
         }
-        m.broken = Some(why);
+        m.broken.replace(why).is_none()
     }
 
-    pub fn medium_mended(&mut self, medium: MediumId) {
-        let Some(m) = self.media.get_mut(medium.0) else { return };
-        if m.broken.take().is_some() {
+    /// True when it was broken until now.
+    pub fn medium_mended(&mut self, medium: MediumId) -> bool {
+        let Some(m) = self.media.get_mut(medium.0) else {
+            return false;
+        };
+        let was_broken = m.broken.take().is_some();
+        if was_broken {
             log::info!("link {}: {} works", m.link, m.kind);
         }
+        was_broken
     }
 
     pub fn set_load(&mut self, line: String) {
@@ -276,6 +301,9 @@ impl Core {
             match link {
                 Link::Up { heard } if now - *heard >= node.dt => {
                     *link = Link::Dead;
+                    if let Some(figures) = node.figures.get_mut(name) {
+                        figures.since = now;
+                    }
                     log::warn!("Link {}:{name} dead.", node.name);
                     self.up.push_back(Up::Link {
                         node: node.name.clone(),
@@ -296,12 +324,13 @@ impl Core {
                 node.name,
                 (now - heard).as_millis()
             ),
+            None if node.is_ping() => log::warn!("node {}: is dead (it has not answered a ping yet)", node.name),
             None => log::warn!("node {}: is dead (never heard within initdead)", node.name),
         }
         node.window.forget_missing();
         node.status = NodeStatus::Dead;
         node.since = now;
-        self.counters.add("deaths");
+        self.counters.add(if node.is_ping() { "ping_deaths" } else { "deaths" });
         self.up.push_back(Up::Status {
             node: self.nodes[i].name.clone(),
             status: NodeStatus::Dead,
@@ -348,7 +377,7 @@ impl Core {
         &self.cf
     }
 
-    /// What is known of every normal node, in the order of ha.cf.
+    /// What is known of every node, in the order of ha.cf.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

@@ -2,6 +2,7 @@
 
 use super::layer::Core;
 use super::node::NodeStatus;
+use crate::ids::NodeName;
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now};
 
@@ -39,7 +40,7 @@ impl Core {
                 if self
                     .nodes
                     .iter()
-                    .all(|n| n.name == self.me || n.heard.is_some() || n.is_dead())
+                    .all(|n| n.name == self.me || n.is_ping() || n.heard.is_some() || n.is_dead())
                 {
                     self.ask_for_nodes(now, 0);
                 }
@@ -83,7 +84,7 @@ impl Core {
 
     /// `reqnodes` for us: tell our node list. `dest` goes first, as 3.0.6 writes it.
     pub(super) fn answer_reqnodes(&mut self, now: Now, who: usize) {
-        let list: String = self.nodes.iter().map(|n| format!("{} ", n.name)).collect();
+        let list: String = self.cf.normal_nodes().map(|n| format!("{n} ")).collect();
         let answer = Message::default()
             .with(fields::DEST, self.nodes[who].name.as_str())
             .with(fields::TYPE, "repnodes")
@@ -100,7 +101,7 @@ impl Core {
             .unwrap_or("")
             .split_ascii_whitespace()
             .collect();
-        let ours: Vec<&str> = self.nodes.iter().map(|n| n.name.as_str()).collect();
+        let ours: Vec<&str> = self.cf.normal_nodes().map(NodeName::as_str).collect();
         let same = theirs.len() == ours.len() && theirs.iter().all(|n| ours.contains(n));
         if !same {
             log::error!(

@@ -8,7 +8,8 @@
 //! * `receive`: from bytes to believed messages: signature, generation, number
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
-//! * `node`, `window`, `history`: what is known of a node, its numbers, our own sent messages
+//! * `ping`: the nodes outside that are only asked for an echo
+//! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
@@ -16,9 +17,11 @@ pub mod history;
 pub mod layer;
 mod membership;
 pub mod node;
+pub mod ping;
 pub mod random;
 mod receive;
 mod send;
+pub mod tally;
 pub mod window;
 
 #[cfg(test)]

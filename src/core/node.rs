@@ -1,9 +1,12 @@
 //! What this node knows of one node: its status, its links, its numbers.
 
+use super::tally::Tally;
 use super::window::Window;
+use crate::conf::ha_cf::NodeKind;
 use crate::ids::{Generation, LinkName, NodeName, Seq};
 use crate::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// The words that stand in `st`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,6 +18,8 @@ pub enum NodeStatus {
     /// Full member.
     Active,
     Dead,
+    /// A ping node that answers.
+    Ping,
 }
 
 impl NodeStatus {
@@ -24,9 +29,11 @@ impl NodeStatus {
             Self::Up => "up",
             Self::Active => "active",
             Self::Dead => "dead",
+            Self::Ping => super::ping::ALIVE,
         }
     }
 
+    /// What a cluster node says of itself: that it is a ping node is decided by ha.cf.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "init" => Some(Self::Init),
@@ -44,9 +51,17 @@ pub enum Link {
     Up { heard: Instant },
 }
 
+/// Since when a link is what it is, and how many packets of the node come over it.
+#[derive(Clone, Debug, Default)]
+pub struct LinkFigures {
+    pub since: Instant,
+    pub tally: Tally,
+}
+
 #[derive(Debug)]
 pub struct Node {
     pub name: NodeName,
+    pub kind: NodeKind,
     pub uuid: Option<[u8; 16]>,
     pub status: NodeStatus,
     /// What it said last, before it was found dead.
@@ -57,11 +72,19 @@ pub struct Node {
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
+    /// The messages with which a ping node was asked last, oldest first.
+    pub questions: VecDeque<Arc<[u8]>>,
     /// Last status message; `None` before the first.
     pub heard: Option<Instant>,
     /// How long to wait for its next status, as it announces; ours until then.
     pub dt: Duration,
     pub links: BTreeMap<LinkName, Link>,
+    /// Of the links above; a link that was never heard may have none.
+    pub figures: BTreeMap<LinkName, LinkFigures>,
+    /// Packets of this node on all its links together.
+    pub tally: Tally,
+    /// The longest time between two of its beats since it was last given up or started.
+    pub longest_interval: Duration,
     /// Its status messages carry `protocol`: it knows node list exchange and acknowledgements.
     pub speaks_protocol: bool,
     /// We acknowledge its numbers that end in this digit.
@@ -74,9 +97,10 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(name: NodeName, links: impl Iterator<Item = LinkName>, now: Instant, dt: Duration, digit: u64) -> Self {
+    pub fn new(name: NodeName, kind: NodeKind, now: Instant, dt: Duration, digit: u64) -> Self {
         Self {
             name,
+            kind,
             uuid: None,
             status: NodeStatus::Init,
             said: NodeStatus::Init,
@@ -84,14 +108,44 @@ impl Node {
             generation: None,
             window: Window::default(),
             newest: Vec::new(),
+            questions: VecDeque::new(),
             heard: None,
             dt,
-            links: links.map(|l| (l, Link::Dead)).collect(),
+            links: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            tally: Tally::default(),
+            longest_interval: Duration::ZERO,
             speaks_protocol: false,
             ack_digit: digit,
             late_beats: 0,
             lost_since_status: 0,
             acked: Seq(0),
+        }
+    }
+
+    /// Asked for an echo, and no member of the cluster.
+    pub fn is_ping(&self) -> bool {
+        self.kind == NodeKind::Ping
+    }
+
+    /// The figures of a link, made at the first look.
+    pub fn figures_of(&mut self, link: &LinkName, now: Instant) -> &mut LinkFigures {
+        if !self.figures.contains_key(link) {
+            let fresh = LinkFigures {
+                since: now,
+                tally: Tally::default(),
+            };
+            self.figures.insert(link.clone(), fresh);
+        }
+        self.figures.get_mut(link).expect("put in a moment ago")
+    }
+
+    /// It starts anew, or is heard again after it was given up: figures of before say nothing about now.
+    pub fn begin_figures(&mut self) {
+        self.longest_interval = Duration::ZERO;
+        self.tally.restart();
+        for figures in self.figures.values_mut() {
+            figures.tally.restart();
         }
     }
 
@@ -104,6 +158,8 @@ impl Node {
         match (self.status, self.heard) {
             (NodeStatus::Dead, _) => Instant::NEVER,
             (_, Some(heard)) => heard + self.dt,
+            // Nobody waits for a ping node, so it is not given the time of a boot.
+            (_, None) if self.is_ping() => self.since + self.dt,
             (_, None) => start + initdead,
         }
     }

@@ -15,22 +15,21 @@ const LONGEST_DT: Duration = Duration::from_secs(60);
 impl Core {
     /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
-        if medium.0 >= self.media.len() || self.knows(now.mono, medium, packet) {
+        if medium.0 >= self.media.len() {
+            return;
+        }
+        if let Some(node) = self.media[medium.0].ping.clone() {
+            self.hear_echo(now, medium, &node, packet);
+            return;
+        }
+        if self.knows(now.mono, medium, packet) {
             return;
         }
         let link = self.media[medium.0].link.clone();
         let message = match auth::open(packet, &self.keys) {
             Ok(message) => message,
             Err(refusal) => {
-                let cause = match refusal {
-                    Refusal::Malformed(_) => "bad_packets_malformed",
-                    Refusal::NoToken => "bad_packets_unsigned",
-                    Refusal::UnknownKey => "bad_packets_unknown_key",
-                    Refusal::WrongSignature => "bad_packets_wrong_signature",
-                };
-                self.counters.complain(now.mono, Level::Warn, cause, || {
-                    format!("link {link}: a packet of {} bytes is dropped: {refusal}", packet.len())
-                });
+                self.refused(now.mono, medium, packet.len(), &refusal);
                 return;
             }
         };
@@ -46,7 +45,7 @@ impl Core {
                 });
             return;
         };
-        let Some(i) = self.index(&src) else {
+        let Some(i) = self.index(&src).filter(|i| !self.nodes[*i].is_ping()) else {
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
                     format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
@@ -75,6 +74,19 @@ impl Core {
         }
     }
 
+    pub(super) fn refused(&mut self, now: Instant, medium: MediumId, bytes: usize, refusal: &Refusal) {
+        let cause = match refusal {
+            Refusal::Malformed(_) => "bad_packets_malformed",
+            Refusal::NoToken => "bad_packets_unsigned",
+            Refusal::UnknownKey => "bad_packets_unknown_key",
+            Refusal::WrongSignature => "bad_packets_wrong_signature",
+        };
+        let link = &self.media[medium.0].link;
+        self.counters.complain(now, Level::Warn, cause, || {
+            format!("link {link}: a packet of {bytes} bytes is dropped: {refusal}")
+        });
+    }
+
     /// A packet that was checked before, byte for byte: our own one that comes back, or the newest of a living peer once
     /// more, over another medium or repeated by the network. Most of what comes is of these two kinds.
     fn knows(&mut self, now: Instant, medium: MediumId, packet: &[u8]) -> bool {
@@ -87,6 +99,9 @@ impl Core {
             self.first_request(now);
             self.counters.add("duplicates");
             self.link_heard(i, medium, now);
+            if let Some(seq) = self.nodes[i].window.last() {
+                self.count_packet(i, medium, now, seq);
+            }
             return true;
         }
         let own = self.sent.iter().any(|sent| **sent == *packet);
@@ -112,7 +127,7 @@ impl Core {
         }
     }
 
-    fn link_heard(&mut self, i: usize, medium: MediumId, now: Instant) {
+    pub(super) fn link_heard(&mut self, i: usize, medium: MediumId, now: Instant) {
         let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
         let heard = Link::Up { heard: now };
         let before = match node.links.get_mut(link) {
@@ -121,12 +136,21 @@ impl Core {
         };
         if before == Link::Dead {
             log::info!("Link {}:{link} up.", node.name);
+            let figures = node.figures_of(link, now);
+            figures.since = now;
+            figures.tally.restart();
             self.up.push_back(Up::Link {
                 node: node.name.clone(),
                 link: link.clone(),
                 up: true,
             });
         }
+    }
+
+    fn count_packet(&mut self, i: usize, medium: MediumId, now: Instant, seq: Seq) {
+        let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
+        node.tally.heard(now, seq);
+        node.figures_of(link, now).tally.heard(now, seq);
     }
 
     /// `NS_` types carry no number, so they are believed only within the known generation of a live sender.
@@ -186,6 +210,7 @@ impl Core {
             let node = &mut self.nodes[i];
             node.generation = Some(generation);
             node.window.restart_at(seq);
+            node.begin_figures();
             if let Some(known) = known {
                 log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
                 self.up.push_back(Up::Restarted { node: name.clone() });
@@ -222,6 +247,7 @@ impl Core {
                 Verdict::Again => {
                     self.counters.add("duplicates");
                     self.link_heard(i, medium, now.mono);
+                    self.count_packet(i, medium, now.mono, seq);
                     return false;
                 }
                 Verdict::Old => {
@@ -231,6 +257,7 @@ impl Core {
             }
         }
         self.link_heard(i, medium, now.mono);
+        self.count_packet(i, medium, now.mono, seq);
         if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
             self.nodes[i].uuid = Some(uuid);
         }
@@ -262,6 +289,7 @@ impl Core {
         node.heard = Some(now.mono);
         node.status = status;
         node.since = now.mono;
+        node.begin_figures();
         self.up.push_back(Up::Status {
             node: node.name.clone(),
             status,
@@ -273,6 +301,7 @@ impl Core {
         let node = &mut self.nodes[i];
         if let Some(heard) = node.heard {
             let interval = now.mono - heard;
+            node.longest_interval = node.longest_interval.max(interval);
             if interval > warntime && !node.is_dead() {
                 node.late_beats += 1;
                 let cause = match node.lost_since_status {
@@ -343,7 +372,7 @@ impl Core {
     /// In a ring of serial lines (three nodes or more) what came on one port goes out on the others.
     fn forward(&mut self, from: MediumId, message: &Message) {
         let serial = self.media.iter().filter(|m| m.serial).count();
-        if serial < 2 || self.nodes.len() < 3 || !self.media[from.0].serial {
+        if serial < 2 || self.cf.normal_nodes().count() < 3 || !self.media[from.0].serial {
             return;
         }
         let Some(ttl) = message.dec(fields::TTL).filter(|t| *t > 1) else {

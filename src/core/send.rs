@@ -42,6 +42,7 @@ impl Core {
         let message = self.complete(now, message);
         self.transmit(&message, None);
         self.history.keep(message.into());
+        self.ping(now);
     }
 
     /// An `NS_` message: not numbered, not repeated, not kept.
@@ -80,7 +81,7 @@ impl Core {
         let mut netstring: Option<Arc<[u8]>> = None;
         let mut classic: Option<Arc<[u8]>> = None;
         for (i, medium) in self.media.iter().enumerate() {
-            if medium.broken.is_some() || only.is_some_and(|o| o.0 != i) {
+            if medium.broken.is_some() || medium.ping.is_some() || only.is_some_and(|o| o.0 != i) {
                 continue;
             }
             let bytes = if medium.serial {

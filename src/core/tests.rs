@@ -1,5 +1,7 @@
 //! The message layer as one machine: two or three of them, joined by hand.
 
+mod ping;
+
 use super::layer::{Core, Up};
 use super::node::NodeStatus;
 use crate::auth::{self, Keyring};

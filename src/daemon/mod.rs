@@ -4,18 +4,24 @@
 //! Pure. Everything that happens is an [`Event`]; everything to be done is an [`Action`]. The same machine runs in the
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
+pub mod counted;
+pub mod transitions;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 use crate::auth::Keyring;
 use crate::clients::{Answer, Clients, Identity};
 use crate::conf::{HaCf, Haresources};
-use crate::core::{Core, NodeStatus, Up};
+use crate::core::{Core, NodeStatus, Up, ping};
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Instant, Now};
 use std::sync::Arc;
+use transitions::{Kind, Transition, Transitions};
 use view::View;
 
 /// Everything a daemon is started with.
@@ -118,6 +124,7 @@ pub struct Daemon {
     core: Core,
     groups: Groups,
     clients: Clients,
+    transitions: Transitions,
     out: Vec<Action>,
 }
 
@@ -135,6 +142,7 @@ impl Daemon {
             core,
             groups,
             clients: Clients::default(),
+            transitions: Transitions::default(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -154,8 +162,16 @@ impl Daemon {
         self.core.turn(now);
         match event {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
-            Event::MediumBroken { medium, why } => self.core.medium_broken(medium, why),
-            Event::MediumMended { medium } => self.core.medium_mended(medium),
+            Event::MediumBroken { medium, why } => {
+                if self.core.medium_broken(medium, why.clone()) {
+                    self.note_medium(now, medium, true, format!("is broken: {why}"));
+                }
+            }
+            Event::MediumMended { medium } => {
+                if self.core.medium_mended(medium) {
+                    self.note_medium(now, medium, false, "works again".to_owned());
+                }
+            }
             Event::Local { message } => {
                 if let Some(message) = self.groups.local(now, message) {
                     self.core.send(now, message);
@@ -170,6 +186,8 @@ impl Daemon {
                 if self.core.reconfigure(now, *cf, keys) {
                     self.out.push(Action::MediaChanged);
                 }
+                let text = "the changed files are in force";
+                self.transitions.add(Transition::good(now.wall, Kind::Reload, "", text));
             }
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
@@ -182,11 +200,15 @@ impl Daemon {
     fn settle(&mut self, now: Now) {
         loop {
             while let Some(up) = self.core.next_up() {
+                self.note(now, &up);
                 self.groups.up(now, &up);
                 self.publish(&up);
             }
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
+            for transition in self.groups.take_transitions() {
+                self.transitions.add(transition);
+            }
             let orders = self.groups.take_orders();
             if orders.is_empty() {
                 break;
@@ -204,6 +226,54 @@ impl Daemon {
         self.out.extend(self.core.take_actions());
     }
 
+    /// Keeps what an administrator asks for afterwards.
+    fn note(&mut self, now: Now, up: &Up) {
+        let good =
+            |kind, subject: &dyn ToString, text: &str| Transition::good(now.wall, kind, subject.to_string(), text);
+        let bad = |kind, subject: &dyn ToString, text: &str| Transition::bad(now.wall, kind, subject.to_string(), text);
+        let transition = match up {
+            Up::Message { .. } => return,
+            // The one link of a ping node says what its status says.
+            Up::Link { node, .. } if self.core.ping_info(node).is_some() => return,
+            Up::Status { node, status } => match status {
+                NodeStatus::Dead if self.core.ping_info(node).is_some() => bad(Kind::Node, node, "does not answer"),
+                NodeStatus::Ping => good(Kind::Node, node, "answers"),
+                NodeStatus::Dead => bad(Kind::Node, node, "is dead"),
+                NodeStatus::Init | NodeStatus::Up => good(Kind::Node, node, "is starting"),
+                NodeStatus::Active => good(Kind::Node, node, "is active"),
+            },
+            Up::Returned { node } => bad(
+                Kind::Node,
+                node,
+                "is heard again: the network between us was dead, not the node",
+            ),
+            Up::Restarted { node } => good(Kind::Node, node, "was started again"),
+            Up::Link { node, link, up } => {
+                let subject = format!("{link} to {node}");
+                match up {
+                    true => good(Kind::Link, &subject, "is up"),
+                    false => bad(Kind::Link, &subject, "is dead"),
+                }
+            }
+            Up::Woke { asleep } => {
+                let text = format!("did nothing for {} ms: suspended or starved", asleep.as_millis());
+                bad(Kind::Node, self.core.me(), &text)
+            }
+        };
+        self.transitions.add(transition);
+    }
+
+    fn note_medium(&mut self, now: Now, medium: MediumId, bad: bool, text: String) {
+        let Some((kind, link, _)) = self.core.media().nth(medium.0) else {
+            return;
+        };
+        let subject = format!("{kind} {link}");
+        self.transitions.add(Transition {
+            bad,
+            ..Transition::good(now.wall, Kind::Medium, subject, text)
+        });
+    }
+
     /// What connected programs hear of an event of the message layer.
     fn publish(&mut self, up: &Up) {
         if self.clients.is_empty() {
@@ -214,10 +284,24 @@ impl Daemon {
             Up::Status {
                 node,
                 status: NodeStatus::Dead,
-            } => Message::new("status")
-                .with(fields::SEQ, "1")
-                .with(fields::SRC, node.as_str())
-                .with(fields::STATUS, NodeStatus::Dead.as_str()),
+            } => {
+                let notice = Message::new("status")
+                    .with(fields::SEQ, "1")
+                    .with(fields::SRC, node.as_str())
+                    .with(fields::STATUS, NodeStatus::Dead.as_str());
+                match self.core.ping_info(node) {
+                    Some(_) => notice.with(fields::INFO, ping::ALIVE),
+                    None => notice,
+                }
+            }
+            // What its echo brought.
+            Up::Status {
+                node,
+                status: NodeStatus::Ping,
+            } => Message::new(ping::NS_STATUS)
+                .with(fields::STATUS, ping::ALIVE)
+                .with(fields::INFO, self.core.ping_info(node).unwrap_or(ping::ALIVE))
+                .with(fields::SRC, node.as_str()),
             Up::Link { node, link, up } => Message::new("ifstat")
                 .with(fields::NODE, node.as_str())
                 .with(fields::IFNAME, link.as_str())
@@ -233,7 +317,7 @@ impl Daemon {
     }
 
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
-        let view = self.core.view(&self.groups, now.mono);
+        let view = self.core.view(&self.groups, self.transitions.list(), now);
         let answers = self.clients.request(now, client, who, message, &view);
         self.answer(answers);
     }
@@ -257,6 +341,6 @@ impl Daemon {
 
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
-        self.core.view(&self.groups, now.mono)
+        self.core.view(&self.groups, self.transitions.list(), now)
     }
 }

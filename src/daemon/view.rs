@@ -1,17 +1,24 @@
 //! The state of the daemon as it may be shown: what clients ask about and `cl_status` prints.
 
+use super::counted;
+use super::transitions::Transition;
 use crate::conf::HaCf;
 use crate::conf::ha_cf::NodeKind;
-use crate::core::node::Link;
+use crate::core::node::{Link, Node};
+use crate::core::tally::Loss;
 use crate::core::{Core, NodeStatus};
 use crate::groups::Groups;
 use crate::ids::{LinkName, NodeName, ResourceName};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Now, Wall};
 
 #[derive(Clone, Debug)]
 pub struct LinkView {
     pub name: LinkName,
     pub up: bool,
+    /// How long it is what it is.
+    pub since: Duration,
+    /// Packets of the node that came over this link, of those it sent, lately.
+    pub loss: Loss,
 }
 
 #[derive(Clone, Debug)]
@@ -25,8 +32,21 @@ pub struct NodeView {
     pub since: Duration,
     /// Beats later than warntime from this node.
     pub late_beats: u64,
+    /// The longest time between two of its beats since it was last given up or started.
+    pub longest_interval: Duration,
+    /// Its packets that no link brought the first time, lately.
+    pub loss: Loss,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
+}
+
+/// A node tried to start a group and could not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailedView {
+    pub node: NodeName,
+    pub at: Wall,
+    /// Known for this node only; the log of another one tells.
+    pub why: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +59,10 @@ pub struct GroupView {
     pub here: &'static str,
     /// Every node known to hold it (more than one is a fault).
     pub owners: Vec<NodeName>,
+    /// When the first of them claimed it, by its own clock.
+    pub owned_since: Option<Wall>,
+    /// Nodes that do not try again until hb_takeover, a reload or a restart.
+    pub failed: Vec<FailedView>,
     /// How long it is in this state here.
     pub since: Duration,
     /// The last thing that happened to it here, and why.
@@ -67,28 +91,32 @@ pub struct View<'a> {
     pub active: bool,
     /// name, value: takeovers, bad packets by cause, retransmissions, …
     pub counters: Vec<(String, u64)>,
+    /// The newest last.
+    pub transitions: Vec<Transition>,
+    /// When this was put together.
+    pub time: Wall,
 }
 
 impl Core {
     /// Puts together what may be shown.
-    pub(super) fn view<'a>(&'a self, groups: &Groups, now: Instant) -> View<'a> {
+    pub(super) fn view<'a>(&'a self, groups: &Groups, transitions: Vec<Transition>, time: Now) -> View<'a> {
+        let now = time.mono;
         let nodes = self
             .nodes()
             .iter()
             .map(|n| NodeView {
                 name: n.name.clone(),
-                kind: NodeKind::Normal,
+                kind: n.kind,
                 status: n.status.as_str(),
                 links: n
                     .links
                     .iter()
-                    .map(|(name, link)| LinkView {
-                        name: name.clone(),
-                        up: *link != Link::Dead,
-                    })
+                    .map(|(name, link)| link_view(n, name, *link, now))
                     .collect(),
                 since: now - n.since,
                 late_beats: n.late_beats,
+                longest_interval: n.longest_interval,
+                loss: n.tally.loss(now),
                 haresources_differ: groups.peer_differs(&n.name),
             })
             .collect();
@@ -100,17 +128,29 @@ impl Core {
                 broken: broken.map(str::to_owned),
             })
             .collect();
-        let mut counters: Vec<(String, u64)> = self.counters().list().map(|(name, n)| (name.to_owned(), n)).collect();
-        counters.push(("acquisitions".to_owned(), groups.acquisitions()));
+        let counters = self.counters().list().chain(groups.counts());
+        let counters = counted::all(counters.map(|(name, n)| (name.to_owned(), n)));
         View {
             me: self.me(),
             cf: self.cf(),
             nodes,
             media,
-            groups: groups.view(now),
+            groups: groups.view(time),
             rsc_hold: groups.hold_word(),
             active: self.status() == NodeStatus::Active,
             counters,
+            transitions,
+            time: time.wall,
         }
+    }
+}
+
+fn link_view(node: &Node, name: &LinkName, link: Link, now: Instant) -> LinkView {
+    let figures = node.figures.get(name);
+    LinkView {
+        name: name.clone(),
+        up: link != Link::Dead,
+        since: figures.map_or(Duration::ZERO, |f| now - f.since),
+        loss: figures.map_or_else(Loss::default, |f| f.tally.loss(now)),
     }
 }

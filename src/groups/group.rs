@@ -4,7 +4,7 @@ use super::job::{Command, Exit, Outcome, Verb};
 use super::peer::{Claim, ClaimState};
 use crate::conf::GroupSpec;
 use crate::ids::{JobId, NodeName, ResourceName};
-use crate::time::{Duration, Instant, Now};
+use crate::time::{Duration, Instant, Now, Wall};
 
 /// A stop that fails is tried so often, as `HA_STOPRETRYMAX` of heartbeat 3.0.6.
 const MAX_STOPS: u32 = 10;
@@ -96,8 +96,12 @@ pub struct Group {
     pub failures: u32,
     /// Not startable here, since.
     pub failed_at: Option<Instant>,
+    /// Why it was not startable here, and when.
+    pub failure: Option<(Wall, String)>,
     /// The last thing that happened to it here, and why.
     pub last: String,
+    /// The other node that had it last, until this one has it.
+    pub had_by: Option<NodeName>,
     /// Another node claims it too.
     pub contested: bool,
     /// A living peer claimed it at the last look.
@@ -126,7 +130,9 @@ impl Group {
             moving: None,
             failures: 0,
             failed_at: None,
+            failure: None,
             last: String::new(),
+            had_by: None,
             contested: false,
             claimed: false,
             passed_on: None,
@@ -389,6 +395,7 @@ impl Group {
             Some(why) => {
                 self.failures += 1;
                 self.failed_at = Some(bench.now.mono);
+                self.failure = Some((bench.now.wall, why.clone()));
                 self.last = format!("failed: {why}");
                 Some(Done::Failed { why })
             }

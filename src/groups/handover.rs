@@ -10,6 +10,7 @@ use super::peer::ClaimState;
 use super::place;
 use super::set::Set;
 use crate::conf::AutoFailback;
+use crate::daemon::transitions::Kind;
 use crate::ids::{NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
@@ -226,6 +227,12 @@ impl Groups {
             why,
             names(&keys)
         );
+        self.note(
+            false,
+            Kind::Move,
+            &names(&keys),
+            format!("node {to} is asked to take it: {why}"),
+        );
         self.tell_phase(&reqid, "asked", "", Some(&me), Some(&to), set);
         let now = self.bench.now.mono;
         let step = Step::Asked {
@@ -342,10 +349,17 @@ impl Groups {
                     h.to,
                     names(&h.keys)
                 );
+                self.note(
+                    false,
+                    Kind::Move,
+                    &names(&h.keys),
+                    format!("done: node {} has it", h.to),
+                );
                 self.tell_phase(&h.reqid, "done", "", Some(&me), Some(&h.to), h.set);
             }
             Err(why) => {
                 log::warn!("standby [{}] to node {} not completed: {why}", h.set.as_str(), h.to);
+                self.note(true, Kind::Move, &names(&h.keys), format!("not completed: {why}"));
                 self.tell_phase(&h.reqid, "failed", &why, Some(&me), Some(&h.to), h.set);
             }
         }
@@ -427,6 +441,12 @@ impl Groups {
                 self.groups[i].forget_failures();
             }
         }
+        self.note(
+            false,
+            Kind::Move,
+            &names(&keys),
+            format!("node {from} gives it to this one"),
+        );
         self.taking = Some(Taking {
             from: from.clone(),
             set,
@@ -529,6 +549,9 @@ impl Groups {
         if t.keys.iter().all(settled) {
             let (from, set) = (t.from.clone(), t.set);
             log::info!("standby: the move from node {from} is complete");
+            let text = format!("the move from node {from} is over");
+            let keys = names(&t.keys);
+            self.note(false, Kind::Move, &keys, text);
             self.end_taking();
             self.say_standby(set, "done", Some(&from));
         }

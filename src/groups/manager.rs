@@ -11,10 +11,11 @@ use super::takeover::Wanted;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::core::{NodeStatus, Up};
-use crate::daemon::view::GroupView;
+use crate::daemon::transitions::{Kind, Transition};
+use crate::daemon::view::{FailedView, GroupView};
 use crate::ids::{JobId, NodeName, ResourceName};
 use crate::msg::Message;
-use crate::time::{Duration, Instant, Now};
+use crate::time::{Duration, Instant, Now, Wall};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What we hold is told again so often although nothing changed: whoever missed it knows then.
@@ -101,8 +102,18 @@ pub struct Groups {
     pub(super) hold_off: Instant,
     remembered: Vec<ResourceName>,
     pub(super) orders: Vec<Order>,
-    pub(super) moves: u64,
+    counts: Counts,
+    pub(super) transitions: Vec<Transition>,
     calm: Calm,
+}
+
+/// What happened to groups here, in numbers.
+#[derive(Debug, Default)]
+struct Counts {
+    acquisitions: u64,
+    takeovers: u64,
+    releases: u64,
+    failures: u64,
 }
 
 /// Whether another look at all groups can change anything. Most events are beats, which change nothing here.
@@ -147,7 +158,8 @@ impl Groups {
             hold_off: now.mono,
             remembered: Vec::new(),
             orders: Vec::new(),
-            moves: 0,
+            counts: Counts::default(),
+            transitions: Vec::new(),
             calm: Calm::default(),
         };
         groups.set_peers();
@@ -325,6 +337,12 @@ impl Groups {
         peer.alive = false;
         peer.active = false;
         peer.told = false;
+        let leaving = peer.leaving;
+        for group in &mut self.groups {
+            if !leaving && peer.holds(group.key()) {
+                group.had_by = Some(node.clone());
+            }
+        }
         peer.forget_claims();
         peer.set = Set::NONE;
         peer.failback_due = false;
@@ -355,11 +373,11 @@ impl Groups {
         let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
             return;
         };
+        self.note_done(i, &done);
         match done {
-            Done::Acquired => self.moves += 1,
             Done::Released => self.released(i),
             Done::Failed { .. } => self.failed_beside_classic(i),
-            Done::Blocked { .. } => {}
+            Done::Acquired | Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -369,6 +387,37 @@ impl Groups {
         if self.groups[i].removed && self.groups[i].is_stopped() {
             self.groups.remove(i);
         }
+    }
+
+    fn note_done(&mut self, i: usize, done: &Done) {
+        let group = &mut self.groups[i];
+        let (bad, text) = match done {
+            Done::Acquired => {
+                self.counts.acquisitions += 1;
+                self.counts.takeovers += u64::from(group.had_by.take().is_some());
+                (false, format!("runs here, {}", group.last))
+            }
+            Done::Released => {
+                self.counts.releases += 1;
+                (false, group.last.clone())
+            }
+            Done::Failed { why } => {
+                self.counts.failures += 1;
+                (true, format!("could not be started here: {why}"))
+            }
+            Done::Blocked { why } => (true, format!("is stuck here: {why}")),
+        };
+        let key = group.key().clone();
+        self.note(bad, Kind::Group, &key, text);
+    }
+
+    pub(super) fn note(&mut self, bad: bool, kind: Kind, subject: &impl ToString, text: String) {
+        let transition = Transition::good(self.bench.now.wall, kind, subject.to_string(), text);
+        self.transitions.push(Transition { bad, ..transition });
+    }
+
+    pub fn take_transitions(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.transitions)
     }
 
     /// A group is down here: for whom?
@@ -675,6 +724,7 @@ impl Groups {
             }
             if let Some((from, for_me)) = given {
                 if for_me && group.failed_at.is_none() {
+                    self.groups[i].had_by = Some(from.clone());
                     self.groups[i].acquire(&mut self.bench, &format!("node {from} hands it over"));
                 }
                 continue;
@@ -725,12 +775,14 @@ impl Groups {
         let able = candidates(false);
         let chosen = place::choose(&group.spec.node, &able);
         if chosen == Some(&self.me) {
-            let why = if group.spec.node == self.me {
-                "no node has it and it prefers this one"
-            } else {
-                "no node has it"
+            let why = match &group.had_by {
+                Some(node) if self.peers.get(node).is_some_and(|p| !p.alive) => {
+                    format!("node {node}, which had it, is dead")
+                }
+                Some(_) | None if group.spec.node == self.me => "no node has it and it prefers this one".to_owned(),
+                Some(_) | None => "no node has it".to_owned(),
             };
-            self.groups[i].acquire(&mut self.bench, why);
+            self.groups[i].acquire(&mut self.bench, &why);
         } else if chosen.is_none()
             && group.failures < MAX_FAILURES
             && group.failed_at.is_some_and(|at| now - at >= RETRY_AFTER)
@@ -861,15 +913,21 @@ impl Groups {
         }
     }
 
-    pub fn acquisitions(&self) -> u64 {
-        self.moves
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("acquisitions", self.counts.acquisitions),
+            ("takeovers", self.counts.takeovers),
+            ("releases", self.counts.releases),
+            ("failures", self.counts.failures),
+        ]
+        .into_iter()
     }
 
     pub fn peer_differs(&self, node: &NodeName) -> Vec<String> {
         self.peers.get(node).map(|p| p.differs.clone()).unwrap_or_default()
     }
 
-    pub fn view(&self, now: Instant) -> Vec<GroupView> {
+    pub fn view(&self, now: Now) -> Vec<GroupView> {
         self.groups
             .iter()
             .map(|g| {
@@ -887,12 +945,43 @@ impl Groups {
                     resources: g.spec.resources.iter().map(|r| r.name.clone()).collect(),
                     preferred: g.spec.node.clone(),
                     here: g.word(),
+                    owned_since: self.owned_since(g, owners.first(), now),
+                    failed: self.failed(g),
                     owners,
-                    since: now - g.since,
+                    since: now.mono - g.since,
                     last: g.last.clone(),
                 }
             })
             .collect()
+    }
+}
+
+impl Groups {
+    fn owned_since(&self, group: &Group, owner: Option<&NodeName>, now: Now) -> Option<Wall> {
+        let owner = owner?;
+        let claim = match self.peers.get(owner) {
+            None => group.claim(),
+            Some(peer) => peer.claims.get(group.key()).cloned(),
+        };
+        // Whatever a peer says: not in the future.
+        claim.map(|c| Wall(c.stamp.min(now.wall.0)))
+    }
+
+    /// The nodes that could not start it, this one first.
+    fn failed(&self, group: &Group) -> Vec<FailedView> {
+        let here = group.failure.clone().filter(|_| group.failed_at.is_some());
+        let here = here.map(|(at, why)| FailedView {
+            node: self.me.clone(),
+            at,
+            why: Some(why),
+        });
+        let there = self.peers.values().filter(|p| p.alive && p.failed(group.key()));
+        let there = there.map(|p| FailedView {
+            node: p.name.clone(),
+            at: Wall(p.claims.get(group.key()).map_or(0, |c| c.stamp)),
+            why: None,
+        });
+        here.into_iter().chain(there).collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::group::Group;
 use super::manager::{Groups, Order, Phase};
-use super::peer::{Claim, ClaimState, read_claims, write_claims};
+use super::peer::{Claim, ClaimState, Claims, read_claims, write_claims};
 use super::set::Set;
 use crate::conf::AutoFailback;
+use crate::daemon::transitions::Kind;
 use crate::ids::{Generation, NodeName, ResourceName, Seq};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
@@ -158,9 +159,13 @@ impl Groups {
                 log::warn!("node {from}: its claims cannot be read; ignored");
                 return false;
             };
-            peer.claims = read;
+            let before = std::mem::replace(&mut peer.claims, read.clone());
             claims.clone_into(&mut peer.claims_text);
+            self.note_claims(from, &before, &read);
         }
+        let Some(peer) = self.peers.get_mut(from) else {
+            return false;
+        };
         peer.newest = number;
         peer.ours = true;
         peer.told = true;
@@ -169,6 +174,27 @@ impl Groups {
         }
         self.compare_haresources(from, message);
         true
+    }
+
+    /// What became of groups on another node.
+    fn note_claims(&mut self, from: &NodeName, before: &Claims, after: &Claims) {
+        for (key, claim) in after {
+            if before.get(key).is_some_and(|b| b.state == claim.state) {
+                continue;
+            }
+            if claim.state == ClaimState::Running
+                && let Some(i) = self.group_index(Some(key.as_str()))
+            {
+                self.groups[i].had_by = Some(from.clone());
+            }
+            let (bad, text) = match claim.state {
+                ClaimState::Running => (false, format!("runs on {from}")),
+                ClaimState::Failed => (true, format!("could not be started on {from}; its log says why")),
+                ClaimState::Blocked => (true, format!("is stuck on {from}: it cannot be stopped there")),
+                ClaimState::Starting | ClaimState::Stopping | ClaimState::Moving(_) => continue,
+            };
+            self.note(bad, Kind::Group, key, text);
+        }
     }
 
     /// S2.14: the two haresources differ: said once, on both nodes, with our lines that the other lacks.
@@ -372,7 +398,7 @@ impl Groups {
             keys,
             Some(from.clone()),
             None,
-            "node asked for it with hb_takeover",
+            &format!("node {from} asked for it with hb_takeover"),
         );
     }
 

@@ -1,12 +1,18 @@
 //! cl_status: questions to the daemon of this node, in the words and with the exit codes of heartbeat 3.0.6.
 
 use super::client::{Client, ClientError};
+use super::last_state::LastState;
+use super::watch;
 use crate::clients::json::Json;
 use crate::clients::request::{self, field};
-use crate::clients::status::screen;
+use crate::clients::{prometheus, screen};
 use crate::msg::{Message, fields};
-use crate::time::Duration;
+use crate::paths;
+use crate::sys::process::local_time;
+use crate::sys::terminal;
+use crate::time::{Duration, parse_time};
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// An ordinary "no": down, dead, offline.
@@ -18,11 +24,15 @@ pub const OTHER: u8 = 13;
 /// How long an answer may take. As in heartbeat 3.0.6.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What `watch -n` takes.
+const WATCH_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(3600);
+
 pub const USAGE: &str = "\
 usage: cl_status SUBCOMMAND [OPTIONS] [PARAMETERS]
 
   hbstatus [-v]                      does heartbeat run on this machine?
-  status [--json]                    everything on one screen
+  status [--json|--prometheus]       everything at once
+  watch [-n SECONDS] [--once]        the same on the whole terminal, as it changes
   listnodes [-n|-p] [-v]             all nodes, normal nodes, ping nodes
   nodestatus NODE                    active, up, init, dead, ping
   nodetype NODE                      normal, ping
@@ -36,7 +46,8 @@ usage: cl_status SUBCOMMAND [OPTIONS] [PARAMETERS]
 
   -m  sentences instead of words     -v  more
   -n  normal nodes only              -p  ping nodes only; with hbparameter: NAME
-  --json  for programs               -h, --help
+  --json, --prometheus  for programs -h, --help
+  --once  one screen, then end       with watch, -n: ask every so many seconds (1)
 ";
 
 /// What is to be printed, and the exit code.
@@ -83,6 +94,9 @@ struct Line {
     ping: bool,
     verbose: bool,
     json: bool,
+    prometheus: bool,
+    once: bool,
+    every: Option<String>,
     help: bool,
     parameter: Option<String>,
 }
@@ -94,7 +108,10 @@ impl Line {
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--json" => line.json = true,
+                "--prometheus" => line.prometheus = true,
+                "--once" => line.once = true,
                 "--help" => line.help = true,
+                "-n" if line.verb == "watch" => line.every = args.next().cloned().or(Some(String::new())),
                 "-p" if line.verb == "hbparameter" => line.parameter = args.next().cloned(),
                 a if a.starts_with('-') && a.len() > 1 => {
                     for letter in a.chars().skip(1) {
@@ -158,6 +175,9 @@ fn answer(args: &[String], state: &Path, out: &mut String) -> Result<u8, Failure
         out.push_str(USAGE);
         return Ok(0);
     }
+    if line.verb == "watch" {
+        return watching(&line, state, out);
+    }
     let question: fn(&mut Asking, &Line) -> Result<u8, Failure> = match line.verb.as_str() {
         "hbstatus" => Asking::hbstatus,
         "status" => Asking::status,
@@ -198,6 +218,7 @@ fn answer(args: &[String], state: &Path, out: &mut String) -> Result<u8, Failure
             out.push_str("Heartbeat is stopped on this machine.\n");
             return Ok(NO);
         }
+        Err(e) if line.verb == "status" => return last_state(&line, e.into(), out),
         other => other?,
     };
     let mut asking = Asking {
@@ -207,6 +228,63 @@ fn answer(args: &[String], state: &Path, out: &mut String) -> Result<u8, Failure
     let code = question(&mut asking, &line);
     out.push_str(&asking.out);
     code
+}
+
+/// The daemon has no answer: what it told last, the failure beside it. The exit code stays that of the failure.
+fn last_state(line: &Line, failure: Failure, out: &mut String) -> Result<u8, Failure> {
+    let last = LastState::read(&paths::status());
+    match (&last, line) {
+        (_, line) if line.prometheus => out.push_str(&prometheus::down()),
+        (Some(last), line) if line.json => {
+            let _ = writeln!(out, "{}", last.marked());
+        }
+        (Some(last), _) => {
+            let trouble = match failure.code {
+                NO_ANSWER => "heartbeat DOES NOT ANSWER",
+                _ => "heartbeat CANNOT BE ASKED",
+            };
+            let sentence = last.sentence(trouble);
+            let _ = writeln!(out, "{sentence}\n");
+            out.push_str(&screen::text(&last.json, local_time));
+        }
+        (None, _) => {}
+    }
+    Err(match last {
+        Some(last) => Failure {
+            text: last.sentence(&failure.text),
+            ..failure
+        },
+        None => failure,
+    })
+}
+
+fn watching(line: &Line, state: &Path, out: &mut String) -> Result<u8, Failure> {
+    line.parameters([])?;
+    let every = match &line.every {
+        None => Duration::from_secs(1),
+        Some(word) => parse_time(word)
+            .ok()
+            .filter(|t| WATCH_EVERY.contains(t))
+            .ok_or_else(|| bad(format!("cl_status: -n {word}: wants seconds from 0.2 to 3600")))?,
+    };
+    if line.once {
+        let (answered, text) = watch::once(state, terminal::size());
+        out.push_str(&text);
+        return Ok(if answered { 0 } else { NO_ANSWER });
+    }
+    if !std::io::stdout().is_terminal() {
+        return Err(bad(
+            "cl_status: watch: standard output is not a terminal; use watch --once, or status".to_owned(),
+        ));
+    }
+    // https://no-color.org: any value but the empty one.
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    watch::watch(state, every, colours).map_err(|e| Failure {
+        code: OTHER,
+        text: format!("cl_status: the terminal: {e}"),
+    })?;
+    Ok(0)
 }
 
 struct Asking {
@@ -246,7 +324,10 @@ impl Asking {
 
     fn status(&mut self, line: &Line) -> Result<u8, Failure> {
         line.parameters([])?;
-        let answer = self.client.ask_one(&request::of(request::GETSTATUS))?;
+        let answer = match self.client.ask_one(&request::of(request::GETSTATUS)) {
+            Err(e) => return last_state(line, e.into(), &mut self.out),
+            Ok(answer) => answer,
+        };
         let text = answer.get(field::JSON).unwrap_or("");
         if line.json {
             self.say(text);
@@ -256,7 +337,10 @@ impl Asking {
             code: OTHER,
             text: format!("cl_status: {e}"),
         })?;
-        self.out.push_str(&screen(&status));
+        self.out.push_str(&match line.prometheus {
+            true => prometheus::text(&status),
+            false => screen::text(&status, local_time),
+        });
         Ok(0)
     }
 
@@ -483,6 +567,7 @@ mod tests {
                         media: view.media.clone(),
                         groups: view.groups.clone(),
                         counters: view.counters.clone(),
+                        transitions: view.transitions.clone(),
                         ..*view
                     };
                     if !active {
@@ -600,7 +685,8 @@ mod tests {
             );
             let status = ask(state, "status --json");
             assert_eq!(Json::parse(&status.out).unwrap().get("node").text(), "n1");
-            assert!(ask(state, "status").out.starts_with("heartbeat "));
+            assert!(ask(state, "status").out.contains("PROBLEMS   n1, active"));
+            assert!(ask(state, "status --prometheus").out.contains("\nheartbeat_up 1\n"));
         });
     }
 

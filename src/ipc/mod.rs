@@ -3,7 +3,8 @@
 //! * [`command`]: one message into `/var/lib/heartbeat/fifo`, and the daemon's end of it;
 //! * [`server`]: the daemon's ends of the conversations: sign-on, requests, bounded queues of replies;
 //! * [`client`]: the other ends, for programs;
-//! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg.
+//! * [`cl_status`], [`mover`], [`message_command`]: the programs cl_status, hb_standby and hb_takeover, hb_msg;
+//! * `watch`, `last_state`: cl_status on the whole terminal; the status file it falls back to.
 //!
 //! May use `sys`, `msg`, `paths`. Promises the daemon that no client, however slow, dead or hostile, makes it wait or
 //! use more than a bounded amount of memory.
@@ -11,9 +12,11 @@
 pub mod cl_status;
 pub mod client;
 pub mod command;
+mod last_state;
 pub mod message_command;
 pub mod mover;
 pub mod server;
+mod watch;
 
 pub use command::CommandFifo;
 pub use server::{Server, ServerEvent};

@@ -42,6 +42,7 @@ impl Lab {
         let contents = contents(options)?;
         let mut site = Site::read(&contents.ha_cf, &contents.haresources);
         site.serial |= options.serial;
+        site.hosts = options.ping.clone();
         if site.nodes.is_empty() {
             return Err(io::Error::other("ha.cf: names no node"));
         }
@@ -57,6 +58,17 @@ impl Lab {
                 }
             }
             classic::check_place(&plan)?;
+        }
+        if let Some(far) = plan
+            .nodes
+            .iter()
+            .find(|n| n.links.iter().any(|l| l.addresses.is_empty()))
+        {
+            let message = format!(
+                "ping node {}: is in no network of the lab; choose an address such as 10.77.0.250 or fd77::250",
+                far.name
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         files::make_base()?;
         fs::create_dir_all(&directory)

@@ -2,8 +2,8 @@
 
 use super::files::NodeFiles;
 use super::netlink;
-use super::plan::{Node, Plan};
-use super::{CLIENT, classic, control};
+use super::plan::{Node, Plan, Role};
+use super::{classic, control};
 use crate::sys::namespace::{self, Everybody, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
 use crate::time::Instant;
@@ -95,7 +95,7 @@ fn make_links(plan: &Plan, node: &Node, outside: BorrowedFd<'_>) -> io::Result<(
         }
         ask(&kernel, &link.name, &netlink::link_up(index))?;
     }
-    if node.name != CLIENT {
+    if node.role == Role::Cluster {
         let index = namespace::interface_index("eth0")?;
         ask(
             &kernel,

@@ -3,6 +3,7 @@
 use super::files::Contents;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Where the nodes' ha.d comes from.
@@ -45,6 +46,9 @@ pub struct Options {
     pub classic: Vec<String>,
     /// … from packages unpacked there; `None`: see [`classic::packages`](super::classic::packages).
     pub packages: Option<PathBuf>,
+    /// Ping nodes: hosts of their own on the lab's switch, each named by its address. Those that a file names and that are
+    /// not here are addresses of the client.
+    pub ping: Vec<IpAddr>,
     /// The lab ends when this process does, however it dies, or when the [`Lab`] is dropped.
     pub owned: bool,
     /// `None`: hb_lab is this program or lies near it.
@@ -60,6 +64,7 @@ impl Options {
             serial: false,
             classic: Vec::new(),
             packages: None,
+            ping: Vec::new(),
             owned: true,
             program: None,
         }
@@ -81,7 +86,12 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
             if options.serial {
                 text.push_str("baud 19200\nserial /dev/ttyS0\n");
             }
-            text.push_str(&format!("node {}\n{ha_cf}", nodes.join(" ")));
+            text.push_str(&format!("node {}\n", nodes.join(" ")));
+            for host in &options.ping {
+                let directive = if host.is_ipv6() { "ping6" } else { "ping" };
+                text.push_str(&format!("{directive} {host}\n"));
+            }
+            text.push_str(ha_cf);
             Ok(Contents {
                 ha_cf: text,
                 haresources: haresources.clone(),

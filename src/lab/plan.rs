@@ -23,7 +23,29 @@ pub struct Node {
     pub name: String,
     /// Its programs are those of heartbeat 3.0.6.
     pub classic: bool,
+    pub role: Role,
     pub links: Vec<Link>,
+}
+
+/// What a node is there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Cluster,
+    /// Answers pings at one address, its name.
+    Ping,
+    /// The one from which the cluster is looked at.
+    Client,
+}
+
+impl Role {
+    /// The word that begins its line of a plan.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Cluster => "node",
+            Self::Ping => "ping",
+            Self::Client => "client",
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +61,7 @@ pub struct Plan {
     pub packages: Option<PathBuf>,
     /// A serial line joins the first two nodes.
     pub serial: bool,
-    /// The cluster's nodes, and the client as the last one.
+    /// The cluster's nodes, the client, and the ping nodes.
     pub nodes: Vec<Node>,
 }
 
@@ -55,6 +77,7 @@ impl Plan {
             .map(|(i, name)| Node {
                 name: name.to_owned(),
                 classic: false,
+                role: if name == CLIENT { Role::Client } else { Role::Cluster },
                 links: links
                     .iter()
                     .enumerate()
@@ -114,9 +137,29 @@ impl Plan {
                 self.add_address(node, link, address.into(), prefix);
             }
         }
-        for host in &site.ping {
+        for host in site.ping.iter().filter(|h| !site.hosts.contains(&IpAddr::V4(**h))) {
             self.add_address(cluster, "eth0", (*host).into(), 32);
         }
+        for host in &site.hosts {
+            self.add_ping_node(*host);
+        }
+    }
+
+    /// A host on the first segment. One that is in no network there cannot be reached; `lab::handle` refuses it.
+    fn add_ping_node(&mut self, host: IpAddr) {
+        let networks = self.nodes[0].links[0].addresses.clone();
+        let near = networks.iter().find(|(a, prefix)| same_network(*a, host, *prefix));
+        let number = self.nodes.len() as u8;
+        self.nodes.push(Node {
+            name: host.to_string(),
+            classic: false,
+            role: Role::Ping,
+            links: vec![Link {
+                name: "eth0".to_owned(),
+                mac: [0x02, 0x77, 0, 1, 0, number],
+                addresses: near.map(|(_, prefix)| (host, *prefix)).into_iter().collect(),
+            }],
+        });
     }
 
     fn add_address(&mut self, node: usize, link: &str, address: IpAddr, prefix: u8) {
@@ -136,13 +179,17 @@ impl Plan {
 
     /// The cluster's nodes, without the client.
     pub fn cluster(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(|n| n.name.as_str()).filter(|n| *n != CLIENT)
+        let cluster = self.nodes.iter().filter(|n| n.role == Role::Cluster);
+        cluster.map(|n| n.name.as_str())
     }
 
     /// The node has heartbeat 3.0.6, from packages unpacked in `packages`.
     pub fn set_classic(&mut self, name: &str, packages: &Path) -> bool {
         self.packages = Some(packages.to_owned());
-        let node = self.nodes.iter_mut().find(|n| n.name == name && n.name != CLIENT);
+        let node = self
+            .nodes
+            .iter_mut()
+            .find(|n| n.name == name && n.role == Role::Cluster);
         node.map(|n| n.classic = true).is_some()
     }
 
@@ -180,7 +227,7 @@ impl Plan {
             out.push_str("serial yes\n");
         }
         for node in &self.nodes {
-            let _ = writeln!(out, "node {}", node.name);
+            let _ = writeln!(out, "{} {}", node.role.word(), node.name);
             if node.classic {
                 out.push_str("classic yes\n");
             }
@@ -215,20 +262,31 @@ impl Plan {
                 "programs" => plan.programs = rest.into(),
                 "packages" => plan.packages = Some(rest.into()),
                 "serial" => plan.serial = true,
-                "node" => plan.nodes.push(Node {
-                    name: rest.to_owned(),
-                    classic: false,
-                    links: Vec::new(),
-                }),
                 "classic" => plan.nodes.last_mut().ok_or_else(bad)?.classic = rest == "yes",
                 "link" => {
                     let link = parse_link(rest).ok_or_else(bad)?;
                     plan.nodes.last_mut().ok_or_else(bad)?.links.push(link);
                 }
-                _ => return Err(bad()),
+                _ => {
+                    let roles = [Role::Cluster, Role::Ping, Role::Client];
+                    plan.nodes.push(Node {
+                        name: rest.to_owned(),
+                        classic: false,
+                        role: roles.into_iter().find(|r| r.word() == word).ok_or_else(bad)?,
+                        links: Vec::new(),
+                    });
+                }
             }
         }
         Ok(plan)
+    }
+}
+
+fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()) >> (32 - prefix.min(31)) == 0 && prefix < 32,
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()) >> (128 - prefix.min(127)) == 0 && prefix < 128,
+        _ => false,
     }
 }
 
@@ -325,6 +383,22 @@ mod tests {
         );
         assert_eq!(addresses(&plan, 0, 1), ["10.77.1.1/24", "192.168.5.9/24"]);
         assert_eq!(addresses(&plan, 1, 1), ["10.77.1.2/24", "192.168.5.8/24"]);
+    }
+
+    #[test]
+    fn ping_nodes_are_hosts_of_their_own_in_a_network_of_the_lab() {
+        let mut site = Site::read("bcast eth0 eth1\nping 10.77.0.250 10.77.0.251\nnode a b\n", "");
+        site.hosts = ["10.77.0.250", "fd77::250", "192.0.2.1"]
+            .map(|a| a.parse().unwrap())
+            .to_vec();
+        let plan = Plan::new("x", Path::new("/x"), Path::new("/bin/hb_lab"), Path::new("/lib"), &site);
+        assert_eq!(plan.cluster().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(addresses(&plan, 2, 0), ["10.77.0.200/24", "10.77.0.251/32"]);
+        let host = |i: usize| (plan.nodes[i].name.as_str(), &plan.nodes[i].links[0].addresses[..]);
+        assert_eq!(host(3), ("10.77.0.250", &[("10.77.0.250".parse().unwrap(), 24)][..]));
+        assert_eq!(host(4), ("fd77::250", &[("fd77::250".parse().unwrap(), 64)][..]));
+        assert_eq!(host(5), ("192.0.2.1", &[][..]), "in no network");
+        assert_eq!(Plan::parse(Path::new("/x"), &plan.to_text()), Ok(plan));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! This is not the parser of those files: it takes the few words it needs and leaves complaints to `heartbeat -t`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// An address of haresources.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,8 +19,10 @@ pub struct Site {
     pub links: Vec<String>,
     /// Addresses of `ucast` lines: the nodes' own.
     pub unicast: Vec<(String, Ipv4Addr)>,
-    /// Ping nodes: the client answers for them.
+    /// Ping nodes that the client answers for.
     pub ping: Vec<Ipv4Addr>,
+    /// Ping nodes that are hosts of their own.
+    pub hosts: Vec<IpAddr>,
     pub serial: bool,
     pub services: Vec<Service>,
 }

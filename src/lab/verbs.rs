@@ -2,7 +2,7 @@
 
 use super::handle::{Lab, keeper_of};
 use super::options::{Config, Options};
-use super::plan::Plan;
+use super::plan::{Plan, Role};
 use super::probe;
 use super::site::Site;
 use super::timeline::{Micros, Timeline, millis};
@@ -29,6 +29,10 @@ pub fn up(options: &Options) -> io::Result<()> {
     };
     writeln!(out, "lab {} is up{from}:", lab.plan.name)?;
     for node in &lab.plan.nodes {
+        if node.role == Role::Ping {
+            writeln!(out, "  {:<12} answers pings", node.name)?;
+            continue;
+        }
         write!(out, "  {:<12}", node.name)?;
         for link in &node.links {
             let v4 = link.addresses.iter().filter(|a| a.0.is_ipv4());
@@ -65,7 +69,7 @@ pub fn status(lab: &Lab) -> io::Result<()> {
     let mut out = io::stdout();
     for line in lab.ask("status")?.lines() {
         match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-            ["node", node, "on"] if node != super::CLIENT => {
+            ["node", node, "on"] if lab.plan.cluster().any(|n| n == node) => {
                 let runs = heartbeat_runs(lab, node);
                 writeln!(
                     out,

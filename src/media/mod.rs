@@ -1,4 +1,4 @@
-//! bcast, ucast, mcast (IPv4 and IPv6) and serial.
+//! bcast, ucast, mcast (IPv4 and IPv6), serial, and the echoes of ping nodes.
 //!
 //! The master opens a medium ([`open`]) with its rights; the core, which has none, gets the descriptor over the socket
 //! pair and reads and writes through a [`Port`]. Nothing in a port blocks: a full queue drops the oldest message.
@@ -7,6 +7,7 @@
 //! does not (the interface was deleted or set down, its address changed, the line hung up: an error). After an error the
 //! core asks the master to open the medium again; that fails, with the reason, until it would really work.
 
+mod echo;
 mod framer;
 mod lock;
 mod net;
@@ -30,12 +31,12 @@ const MAX_DATAGRAM: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Opened {
     pub fd: OwnedFd,
-    /// Where datagrams are sent; `None` for serial lines.
+    /// Where datagrams are sent; `None` for serial lines. Of a ping the port is the identifier of the echoes.
     pub to: Option<SocketAddr>,
 }
 
 /// Opens one medium. The error names what is missing ("interface eth9 does not exist"). Looks up the name of a ucast
-/// line, which may take seconds; everything else is quick.
+/// or ping line, which may take seconds; everything else is quick.
 pub fn open(spec: &MediumSpec) -> io::Result<Opened> {
     match &spec.kind {
         MediumKind::Bcast { dev } => net::bcast(dev, spec.port),
@@ -56,6 +57,7 @@ pub fn open(spec: &MediumSpec) -> io::Result<Opened> {
             loopback,
         } => net::mcast6(dev, *group, *port, *hops, *loopback),
         MediumKind::Serial { device, baud } => serial::open(device, *baud),
+        MediumKind::Ping { host, v6, .. } => echo::open(host, *v6),
     }
 }
 

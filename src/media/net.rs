@@ -105,7 +105,7 @@ fn scoped(address: Ipv6Addr, port: u16, index: u32) -> SocketAddr {
     SocketAddrV6::new(address, port, 0, if link_local { index } else { 0 }).into()
 }
 
-fn look_up(name: &str, v6: bool) -> io::Result<IpAddr> {
+pub fn look_up(name: &str, v6: bool) -> io::Result<IpAddr> {
     let family = if v6 { "IPv6" } else { "IPv4" };
     match udp::look_up(name, v6) {
         Ok(Some(address)) => Ok(address),
@@ -145,7 +145,7 @@ fn socket(dev: &str, v6: bool) -> io::Result<OwnedFd> {
 fn finish(fd: OwnedFd, dev: &str, local: SocketAddr, to: SocketAddr) -> io::Result<Opened> {
     bind(fd.as_fd(), local)?;
     // Without this a socket whose packets have no way out would be opened, break, and be opened again for ever.
-    udp::probe(dev, to).map_err(|e| {
+    udp::probe(Some(dev), to).map_err(|e| {
         let why = format!("{} cannot be reached by interface {dev}: {e}", to.ip());
         io::Error::new(e.kind(), why)
     })?;

@@ -7,12 +7,15 @@ use crate::conf::{MediumKind, MediumSpec};
 use crate::msg::message::MAX_MESSAGE;
 use crate::sys::tty;
 use crate::sys::udp::{self, Trouble, trouble};
+use crate::wire::icmp;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// One read of a serial line: 0.2 s at 19200 baud.
 const SERIAL_READ: usize = 512;
+/// Above every answer to our own questions, which are some 200 bytes long.
+const ECHO_READ: usize = 2048;
 
 /// An open medium in the core's loop.
 #[derive(Debug)]
@@ -32,6 +35,12 @@ enum Way {
         /// Only for bcast. `to` was computed from this address of ours; when it is taken from the interface the kernel
         /// would go on sending to `to`, where nobody listens any more. With it as source the kernel refuses.
         from: Option<Ipv4Addr>,
+    },
+    /// Each message goes out in an echo request and comes back in the reply.
+    Echo {
+        to: SocketAddr,
+        id: u16,
+        seq: u16,
     },
     Line {
         framer: Box<Framer>,
@@ -53,6 +62,12 @@ impl Port {
                 },
                 MAX_DATAGRAM,
             ),
+            (MediumKind::Ping { .. }, Some(mut to)) => {
+                let id = to.port();
+                // For a raw socket of IPv6 it would be the protocol.
+                to.set_port(0);
+                (Way::Echo { to, id, seq: 0 }, ECHO_READ)
+            }
             (_, Some(to)) => (Way::Datagrams { to, from: None }, MAX_DATAGRAM),
             (_, None) => return Err(io::Error::other(format!("{} has no destination", spec.medium()))),
         };
@@ -72,7 +87,7 @@ impl Port {
     /// Queued bytes wait for the descriptor (serial lines).
     pub fn wants_write(&self) -> bool {
         match &self.way {
-            Way::Datagrams { .. } => false,
+            Way::Datagrams { .. } | Way::Echo { .. } => false,
             Way::Line { queue, .. } => !queue.is_empty(),
         }
     }
@@ -80,7 +95,7 @@ impl Port {
     /// Messages that could not be sent or were not received whole.
     pub fn dropped(&self) -> u64 {
         match &self.way {
-            Way::Datagrams { .. } => self.dropped,
+            Way::Datagrams { .. } | Way::Echo { .. } => self.dropped,
             Way::Line { framer, queue } => self.dropped + queue.dropped() + framer.spoilt(),
         }
     }
@@ -113,9 +128,9 @@ impl Port {
     /// False when nothing waits.
     fn receive_once(&mut self, out: &mut Vec<Vec<u8>>) -> io::Result<bool> {
         match &mut self.way {
-            Way::Datagrams { .. } => match udp::receive(self.fd.as_fd(), &mut self.buf) {
+            Way::Datagrams { .. } | Way::Echo { .. } => match udp::receive(self.fd.as_fd(), &mut self.buf) {
                 Ok(0) => {}
-                Ok(n) => out.push(self.buf[..n].to_vec()),
+                Ok(n) => out.extend(self.way.message(&self.buf[..n]).map(<[u8]>::to_vec)),
                 Err(e) => match trouble(&e) {
                     Trouble::Wait => return Ok(false),
                     Trouble::Lost => {}
@@ -133,25 +148,29 @@ impl Port {
     /// Sends, or queues, one message. A full socket buffer is not an error: the message is lost and counted, as on any
     /// network. An error means the medium is broken and must be opened again.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.way {
-            Way::Datagrams { to, from } => match udp::send_to(self.fd.as_fd(), bytes, *to, *from) {
-                Ok(()) => Ok(()),
-                Err(e) => match trouble(&e) {
-                    Trouble::Wait | Trouble::Lost => {
-                        self.dropped += 1;
-                        Ok(())
-                    }
-                    Trouble::Broken => Err(e),
-                },
-            },
+        let sent = match &mut self.way {
+            Way::Datagrams { to, from } => udp::send_to(self.fd.as_fd(), bytes, *to, *from),
+            Way::Echo { to, id, seq } => {
+                let request = icmp::echo_request(to.is_ipv6(), *id, *seq, bytes);
+                *seq = seq.wrapping_add(1);
+                udp::send_to(self.fd.as_fd(), &request, *to, None)
+            }
             Way::Line { queue, .. } => {
                 if bytes.len() > MAX_MESSAGE {
                     self.dropped += 1;
                     return Ok(());
                 }
                 queue.push(bytes);
-                self.flush()
+                return self.flush();
             }
+        };
+        match sent {
+            Err(e) if trouble(&e) == Trouble::Broken => Err(e),
+            Err(_) => {
+                self.dropped += 1;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -167,6 +186,16 @@ impl Port {
             }
         }
         Ok(())
+    }
+}
+
+impl Way {
+    /// What a datagram carries; none when it is not an answer to us.
+    fn message<'a>(&self, datagram: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Echo { to, id, .. } => icmp::echo_reply(to.is_ipv6(), *id, datagram),
+            Self::Datagrams { .. } | Self::Line { .. } => Some(datagram),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::link::{Texts, ToCore, ToMaster};
 use super::logger;
+use super::teller::Teller;
 use crate::auth::Keyring;
 use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
@@ -51,6 +52,7 @@ struct Driver {
     daemon: Option<Daemon>,
     me: NodeName,
     load_at: Instant,
+    teller: Teller,
     keepalive: Duration,
     /// The stop came while the media were being opened.
     stop_early: bool,
@@ -102,6 +104,7 @@ pub fn run() -> io::Result<()> {
         daemon: None,
         me,
         load_at: Instant::default(),
+        teller: Teller::default(),
         keepalive: settings.cf.keepalive,
         stop_early: false,
         stopped: false,
@@ -178,11 +181,21 @@ impl Driver {
         self.master.send(ToMaster::Open { medium }.encode(), None);
     }
 
+    /// A ping node tells something when it is there; nobody waits for it.
+    fn is_awaited(&self, slot: usize) -> bool {
+        matches!(self.slots[slot], Slot::Opening) && !self.specs[slot].is_ping()
+    }
+
+    /// False for what was asked for before a reload gave the number to another medium.
+    fn is_meant(&self, medium: MediumId, what: &str) -> bool {
+        self.specs.get(medium.0).is_some_and(|spec| spec.whole() == what)
+    }
+
     /// Before the first beat: until every medium is open or known not to be.
     fn open_all(&mut self) -> io::Result<Vec<(MediumId, String)>> {
         let deadline = sys::now() + OPEN_WITHIN;
         let mut broken = Vec::new();
-        while sys::now() < deadline && self.slots.iter().any(|s| matches!(s, Slot::Opening)) {
+        while sys::now() < deadline && (0..self.slots.len()).any(|i| self.is_awaited(i)) {
             wait(
                 &[Want {
                     fd: self.master.fd(),
@@ -193,12 +206,12 @@ impl Driver {
             self.master.flush();
             match self.master.receive()? {
                 Got::Message { bytes, fd } => match ToCore::decode(&bytes) {
-                    Some(ToCore::Opened { medium, to }) => {
+                    Some(ToCore::Opened { medium, to, .. }) => {
                         if let Some(why) = self.opened(medium, to, fd) {
                             broken.push((medium, why));
                         }
                     }
-                    Some(ToCore::NotOpened { medium, why }) => {
+                    Some(ToCore::NotOpened { medium, why, .. }) => {
                         self.broken(medium);
                         broken.push((medium, why));
                     }
@@ -209,8 +222,8 @@ impl Driver {
                 Got::Closed => return Err(io::Error::other("the master is gone")),
             }
         }
-        for (i, slot) in self.slots.iter().enumerate() {
-            if matches!(slot, Slot::Opening) {
+        for i in 0..self.slots.len() {
+            if self.is_awaited(i) {
                 broken.push((
                     MediumId(i),
                     "it is still being opened (is a name server silent?)".to_owned(),
@@ -227,7 +240,8 @@ impl Driver {
             .iter()
             .filter_map(|m| m.broken.as_ref().map(|why| format!("{} {}: {why}", m.kind, m.link)))
             .collect();
-        let working = view.media.len() - broken.len();
+        let media = self.specs.iter().zip(&view.media);
+        let working = media.filter(|(s, m)| !s.is_ping() && m.broken.is_none()).count();
         self.master.send(ToMaster::Ready { working, broken }.encode(), None);
     }
 
@@ -264,7 +278,7 @@ impl Driver {
     /// One round: wait, read everything that is there, then the timer.
     fn turn(&mut self) -> io::Result<()> {
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
-        let mut deadline = daemon.deadline().min(self.load_at);
+        let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
         let mut wants = vec![
             Want {
                 fd: self.master.fd(),
@@ -330,6 +344,11 @@ impl Driver {
                 });
             }
         }
+        if now >= self.teller.at
+            && let Some(daemon) = &self.daemon
+        {
+            self.teller.tell(now, daemon, &mut self.master);
+        }
         for i in 0..self.slots.len() {
             if matches!(self.slots[i], Slot::Broken { retry } if now >= retry) {
                 self.slots[i] = Slot::Opening;
@@ -391,11 +410,13 @@ impl Driver {
     fn master_said(&mut self, said: ToCore, fd: Option<OwnedFd>) {
         match said {
             ToCore::Begin { .. } => log::error!("core: the master began twice"),
-            ToCore::Opened { medium, to } => match self.opened(medium, to, fd) {
+            ToCore::Opened { medium, what, .. } | ToCore::NotOpened { medium, what, .. }
+                if !self.is_meant(medium, &what) => {}
+            ToCore::Opened { medium, to, .. } => match self.opened(medium, to, fd) {
                 None => self.feed(Event::MediumMended { medium }),
                 Some(why) => self.feed(Event::MediumBroken { medium, why }),
             },
-            ToCore::NotOpened { medium, why } => {
+            ToCore::NotOpened { medium, why, .. } => {
                 self.broken(medium);
                 self.feed(Event::MediumBroken { medium, why });
             }

@@ -23,10 +23,14 @@ pub enum ToCore {
     /// The descriptor travels beside the message.
     Opened {
         medium: MediumId,
+        /// [`crate::conf::MediumSpec::whole`] of what was opened: a name may have been looked up while ha.cf was read again
+        /// and the numbers of the media changed.
+        what: String,
         to: Option<SocketAddr>,
     },
     NotOpened {
         medium: MediumId,
+        what: String,
         why: String,
     },
     Ended {
@@ -68,6 +72,10 @@ pub enum ToMaster {
     },
     Held {
         held: Vec<ResourceName>,
+    },
+    /// The state as JSON, for the status file.
+    Status {
+        text: String,
     },
     Stopped,
 }
@@ -136,11 +144,13 @@ impl ToCore {
                     None => message,
                 }
             }
-            Self::Opened { medium, to } => Message::new("opened")
+            Self::Opened { medium, what, to } => Message::new("opened")
                 .with("medium", medium.0.to_string())
+                .with("what", blob(what))
                 .with("to", to.map_or_else(String::new, |t| t.to_string())),
-            Self::NotOpened { medium, why } => Message::new("not-opened")
+            Self::NotOpened { medium, what, why } => Message::new("not-opened")
                 .with("medium", medium.0.to_string())
+                .with("what", blob(what))
                 .with("why", blob(why)),
             Self::Ended { job, outcome } => {
                 let (exit, detail) = match &outcome.exit {
@@ -181,6 +191,7 @@ impl ToCore {
             },
             "opened" => Self::Opened {
                 medium: medium(&m)?,
+                what: text(&m, "what")?,
                 to: match m.get("to")? {
                     "" => None,
                     to => Some(to.parse().ok()?),
@@ -188,6 +199,7 @@ impl ToCore {
             },
             "not-opened" => Self::NotOpened {
                 medium: medium(&m)?,
+                what: text(&m, "what")?,
                 why: text(&m, "why")?,
             },
             "ended" => {
@@ -252,6 +264,7 @@ impl ToMaster {
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Status { text } => Message::new("status").with("text", blob(text)),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -288,6 +301,9 @@ impl ToMaster {
             },
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
+            },
+            "status" => Self::Status {
+                text: text(&m, "text")?,
             },
             "stopped" => Self::Stopped,
             _ => return None,
@@ -332,14 +348,17 @@ mod tests {
             },
             ToCore::Opened {
                 medium: MediumId(3),
+                what: "bcast".into(),
                 to: Some("10.0.0.255:694".parse().unwrap()),
             },
             ToCore::Opened {
                 medium: MediumId(0),
+                what: String::new(),
                 to: None,
             },
             ToCore::NotOpened {
                 medium: MediumId(1),
+                what: "bcast".into(),
                 why: "interface eth9 does not exist".into(),
             },
             ToCore::Ended {

@@ -5,6 +5,7 @@ use super::link::{ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
 use super::state;
+use super::status_file::StatusFile;
 use crate::check::{self, Texts};
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
@@ -62,6 +63,8 @@ struct Master {
     waiting: VecDeque<(JobId, Command)>,
     log_pipe: OwnedFd,
     log_places: Sender<Places>,
+    /// `None` when its thread could not be started.
+    status_file: Option<StatusFile>,
     fifo: OwnedFd,
     register: OwnedFd,
     core: Option<Core>,
@@ -186,6 +189,9 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         waiting: VecDeque::new(),
         log_pipe,
         log_places,
+        status_file: StatusFile::start()
+            .inspect_err(|e| log::warn!("no thread to write the status file: {e}"))
+            .ok(),
         core: None,
         core_at: Instant::NEVER,
         core_deaths: VecDeque::new(),
@@ -454,6 +460,11 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Status { text } => {
+                if let Some(file) = &self.status_file {
+                    file.put(text);
+                }
+            }
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
                 self.done = true;
@@ -487,6 +498,7 @@ impl Master {
             return;
         };
         let Ok(link) = core.link.try_clone() else { return };
+        let what = spec.whole();
         let opener = std::thread::Builder::new()
             .name("opener".to_owned())
             .stack_size(OPENER_STACK);
@@ -494,6 +506,7 @@ impl Master {
         if let Err(e) = spawned {
             self.tell_core(&ToCore::NotOpened {
                 medium,
+                what,
                 why: format!("no thread to open it: {e}"),
             });
         }
@@ -592,6 +605,9 @@ impl Master {
         for path in [paths::fifo(), paths::register()] {
             let _ = fs::remove_file(path);
         }
+        if let Some(file) = &self.status_file {
+            file.end();
+        }
         state::remove_held();
         state::remove_pid();
     }
@@ -606,11 +622,13 @@ fn end_child(process: &mut Child) {
 }
 
 fn open_and_tell(medium: MediumId, spec: &MediumSpec, mut link: End) {
+    let what = spec.whole();
     let (said, fd) = match media::open(spec) {
-        Ok(opened) => (ToCore::Opened { medium, to: opened.to }, Some(opened.fd)),
+        Ok(media::Opened { fd, to }) => (ToCore::Opened { medium, what, to }, Some(fd)),
         Err(e) => (
             ToCore::NotOpened {
                 medium,
+                what,
                 why: e.to_string(),
             },
             None,

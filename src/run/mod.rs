@@ -7,6 +7,7 @@
 //! * `link`: what master and core say to each other
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
+//! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
 //!
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
@@ -19,4 +20,6 @@ pub mod logger;
 pub mod master;
 pub mod role;
 pub mod start;
-pub mod state;
+mod state;
+mod status_file;
+mod teller;

@@ -236,7 +236,7 @@ pub fn test_files(json: bool) -> ExitCode {
         complain(&check::report(&loaded.complaints));
         if errors == 0 {
             let groups = loaded.haresources.map_or(0, |h| h.groups.len());
-            let media = loaded.cf.map_or(0, |c| c.media.len());
+            let media = loaded.cf.map_or(0, |c| c.media.iter().filter(|m| !m.is_ping()).count());
             say(&format!(
                 "heartbeat: the files of node {me} are good: {media} media, {groups} resource group(s)\n"
             ));

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// A daemon that wants its timer again at once more often than this is spinning.
 const MAX_TIMERS: usize = 20;
 
+/// There and back.
+const ECHO: Duration = Duration::from_millis(2);
+
 #[derive(Debug)]
 enum What {
     Packet {
@@ -369,6 +372,10 @@ impl Sim {
 
     fn send(&mut self, from: usize, medium: MediumId, bytes: Arc<[u8]>) {
         self.machines[from].sent += 1;
+        if medium.0 >= self.net.nets() {
+            self.echo(from, medium, bytes);
+            return;
+        }
         for to in 0..self.machines.len() {
             for at in self
                 .net
@@ -379,6 +386,14 @@ impl Sim {
                 let bytes = bytes.clone();
                 self.push(at, What::Packet { to, medium, bytes });
             }
+        }
+    }
+
+    /// The medium after the networks is the ping node's, which sends everything back.
+    fn echo(&mut self, to: usize, medium: MediumId, bytes: Arc<[u8]>) {
+        if !self.net.is_broken(0, to) {
+            let at = self.now + ECHO;
+            self.push(at, What::Packet { to, medium, bytes });
         }
     }
 
@@ -399,7 +414,8 @@ impl Sim {
         match what {
             What::Packet { to, medium, bytes } => {
                 let m = &mut self.machines[to];
-                if m.daemon.is_none() || self.net.is_broken(medium.0, to) {
+                let net = if medium.0 < self.net.nets() { medium.0 } else { 0 };
+                if m.daemon.is_none() || self.net.is_broken(net, to) {
                 } else if m.frozen {
                     m.packet(medium, bytes);
                 } else {

@@ -28,7 +28,12 @@ pub struct Config {
     /// No fault but loss below deadtime, and no daemon that dies: a group must never be up on two nodes, not even for a
     /// moment.
     pub strict: bool,
+    /// A ping node on the first network, which answers whoever has an interface that works there.
+    pub ping: bool,
 }
+
+/// What it is called.
+pub const PING: &str = "10.0.0.254";
 
 impl Config {
     /// Beats of 100 ms, for short scenarios.
@@ -50,6 +55,7 @@ impl Config {
             start_fails: 0,
             stop_fails: 0,
             strict: false,
+            ping: false,
         }
     }
 
@@ -88,7 +94,11 @@ impl Config {
         for i in 0..self.nodes {
             let _ = write!(text, "\nnode {}", Self::node_name(i));
         }
-        text + "\n"
+        text.push('\n');
+        if self.ping {
+            let _ = writeln!(text, "ping {PING}");
+        }
+        text
     }
 
     /// haresources; the variants after a reload: as it was, without the last group, the last group with one resource more.

@@ -66,6 +66,16 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
+/// A new file for us and the members of `group`; only for us where there is no such group, or it may not be given.
+pub fn write_for_group(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    if group.is_some_and(|gid| std::os::unix::fs::fchown(&file, None, Some(gid)).is_ok()) {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o640))?;
+    }
+    Ok(())
+}
+
 /// Bytes nobody can guess.
 pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     File::open("/dev/urandom")?.read_exact(bytes)

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod ethernet;
 pub mod fifo;
 pub mod files;
+pub mod icmp;
 pub mod interrupt;
 pub mod namespace;
 pub mod netlink;
@@ -18,6 +19,7 @@ pub mod pair;
 pub mod poll;
 pub mod process;
 pub mod signals;
+pub mod terminal;
 pub mod tty;
 pub mod udp;
 

@@ -156,10 +156,12 @@ pub fn receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     }
 }
 
-/// Asks the kernel whether a packet to `to` could leave by `dev` now; sends nothing.
-pub fn probe(dev: &str, to: SocketAddr) -> io::Result<()> {
+/// Asks the kernel whether a packet to `to` could leave now (by `dev`); sends nothing.
+pub fn probe(dev: Option<&str>, to: SocketAddr) -> io::Result<()> {
     let fd = udp_socket(to.is_ipv6())?;
-    bind_to_device(fd.as_fd(), dev)?;
+    if let Some(dev) = dev {
+        bind_to_device(fd.as_fd(), dev)?;
+    }
     set(fd.as_fd(), SocketOption::Broadcast, 1)?;
     Ok(connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?)
 }

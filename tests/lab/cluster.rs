@@ -2,7 +2,7 @@
 
 use ha::clients::json::Json;
 use ha::lab::{Config, Inside, Lab, Options, Watcher};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Setup {
     pub haresources: String,
     pub authkeys: String,
     pub serial: bool,
+    /// Hosts that answer pings.
+    pub ping: Vec<IpAddr>,
 }
 
 impl Default for Setup {
@@ -43,6 +45,7 @@ impl Default for Setup {
             haresources: format!("hello {VIP}\n"),
             authkeys: "auth 1\n1 sha1 key-of-the-lab\n".into(),
             serial: false,
+            ping: Vec::new(),
         }
     }
 }
@@ -74,7 +77,7 @@ impl Setup {
 
     /// Makes the lab; no heartbeat runs in it yet. `None`, and a word about it, where there can be none.
     pub fn make(&self, test: &str) -> Option<Cluster> {
-        Cluster::of(
+        Cluster::with_pings(
             test,
             Config::Texts {
                 ha_cf: self.ha_cf(),
@@ -82,6 +85,7 @@ impl Setup {
                 authkeys: self.authkeys.clone(),
             },
             self.serial,
+            &self.ping,
         )
     }
 
@@ -129,10 +133,15 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn of(test: &str, config: Config, serial: bool) -> Option<Self> {
+        Self::with_pings(test, config, serial, &[])
+    }
+
+    pub fn with_pings(test: &str, config: Config, serial: bool, ping: &[IpAddr]) -> Option<Self> {
         let mut options = Options::new(&format!("{test}-{}", std::process::id()));
         options.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_hb_lab")));
         options.config = config;
         options.serial = serial;
+        options.ping = ping.to_vec();
         match Lab::up(&options) {
             Ok(lab) => Some(Self { lab }),
             Err(e) if e.to_string().contains("namespace") => {
@@ -319,7 +328,7 @@ impl Cluster {
     }
 }
 
-fn recorder(state: &std::path::Path, run: &std::path::Path, name: &str, extra: &str) -> String {
+pub fn recorder(state: &std::path::Path, run: &std::path::Path, name: &str, extra: &str) -> String {
     format!(
         r#"#!/bin/sh
 eval "verb=\${{$#}}"

@@ -16,5 +16,7 @@ mod media;
 mod moves;
 mod packets;
 mod partitions;
+mod ping;
 mod reloading;
 mod resources;
+mod watching;

@@ -1,7 +1,7 @@
 //! Short stories with beats of 100 ms, one fault each, and what a user sees.
 
 use ha::groups::Set;
-use ha::sim::plan::Config;
+use ha::sim::plan::{Config, PING};
 use ha::sim::{Fault, Plan, Sim};
 use ha::time::{Duration, Instant};
 
@@ -346,4 +346,24 @@ fn seventy_percent_loss_breaks_no_promise() {
         run(&mut sim, Duration::from_secs(180));
         settled(&sim);
     }
+}
+
+#[test]
+fn a_ping_node_that_one_node_cannot_reach_is_dead_to_it_alone_and_moves_nothing() {
+    let mut config = Config::quick(2);
+    config.nets = 2;
+    config.ping = true;
+    let mut sim = with(config);
+    let seen = |sim: &Sim, status: &str| sim.state().matches(&format!("{PING} {status}")).count();
+    assert_eq!((seen(&sim, "ping"), seen(&sim, "dead")), (2, 0));
+    let before = moves(&sim);
+    sim.fault(Fault::MediumBreaks { net: 0, node: 1 });
+    run(&mut sim, ms(2000));
+    settled(&sim);
+    assert_eq!((seen(&sim, "ping"), seen(&sim, "dead")), (1, 1));
+    sim.fault(Fault::MediumMends { net: 0, node: 1 });
+    run(&mut sim, ms(2000));
+    settled(&sim);
+    assert_eq!((seen(&sim, "ping"), seen(&sim, "dead")), (2, 0));
+    assert_eq!(moves(&sim), before);
 }

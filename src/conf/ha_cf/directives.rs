@@ -42,7 +42,6 @@ use Shape::{Line, Many, One};
 
 const NO_CRM: Effect = Nothing("it is for the cluster resource manager, which this version does not have");
 const NO_LOGD: Effect = Nothing("there is no logging daemon; write `logfile` or `logfacility`");
-const NO_PING: Effect = Nothing("this version does not ping: the name is known as a ping node, its state is not");
 const NO_STONITH: Effect = Nothing("this version cannot reset other machines");
 
 #[rustfmt::skip]
@@ -85,9 +84,9 @@ pub const DIRECTIVES: &[Directive] = &[
     row("node",                    Many, "node NAME...",                       Works),
     row("normalpoll",              One,  "normalpoll true|false",              Nothing("there is one way to poll")),
     row("pacemaker",               One,  "pacemaker off",                      Works),
-    row("ping",                    Many, "ping ADDRESS...",                    NO_PING),
-    row("ping6",                   Many, "ping6 ADDRESS...",                   NO_PING),
-    row("ping_group",              Line, "ping_group NAME ADDRESS...",         NO_PING),
+    row("ping",                    Many, "ping ADDRESS...",                    Works),
+    row("ping6",                   Many, "ping6 ADDRESS...",                   Works),
+    row("ping_group",              Line, "ping_group NAME ADDRESS...",         Works),
     row("quorum_server",           One,  "quorum_server HOST",                 Nothing("there is no quorum server client")),
     row("rds",                     Line, "rds ADDRESS",                        Nothing("there is no such medium; use bcast, ucast, mcast or serial")),
     row("realtime",                One,  "realtime true|false",                Works),

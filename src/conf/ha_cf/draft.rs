@@ -164,8 +164,8 @@ impl Draft {
     pub(super) fn member(&mut self, name: &'static str, line: usize, word: &str) -> Result<Option<String>, String> {
         match name {
             "node" => self.node(word, NodeKind::Normal, line),
-            "ping" => self.node(&values::host4(word)?, NodeKind::Ping, line),
-            "ping6" => self.node(&values::host6(word)?, NodeKind::Ping, line),
+            "ping" => self.ping(word, false, &[(values::host4(word)?, false)], line),
+            "ping6" => self.ping(word, false, &[(values::host6(word)?, true)], line),
             "bcast" | "udp" => {
                 let dev = values::interface(word)?;
                 let warning = self.medium(MediumKind::Bcast { dev }, line);
@@ -211,6 +211,32 @@ impl Draft {
         }
         self.cf.nodes.push(NodeSpec { name, kind, line });
         Ok(None)
+    }
+
+    /// A ping node of this name, alive as long as one of the hosts (and: is it an IPv6 one?) answers.
+    pub(super) fn ping(
+        &mut self,
+        name: &str,
+        group: bool,
+        hosts: &[(String, bool)],
+        line: usize,
+    ) -> Result<Option<String>, String> {
+        let warning = self.node(name, NodeKind::Ping, line)?;
+        if warning.is_some() {
+            return Ok(warning);
+        }
+        let node = self.cf.nodes.last().expect("it was just added").name.clone();
+        let mut warning = None;
+        for (host, v6) in hosts {
+            let kind = MediumKind::Ping {
+                node: node.clone(),
+                host: host.clone(),
+                v6: *v6,
+                group,
+            };
+            warning = self.medium(kind, line).or(warning);
+        }
+        Ok(warning)
     }
 
     pub(super) fn medium(&mut self, kind: MediumKind, line: usize) -> Option<String> {

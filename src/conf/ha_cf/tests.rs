@@ -202,11 +202,38 @@ fn ping_nodes_stand_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_ping_node_is_a_link_of_its_name_and_each_host_of_a_group_a_medium() {
+    let cf = good(
+        "ping Gw.example\nping6 fe80::1%eth0\nping_group Web 10.0.0.8 fd00::9\nnode n1\nbcast eth0\nping Gw.example\n",
+    );
+    let media: Vec<_> = cf.media.iter().map(|m| (m.medium(), m.link().to_string())).collect();
+    let want = [
+        ("ping", "Gw.example"),
+        ("ping6", "fe80::1%eth0"),
+        ("ping_group", "web"),
+        ("ping_group", "web"),
+        ("bcast", "eth0"),
+    ];
+    assert_eq!(media, want.map(|(kind, link)| (kind, link.to_owned())));
+    let ways: Vec<bool> = cf
+        .media
+        .iter()
+        .filter_map(|m| match m.kind {
+            MediumKind::Ping { v6, .. } => Some(v6),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ways, [false, true, false, true]);
+    let alone = read("ping 10.0.0.1\nnode n1\nauto_failback on\nlogfacility none\n");
+    assert!(alone.value.is_none(), "a ping node is no medium of the cluster");
+}
+
+#[test]
 fn what_has_no_effect_says_so_unless_it_asks_for_nothing() {
     #[rustfmt::skip]
     let table = [
         ("memreserve 6500", 0), ("memreserve 7000", 1), ("log_badpack yes", 0), ("log_badpack off", 1),
-        ("use_logd off", 0), ("use_logd yes", 1), ("ping 10.0.0.1", 1), ("watchdog /dev/watchdog", 1),
+        ("use_logd off", 0), ("use_logd yes", 1), ("ping 10.0.0.1", 0), ("watchdog /dev/watchdog", 1),
         ("uuidfrom file", 0), ("uuidfrom nodename", 1), ("cluster mine", 0), ("quorum_server q", 1),
     ];
     for (line, warnings) in table {

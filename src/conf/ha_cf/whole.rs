@@ -1,7 +1,7 @@
 //! What only the whole file can tell: values that must fit each other, the own node, the order of lines.
 
 use super::draft::Draft;
-use super::{AutoFailback, HaCf, MediumKind, NodeKind};
+use super::{AutoFailback, HaCf, MediumKind, MediumSpec, NodeKind};
 use crate::conf::Complaints;
 use crate::ids::NodeName;
 use crate::time::Duration;
@@ -155,7 +155,7 @@ fn nodes(draft: &Draft, me: &NodeName, bad: &mut Complaints) {
 
 fn media(draft: &Draft, bad: &mut Complaints) {
     let kinds = ["bcast", "udp", "ucast", "mcast", "ucast6", "mcast6", "serial"];
-    if draft.cf.media.is_empty() && kinds.iter().all(|k| !draft.refused.contains(k)) {
+    if draft.cf.media.iter().all(MediumSpec::is_ping) && kinds.iter().all(|k| !draft.refused.contains(k)) {
         let text = if draft.foreign_medium {
             "no medium that this version has: add a line such as `bcast eth0`, `ucast eth0 ADDRESS` or `serial /dev/ttyS0`"
         } else {
@@ -167,7 +167,7 @@ fn media(draft: &Draft, bad: &mut Complaints) {
     for medium in &draft.cf.media {
         let (name, now, then) = match medium.kind {
             MediumKind::Serial { baud, .. } => ("baud", draft.baud, baud),
-            MediumKind::Mcast { .. } | MediumKind::Mcast6 { .. } => continue,
+            MediumKind::Mcast { .. } | MediumKind::Mcast6 { .. } | MediumKind::Ping { .. } => continue,
             MediumKind::Bcast { .. } | MediumKind::Ucast { .. } | MediumKind::Ucast6 { .. } => {
                 ("udpport", u32::from(draft.port), u32::from(medium.port))
             }

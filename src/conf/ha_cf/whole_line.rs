@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::values::{self, shown};
-use super::{ClientLine, MediumKind, NodeKind};
+use super::{ClientLine, MediumKind};
 
 impl Draft {
     /// Applies the whole rest of a line. `Ok(Some(text))` is a warning.
@@ -49,10 +49,12 @@ impl Draft {
             ("mcast6", given) => Err(missing(given, &["interface", "group", "port", "hops", "loop (0 or 1)"])),
             ("ucast" | "ucast6", given) => Err(missing(given, &["interface", "address"])),
             ("ping_group", [group, hosts @ ..]) if !hosts.is_empty() => {
-                for host in hosts {
-                    values::host4(host)?;
-                }
-                self.node(group, NodeKind::Ping, line)
+                let host = |host: &&str| match host.contains(':') {
+                    true => Ok((values::host6(host)?, true)),
+                    false => Ok((values::host4(host)?, false)),
+                };
+                let hosts: Vec<_> = hosts.iter().map(host).collect::<Result<_, String>>()?;
+                self.ping(group, true, &hosts, line)
             }
             ("ping_group", given) => Err(missing(given, &["name of the group", "addresses"])),
             ("respawn" | "failfast", [user, program, args @ ..]) => {

@@ -1,0 +1,52 @@
+//! Tells the master what to write into the status file: soon after something changed, and now and then anyway.
+
+use super::link::ToMaster;
+use crate::clients::answers::VERSION;
+use crate::clients::json::Json;
+use crate::clients::status::{lasting, to_json};
+use crate::daemon::Daemon;
+use crate::sys;
+use crate::sys::pair::End;
+use crate::time::{Duration, Instant};
+
+/// A change is in the file after this time at the latest.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Without a change; so that figures and the time in the file are not old while the daemon is well.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// What fits into a message to the master, with room to spare; some hundred groups.
+const MAX: usize = 200 * 1024;
+
+#[derive(Debug, Default)]
+pub struct Teller {
+    /// When to look again.
+    pub at: Instant,
+    told: Option<Json>,
+    again: Instant,
+    too_long: bool,
+}
+
+impl Teller {
+    /// A master that does not read is not told more: it will hear the newest state when it does.
+    pub fn tell(&mut self, now: Instant, daemon: &Daemon, master: &mut End) {
+        self.at = now + LOOK_EVERY;
+        if master.wants_write() {
+            return;
+        }
+        let json = to_json(&daemon.view(sys::clock()), VERSION);
+        let state = lasting(&json);
+        if self.told.as_ref() == Some(&state) && now < self.again {
+            return;
+        }
+        let text = json.to_string();
+        if text.len() > MAX {
+            if !self.too_long {
+                log::warn!("the status has {} bytes, too many for the status file", text.len());
+            }
+            self.too_long = true;
+            return;
+        }
+        master.send(ToMaster::Status { text }.encode(), None);
+        self.told = Some(state);
+        self.again = now + TELL_EVERY;
+    }
+}
