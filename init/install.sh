@@ -145,14 +145,7 @@ programs() {
 		"$source_dir/Cargo.toml"
 }
 
-install_# A link in a place where another heartbeat may have a program.
-link_program() { # TARGET PATH
-	make_dir "$(dirname "$2")"
-	put_aside "$2"
-	link "$1" "$2"
-}
-
-programs() {
+install_programs() {
 	for name in $(programs); do
 		if [ ! -x "$from/$name" ]; then
 			say "$from/$name is missing: run cargo build --release first" >&2
@@ -196,7 +189,11 @@ install_site() {
 		put_conf "$mode" "$file" "$etc/${file#"$source_dir"/ha.d/}"
 	done
 	for name in IPaddr IPaddr2 IPv6addr; do
-		link_program "$libdir/IPaddr" "$etc/resource.d/$name"
+		# The one of 3.0.6; a script of the site's own is kept.
+		if [ -f "$DESTDIR$etc/resource.d/$name" ] && grep -q hto-mapfuncs "$DESTDIR$etc/resource.d/$name"; then
+			put_aside "$etc/resource.d/$name"
+		fi
+		link "$libdir/IPaddr" "$etc/resource.d/$name"
 	done
 }
 

@@ -274,6 +274,9 @@ impl Groups {
                 if let Some(peer) = self.peers.get_mut(node) {
                     // What it claimed stays claimed until it speaks: it may have been started again with its groups.
                     peer.told = false;
+                    // Another program may have been put in its place.
+                    peer.ours = false;
+                    peer.stable = false;
                     peer.leaving = false;
                     peer.gives_up = false;
                     peer.silent_since = now.mono;
@@ -469,7 +472,7 @@ impl Groups {
         }
         let mine = |g: &&Group| g.spec.node == self.me;
         let with = |p: &&Peer| {
-            p.can_serve() && !p.ours && p.stable && self.groups.iter().filter(mine).any(|g| p.holds(g.key()))
+            p.can_serve() && !p.ours && p.told && p.stable && self.groups.iter().filter(mine).any(|g| p.holds(g.key()))
         };
         match self.peers.values().find(with) {
             None => {
@@ -592,7 +595,8 @@ impl Groups {
                 let all_found = self.groups.iter().all(|g| g.moving.is_none());
                 let alone = !self.peers.values().any(|p| p.alive);
                 let only_ours = self.peers.values().all(|p| !p.alive || p.ours);
-                let taking = |p: &Peer| p.can_serve() && !p.ours && !p.has_all && self.mode != AutoFailback::Legacy;
+                let taking =
+                    |p: &Peer| p.can_serve() && p.told && !p.ours && !p.has_all && self.mode != AutoFailback::Legacy;
                 if alone || (all_found && only_ours) {
                     self.phase = Phase::Stopped;
                     self.orders.push(Order::Stopped);
