@@ -117,17 +117,18 @@ const SHA1: &str = "auth 1\n1 sha1 labkey\n";
 fn every_recorded_packet_is_believed_and_each_status_noticed() {
     #[rustfmt::skip]
     let table: [(&str, &str, &str, u8, &[&str]); 10] = [
+        // In 04 n1 is alone first; from 08 six seconds were cut out; in 02 and 13 it runs already.
         // session                              keys                        mode      from  status in turn
         ("01-sha1-start-both.pcap",             SHA1,                       "on",     1, &["init", "up", "active"]),
         ("01-sha1-start-both.pcap",             SHA1,                       "on",     2, &["init", "up", "active"]),
-        ("02-sha1-standby-takeover.pcap",       SHA1,                       "on",     1, &["init", "active"]),
+        ("02-sha1-standby-takeover.pcap",       SHA1,                       "on",     1, &["active"]),
         ("02-sha1-standby-takeover.pcap",       SHA1,                       "on",     2, &["init", "active"]),
-        ("04-md5-alone-join-crash-return.pcap", "auth 3\n3 md5 Hello!\n",   "on",     2, &["init", "up", "active"]),
+        ("04-md5-alone-join-crash-return.pcap", "auth 3\n3 md5 Hello!\n",   "on",     2, &["init", "dead", "init", "up", "active"]),
         ("05-crc-start.pcap",                   "auth 1\n1 crc\n",          "on",     1, &["init", "up", "active"]),
-        ("08-sha1-legacy.pcap",                 SHA1,                       "legacy", 2, &["init", "active"]),
+        ("08-sha1-legacy.pcap",                 SHA1,                       "legacy", 2, &["init", "up", "active", "dead", "active"]),
         ("11-sha1-mcast.pcap",                  SHA1,                       "on",     1, &["init", "up", "active"]),
         ("12-sha1-ucast.pcap",                  SHA1,                       "on",     2, &["init", "up", "active"]),
-        ("13-sha1-reload.pcap",                 "auth 2\n2 sha1 keyB\n",    "on",     1, &["init", "active", "init", "up", "active"]),
+        ("13-sha1-reload.pcap",                 "auth 2\n2 sha1 keyB\n",    "on",     1, &["active", "init", "up", "active"]),
     ];
     let mut wrong = Vec::new();
     for (name, keys, mode, from, wanted) in table {
@@ -137,7 +138,7 @@ fn every_recorded_packet_is_believed_and_each_status_noticed() {
         }
         let view = played.daemon.view(played.now);
         for (counter, count) in view.counters {
-            if counter.starts_with("bad_packets") {
+            if counter.starts_with("bad_packets") && count > 0 {
                 wrong.push(format!("{name} from n{from}: {counter} {count}"));
             }
         }
