@@ -16,7 +16,7 @@ pub const SECONDARY: &str = "node2";
 pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 
 /// ERROR lines of the classic that are not about our messages, and why it writes them.
-pub const KNOWN: [(&str, &str); 4] = [
+pub const KNOWN: [(&str, &str); 5] = [
     (
         "Cannot lock ourselves into memory",
         "the limit for locked memory of whoever started it; about itself",
@@ -30,6 +30,7 @@ pub const KNOWN: [(&str, &str); 4] = [
         "the lab takes the network away a moment before the processes",
     ),
     ("Network is down", "the same"),
+    ("libnet_write failed", "the same, of its send_arp"),
 ];
 
 pub fn skipped(why: &str) {
