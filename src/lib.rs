@@ -14,6 +14,7 @@
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
+//! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
@@ -32,6 +33,7 @@ pub mod clients;
 pub mod conf;
 pub mod core;
 pub mod daemon;
+pub mod dopd;
 pub mod groups;
 pub mod ids;
 pub mod ipc;

@@ -180,6 +180,7 @@ fn s2_01_one_command_installs_everything_a_site_needs() {
         ("/etc/ha.d/harc",                               0o755),
         ("/etc/ha.d/shellfuncs",                         0o755),
         ("/etc/ha.d/rc.d/README",                        0o644),
+        ("/etc/ha.d/rc.d/status",                        0o644),
         ("/etc/ha.d/resource.d/README",                  0o644),
         ("/etc/logrotate.d/heartbeat",                   0o644),
         ("/usr/lib/systemd/system/heartbeat.service",    0o644),

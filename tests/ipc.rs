@@ -86,9 +86,9 @@ fn serve(mut server: Server, mut commands: CommandFifo, stop: &AtomicBool) -> Ve
         if ready[0].read {
             seen.extend(commands.read().into_iter().map(Seen::Command));
         }
-        for event in server.pump(&ready[1..]) {
+        for event in server.pump(&ready[1..], 250) {
             match event {
-                ServerEvent::Gone { client } => seen.push(Seen::Gone(client)),
+                ServerEvent::Gone { client, .. } => seen.push(Seen::Gone(client)),
                 ServerEvent::Request { client, who, message } => {
                     answer(&mut server, client, &message);
                     seen.push(Seen::Request(client, who.uid, message));
@@ -315,6 +315,8 @@ fn a_client_that_writes_rubbish_is_dropped_and_others_are_served() {
         .unwrap();
     req.write_all(b">>>\nnonsense\n<<<\n").unwrap();
     let mut client = client;
+    let why = client.next_event(now() + BOUND).unwrap().expect("it is told");
+    assert!(why.get("info").is_some_and(|w| w.starts_with("badclient")), "{why:?}");
     let end = client.next_event(now() + BOUND);
     assert!(matches!(end, Err(ClientError::Closed)), "{end:?}");
     daemon.client(71).unwrap().ask(&request::of("x")).unwrap();
@@ -468,14 +470,14 @@ fn pairs_that_do_not_prove_their_owner_are_refused() {
 fn one_user_cannot_take_all_places_and_a_second_sign_on_is_ignored() {
     let daemon = Daemon::start("many");
     let mut clients = Vec::new();
-    // 128 for root, 32 for anybody else.
+    // 256 for root, 32 for anybody else.
     let refused = loop {
         match daemon.client(100 + clients.len() as u32) {
             Ok(client) => clients.push(client),
             Err(e) => break e,
         }
     };
-    assert!(matches!(clients.len(), 32 | 128), "{}", clients.len());
+    assert!(matches!(clients.len(), 32 | 256), "{}", clients.len());
     match refused {
         ClientError::Refused { info: Some(why), .. } => assert!(why.starts_with("too many clients"), "{why}"),
         other => panic!("{other:?}"),
@@ -492,6 +494,28 @@ fn one_user_cannot_take_all_places_and_a_second_sign_on_is_ignored() {
     client.ask(&request::of("x")).unwrap();
     client.ask(&request::of("x")).unwrap();
     daemon.end();
+}
+
+#[test]
+fn a_name_is_for_one_at_a_time_and_free_again_when_its_owner_is_gone() {
+    let daemon = Daemon::start("named");
+    let sign_on = || Client::connect_as(&daemon.state, "pair", BOUND);
+    let first = sign_on().unwrap();
+    assert!(matches!(sign_on(), Err(ClientError::NameTaken(_))));
+    // One that does not look first is refused by the daemon.
+    for end in ["req", "rsp"] {
+        fs::remove_file(daemon.state.join(format!("api/pair.{end}"))).unwrap();
+    }
+    match sign_on() {
+        Err(ClientError::Refused { info: Some(why), .. }) => assert!(why.starts_with("duplicate add request"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    drop(sign_on().expect("the name is free at once"));
+    let bad = Client::connect_as(&daemon.state, "../fifo", BOUND);
+    assert!(matches!(bad, Err(ClientError::BadName(_))), "{bad:?}");
+    let left = daemon.end();
+    assert!(left.iter().any(|s| matches!(s, Seen::Gone(_))), "{left:?}");
 }
 
 /// A daemon that answers one move: `script` lists the phases it publishes, `PHASE` or `PHASE:REASON`; `other` is a
@@ -512,7 +536,7 @@ fn moving(name: &str, script: &'static [&'static str], test: impl FnOnce(&Path))
                     wants.extend(server.wants());
                     wait(&wants, now() + Duration::from_millis(20)).unwrap()
                 };
-                for event in server.pump(&ready[1..]) {
+                for event in server.pump(&ready[1..], 250) {
                     if let ServerEvent::Request { client, message, .. } = event {
                         if message.get(field::REQTYPE) == Some(request::SETFILTER) {
                             assert_eq!(message.get(field::FMASK), Some("1"));

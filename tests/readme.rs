@@ -92,6 +92,7 @@ fn files_are_where_the_table_says() {
         paths::state(),
         paths::pid_file(),
         paths::held(),
+        paths::respawned(),
     ];
     let real: BTreeSet<String> = real.iter().map(|p| p.display().to_string()).collect();
     assert_eq!(table, real);

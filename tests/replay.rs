@@ -75,6 +75,7 @@ fn play(name: &str, keys: &str, mode: &str, from: u8) -> (Played, Vec<String>) {
         keys,
         seed: 1,
         resumed: None,
+        remembered: Default::default(),
     };
     let (daemon, _) = Daemon::new(at(0), settings);
     let mut played = Played { daemon, now: at(0) };

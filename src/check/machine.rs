@@ -3,6 +3,7 @@
 use super::read::complain;
 use crate::conf::ha_cf::ClientLine;
 use crate::conf::{Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
+use crate::jobs::fence;
 use crate::paths;
 use crate::sys::files::{self, Interface};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +13,26 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// A `respawn` line that cannot work keeps heartbeat 3.0.6 from starting. This version starts no clients: it only warns,
-/// so that a file that names a program which is not there yet goes on working.
-const BROKEN_CLIENT: Severity = Severity::Warning;
-
 const SERVICES: &str = "/etc/services";
 
 pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
     media(file, cf, all);
     for client in &cf.clients {
-        for message in client_faults(client) {
-            complain(all, file, client.line, BROKEN_CLIENT, message);
+        for (severity, message) in client_faults(client) {
+            complain(all, file, client.line, severity, message);
+        }
+    }
+    if let Some(device) = cf.watchdog.as_deref().filter(|d| !d.exists()) {
+        let message = format!(
+            "watchdog {}: there is no such device: load its driver (modprobe softdog), or remove the line",
+            device.display()
+        );
+        complain(all, file, 0, Severity::Warning, message);
+    }
+    for device in &cf.fencing {
+        if let Some(why) = fence::fault(device) {
+            let message = format!("{}: {why}", device.name());
+            complain(all, file, device.line, Severity::Error, message);
         }
     }
     for log in [&cf.logfile, &cf.debugfile].into_iter().flatten() {
@@ -141,29 +151,39 @@ pub(super) fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
     all
 }
 
-fn client_faults(client: &ClientLine) -> Vec<String> {
+fn client_faults(client: &ClientLine) -> Vec<(Severity, String)> {
     let word = if client.failfast { "failfast" } else { "respawn" };
     let mut faults = Vec::new();
     if files::user_id(&client.user).is_none() {
-        faults.push(format!(
+        let message = format!(
             "{word}: there is no user {}: create it (useradd) or write another",
             client.user
-        ));
+        );
+        faults.push((Severity::Error, message));
     }
-    if let Some(fault) = program_fault(&client.program) {
-        faults.push(format!("{word} {}: {fault}", client.program.display()));
+    let (written, real) = (client.program.display(), paths::program(&client.program));
+    let gone = paths::packaged(&client.program).filter(|_| !real.exists());
+    if let Some(name) = gone {
+        // An old file may name what only the old package had: the cluster must come up without it.
+        let message =
+            format!("{word} {written}: this heartbeat has no {name}, so it cannot run: put # before the line");
+        faults.push((Severity::Warning, message));
+    } else if let Some(fault) = program_fault(&real) {
+        faults.push((Severity::Error, format!("{word} {written}: {fault}")));
     }
     faults
 }
 
 fn program_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
-        Ok(facts) if !facts.is_file() => Some("is not a file".to_owned()),
+        Ok(facts) if !facts.is_file() => Some("is not a program: write the path of one".to_owned()),
         Ok(facts) if facts.permissions().mode() & 0o111 == 0 => {
             Some(format!("is not executable: chmod +x {}", path.display()))
         }
         Ok(_) => None,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Some("there is no such program".to_owned()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Some("there is no such program: install it, correct its path, or put # before the line".to_owned())
+        }
         Err(e) => Some(e.to_string()),
     }
 }

@@ -13,7 +13,7 @@ mod read;
 pub use node::node_name;
 
 use crate::auth::Keyring;
-use crate::conf::{Complaint, HaCf, Haresources, Severity, authkeys, ha_cf, haresources};
+use crate::conf::{Complaint, HaCf, Haresources, Severity, authkeys, ha_cf, haresources, hostcache};
 use crate::ids::NodeName;
 use crate::paths;
 use std::fmt;
@@ -65,6 +65,17 @@ impl Files {
         }
         if let Some(groups) = &groups {
             machine::haresources(&self.haresources, groups, &mut complaints);
+        }
+        if let (Some(cf), Some(groups)) = (&cf, &groups)
+            && let Some(why) = cf.autojoin_conflict(groups)
+        {
+            read::complain(
+                &mut complaints,
+                &self.ha_cf,
+                cf.autojoin_line,
+                Severity::Error,
+                why.to_owned(),
+            );
         }
         let clean = |file: &PathBuf| {
             !complaints
@@ -123,6 +134,23 @@ impl Loaded {
 /// Host names of ucast lines that cannot be looked up. For `heartbeat -t` only: it may wait for a name server.
 pub fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
     machine::host_names(file, cf)
+}
+
+/// What is damaged in hostcache and delhostcache: a warning each, since the daemon starts without what is lost.
+pub fn remembered() -> Vec<Complaint> {
+    [paths::hostcache(), paths::delhostcache()]
+        .iter()
+        .filter(|file| file.exists())
+        .flat_map(|file| match std::fs::read(file) {
+            Ok(bytes) => hostcache::parse(file, &String::from_utf8_lossy(&bytes)).complaints,
+            Err(e) => vec![Complaint {
+                file: file.clone(),
+                line: 0,
+                severity: Severity::Warning,
+                message: format!("cannot be read: {e}"),
+            }],
+        })
+        .collect()
 }
 
 /// Reads and checks the installed files for node `me`.

@@ -4,17 +4,20 @@ use super::request::{self, answer, field, refusal};
 use super::status;
 use crate::conf::ha_cf::NodeKind;
 use crate::daemon::view::{NodeView, View};
-use crate::msg::{Message, fields};
+use crate::ids::NodeName;
+use crate::msg::{Message, Value, fields};
 use crate::time::Duration;
 
 /// What `hbversion` says.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Weight of a node that nobody gave one; as in heartbeat 3.0.6.
-const DEFAULT_WEIGHT: &str = "100";
 
 /// An answer that says nothing but `OK`.
 pub fn done(reqtype: &str) -> Message {
     answer(reqtype).with(fields::RESULT, request::OK)
+}
+
+fn done_with(reqtype: &str, name: &str, value: Value) -> Message {
+    answer(reqtype).with(name, value).with(fields::RESULT, request::OK)
 }
 
 /// The answer to a sign-on that was accepted.
@@ -42,8 +45,8 @@ fn facility(name: Option<&str>) -> i32 {
         .map_or(-1, |(i, _)| i << 3)
 }
 
-/// Everything that asks and changes nothing. `is_here` knows the clients of this node.
-pub fn question(reqtype: &str, message: &Message, view: &View<'_>, is_here: impl Fn(&str) -> bool) -> Vec<Message> {
+/// Everything that asks and changes nothing.
+pub fn question(reqtype: &str, message: &Message, view: &View<'_>) -> Vec<Message> {
     let ok = |name: &str, value: &str| answer(reqtype).with(name, value).with(fields::RESULT, request::OK);
     let about_node = |say: &dyn Fn(&NodeView) -> Message| match find(view, message) {
         Some(node) => say(node),
@@ -59,8 +62,27 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>, is_here: impl
         }
         request::NODESTATUS => about_node(&|n| ok(fields::STATUS, n.status)),
         request::NODETYPE => about_node(&|n| ok(field::NODETYPE, status::kind_word(n.kind))),
-        request::NODEWEIGHT => about_node(&|_| ok(field::WEIGHT, DEFAULT_WEIGHT)),
-        request::NODESITE => about_node(&|_| ok(field::SITE, "")),
+        request::NODEWEIGHT => about_node(&|n| ok(field::WEIGHT, &n.weight.to_string())),
+        request::NODESITE => about_node(&|n| ok(field::SITE, &n.site)),
+        // Unknown here: the field is missing, the answer is OK.
+        request::GETUUID => {
+            let name = message.get(field::QUERYNAME).unwrap_or("").to_ascii_lowercase();
+            match view.nodes.iter().find(|n| n.name == *name).and_then(|n| n.uuid) {
+                Some(uuid) => done_with(reqtype, field::QUERYUUID, Value::Binary(uuid.to_vec())),
+                None => done(reqtype),
+            }
+        }
+        request::GETNODENAME => {
+            let uuid = message.binary(field::QUERYUUID);
+            let found = view
+                .nodes
+                .iter()
+                .find(|n| n.uuid.as_ref().map(|u| &u[..]) == uuid && uuid.is_some());
+            match found {
+                Some(node) => ok(field::QUERYNAME, node.name.as_str()),
+                None => done(reqtype),
+            }
+        }
         request::NUMNODES => {
             let normal = view.nodes.iter().filter(|n| n.kind == NodeKind::Normal).count();
             ok(field::NUMNODES, &normal.to_string())
@@ -82,12 +104,6 @@ pub fn question(reqtype: &str, message: &Message, view: &View<'_>, is_here: impl
             },
         },
         request::GETRSC => ok(fields::RSC_HOLD, view.rsc_hold),
-        request::CLIENTSTATUS => client_status(message, view, is_here),
-        // 0 asks for none, which is what there is.
-        request::SETSIGNAL => match message.dec(field::SIGNAL) {
-            Some(0) => done(reqtype),
-            Some(_) | None => refusal(reqtype, request::EINVAL),
-        },
         request::GETSTATUS => ok(field::JSON, &status::to_json(view, VERSION).to_string()),
         // No reason, which tells old clients that the request is unknown.
         _ => answer(reqtype).with(fields::RESULT, request::BADREQ),
@@ -146,21 +162,41 @@ fn link_list(node: &NodeView) -> Vec<Message> {
     series(links.collect())
 }
 
-fn client_status(message: &Message, view: &View<'_>, is_here: impl Fn(&str) -> bool) -> Message {
+/// What is known of a client.
+#[derive(Debug)]
+pub enum ClientStatus {
+    Known(Message),
+    /// Only that node knows.
+    Ask {
+        node: NodeName,
+        client: String,
+    },
+}
+
+pub fn online(is: bool) -> &'static str {
+    if is { "online" } else { "offline" }
+}
+
+/// `is_here` knows the clients of this node.
+pub fn client_status(message: &Message, view: &View<'_>, is_here: impl Fn(&str) -> bool) -> ClientStatus {
     let reqtype = request::CLIENTSTATUS;
     let (Some(node), Some(client)) = (find(view, message), message.get(field::CLIENT)) else {
-        return refusal(reqtype, request::EINVAL);
+        return ClientStatus::Known(refusal(reqtype, request::EINVAL));
     };
-    let online = if node.name == *view.me {
+    let is = if node.name == *view.me {
         is_here(client)
     } else if node.status == "dead" || node.kind == NodeKind::Ping {
         false
     } else {
-        // Only the other node knows, and it is not asked yet.
-        return refusal(reqtype, request::ENOSYS);
+        return ClientStatus::Ask {
+            node: node.name.clone(),
+            client: client.to_owned(),
+        };
     };
-    answer(reqtype)
-        .with(field::SUBTYPE, "respond-cstatus")
-        .with(field::CLIENT_STATUS, if online { "online" } else { "offline" })
-        .with(fields::RESULT, request::OK)
+    ClientStatus::Known(
+        answer(reqtype)
+            .with(field::SUBTYPE, request::RESPOND_CSTATUS)
+            .with(field::CLIENT_STATUS, online(is))
+            .with(fields::RESULT, request::OK),
+    )
 }

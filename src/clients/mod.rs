@@ -1,22 +1,27 @@
 //! What connected programs may ask the daemon, and the answers: the client API of heartbeat 1.x.
 //!
 //! * [`request`]: the words of the conversation, for both ends;
+//! * [`sending`]: what a named client may send to its like, and what it may not;
+//! * [`order`]: joins and leaves of other nodes in the order in which they happened;
 //! * [`answers`]: one question and the view in, the answer out;
 //! * [`status`]: the view as JSON; [`json`]: reading and writing it;
 //! * [`problems`], [`screen`], [`table`]: that JSON for people; [`prometheus`]: for a monitoring system.
 //!
 //! Pure. The FIFOs are in [`crate::ipc`]. Promises that nothing a client writes is believed where the kernel knows
-//! better, and that every request but `signoff` is answered.
+//! better, and that every request but `signoff` (and `set_sendqlen`) is answered.
 
 pub mod answers;
 pub mod json;
+pub mod order;
 pub mod problems;
 pub mod prometheus;
 pub mod request;
 pub mod screen;
+mod sending;
 pub mod status;
 pub mod table;
 
+use crate::core::counters::Counters;
 use crate::daemon::view::View;
 use crate::ids::ClientId;
 use crate::msg::{Message, fields};
@@ -34,8 +39,28 @@ pub struct Identity {
 /// What a request or an event leads to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    Reply { client: ClientId, message: Message },
-    Drop { client: ClientId },
+    Reply {
+        client: ClientId,
+        message: Message,
+    },
+    Drop {
+        client: ClientId,
+    },
+    /// To all nodes. `client` is told when it cannot be sent.
+    Send {
+        client: Option<ClientId>,
+        message: Message,
+    },
+    /// For the resource manager of this node, as if it had been written into the command FIFO.
+    Order {
+        message: Message,
+    },
+    /// After each message written to this client its process gets this signal; 0 for none.
+    Signal {
+        client: ClientId,
+        pid: u32,
+        signal: u8,
+    },
 }
 
 /// Why a message is of interest; the bits of `setfilter`, as in heartbeat 3.0.6.
@@ -55,16 +80,24 @@ pub enum Class {
 }
 
 const ALL_CLASSES: u64 = 0x3f;
-/// Whatever shows more than every client sees anyway is for root.
+/// Whatever shows more than every client sees anyway is for root and hacluster.
 const DEBUG_CLASSES: u64 = ALL_CLASSES & !(Class::Keep as u64);
+/// Signals that a client may wish for are below this one; neither SIGKILL nor SIGSTOP. As in heartbeat 3.0.6.
+const SIGNALS: u64 = 32;
+const KILL_AND_STOP: [u64; 2] = [9, 19];
 
 /// A program that has signed on.
 #[derive(Debug)]
 struct Client {
     /// `from_id`: process number or name.
     name: String,
+    kind: Kind,
     who: Identity,
-    /// Classes it wants. None at first: a program that only asks must not have to throw events away.
+    /// As it says; a signal goes there only after the kernel has confirmed it.
+    pid: Option<u32>,
+    /// Which sign-on of a named client in this daemon it is.
+    generation: u64,
+    /// Classes it wants. Casual clients begin with none: a program that only asks must not have to throw events away.
     filter: u64,
 }
 
@@ -72,52 +105,118 @@ struct Client {
 #[derive(Debug, Default)]
 pub struct Clients {
     signed: BTreeMap<ClientId, Client>,
+    /// Sign-ons of named clients so far.
+    generations: u64,
+    counters: Counters,
 }
 
 impl Clients {
+    /// A message of a client. `room` is how many messages clients may send to the cluster now.
     pub fn request(
         &mut self,
-        _now: Now,
+        now: Now,
         client: ClientId,
         who: Identity,
         message: &Message,
         view: &View<'_>,
+        room: usize,
     ) -> Vec<Answer> {
         let reqtype = message.get(field::REQTYPE).unwrap_or("");
         let one = |message: Message| vec![Answer::Reply { client, message }];
         let last = |message: Message| vec![Answer::Reply { client, message }, Answer::Drop { client }];
-        if message.kind() != request::REQUEST {
-            // Casual clients may ask, not speak to the cluster: `badclient` in heartbeat 1.0.
-            self.signed.remove(&client);
-            return last(request::refusal(reqtype, request::EPERM));
-        }
-        if reqtype == request::SIGNON {
-            return match self.sign_on(client, who, message) {
-                Ok(()) => one(answers::sign_on(view)),
-                Err(why) => last(request::refusal(reqtype, why)),
+        if reqtype == request::SIGNON && message.kind() == request::REQUEST {
+            if self.signed.contains_key(&client) {
+                return one(request::refusal(
+                    reqtype,
+                    "duplicate add request: it is signed on already",
+                ));
+            }
+            return match self.sign_on(client, who, message, view) {
+                Ok(joined) => {
+                    let mut answers = one(answers::sign_on(view));
+                    answers.extend(joined);
+                    answers
+                }
+                Err(why) => {
+                    let id = message.get(fields::FROM_ID).unwrap_or("").escape_debug().to_string();
+                    self.complain(
+                        now,
+                        "refused_sign_ons",
+                        &format!("client {id}: its sign-on is refused: {why}"),
+                    );
+                    last(request::refusal(reqtype, &why))
+                }
             };
         }
         let Some(signed) = self.signed.get_mut(&client) else {
             return last(request::refusal(reqtype, request::EPERM));
         };
+        if message.kind() != request::REQUEST {
+            return self.message(now, client, message, view);
+        }
         // What the FIFOs say holds; a message that claims somebody else is a mistake or worse.
         if message.get(fields::FROM_ID).is_some_and(|id| id != signed.name) || signed.who != who {
+            let line = format!("client {}: its request names another client; refused", signed.name);
+            self.complain(now, "mismatched_requests", &line);
             return one(request::refusal(reqtype, request::EPERM));
         }
+        let done = |result: Result<(), &str>| match result {
+            Ok(()) => answers::done(reqtype),
+            Err(why) => request::refusal(reqtype, why),
+        };
         match reqtype {
             request::SIGNOFF => {
-                self.signed.remove(&client);
-                vec![Answer::Drop { client }]
+                let mut answers = vec![Answer::Drop { client }];
+                answers.extend(self.gone(client, "signoff"));
+                answers
             }
-            request::SETFILTER => one(match signed.set_filter(message) {
-                Ok(()) => answers::done(reqtype),
-                Err(why) => request::refusal(reqtype, why),
-            }),
-            _ => answers::question(reqtype, message, view, |name| self.is_here(name))
+            request::SETFILTER => one(done(signed.set_filter(message, view))),
+            request::SETSIGNAL => match signed.wants_signal(message) {
+                Ok((pid, signal)) => vec![
+                    Answer::Signal { client, pid, signal },
+                    Answer::Reply {
+                        client,
+                        message: answers::done(reqtype),
+                    },
+                ],
+                Err(why) => one(request::refusal(reqtype, why)),
+            },
+            // Of the classic's socket; it has no answer there.
+            request::SET_SENDQLEN => Vec::new(),
+            request::CLIENTSTATUS => {
+                let from = signed.name.clone();
+                match answers::client_status(message, view, |name| self.is_here(name)) {
+                    answers::ClientStatus::Known(message) => one(message),
+                    answers::ClientStatus::Ask { .. } if room == 0 => one(request::refusal(reqtype, request::EAGAIN)),
+                    // The answer comes from there, as a message of its own.
+                    answers::ClientStatus::Ask { node, client: name } => vec![Answer::Send {
+                        client: Some(client),
+                        message: Message::new(request::QUERY_CSTATUS)
+                            .with(fields::DEST, node.as_str())
+                            .with(field::CLIENT, name)
+                            .with(fields::FROM_ID, from),
+                    }],
+                }
+            }
+            _ => answers::question(reqtype, message, view)
                 .into_iter()
                 .map(|message| Answer::Reply { client, message })
                 .collect(),
         }
+    }
+
+    /// The answer to the question of another node about a client of this one.
+    pub fn answer_query(&self, query: &Message) -> Option<Message> {
+        let asker = query.get(fields::SRC)?;
+        let (name, from) = (query.get(field::CLIENT)?, query.get(fields::FROM_ID)?);
+        Some(
+            Message::new(request::RESPOND_CSTATUS)
+                .with(fields::DEST, asker)
+                .with(fields::RESULT, request::OK)
+                .with(field::CLIENT, name)
+                .with(fields::TO_ID, from)
+                .with(field::CLIENT_STATUS, answers::online(self.is_here(name))),
+        )
     }
 
     /// Nobody would hear what is published.
@@ -125,8 +224,11 @@ impl Clients {
         self.signed.is_empty()
     }
 
-    pub fn gone(&mut self, client: ClientId) {
-        self.signed.remove(&client);
+    /// A client has left, or was thrown out; the clients of its name on all nodes are told why.
+    #[must_use]
+    pub fn gone(&mut self, client: ClientId, why: &str) -> Option<Answer> {
+        let client = self.signed.remove(&client)?;
+        client.tells("leave", why)
     }
 
     /// Hands an accepted message, or a change (`status`, `ifstat`, `hb_phase`), to every client that wants it.
@@ -137,9 +239,12 @@ impl Clients {
     /// The same for messages that only debugging clients see.
     pub fn publish_as(&mut self, class: Class, message: &Message) -> Vec<Answer> {
         let to = message.get(fields::TO_ID);
+        // Whoever asked for this one waits for it, whatever its filter is.
+        let asked_for = message.kind() == request::RESPOND_CSTATUS && to.is_some();
         self.signed
             .iter()
-            .filter(|(_, c)| c.filter & class as u64 != 0 && to.is_none_or(|to| to == c.name))
+            .filter(|(_, c)| c.filter & class as u64 != 0 || asked_for)
+            .filter(|(_, c)| to.is_none_or(|to| to == c.name))
             .map(|(&client, _)| Answer::Reply {
                 client,
                 message: message.clone(),
@@ -147,40 +252,97 @@ impl Clients {
             .collect()
     }
 
-    fn sign_on(&mut self, client: ClientId, who: Identity, message: &Message) -> Result<(), &'static str> {
-        let name = message.get(fields::FROM_ID).ok_or(request::EINVAL)?;
-        match request::kind_of_id(name) {
-            Some(Kind::Casual) => {}
-            Some(Kind::Named) => return Err("no client authorization: named clients are not served yet"),
-            None => return Err(request::EINVAL),
+    fn sign_on(
+        &mut self,
+        client: ClientId,
+        who: Identity,
+        message: &Message,
+        view: &View<'_>,
+    ) -> Result<Option<Answer>, String> {
+        let name = message
+            .get(fields::FROM_ID)
+            .ok_or("invalid id info: there is no from_id")?;
+        let kind =
+            request::kind_of_id(name).ok_or("invalid id info: from_id is neither a process number nor a name")?;
+        let pid = match message.get(field::PID) {
+            None => None,
+            Some(_) => Some(
+                message
+                    .dec(field::PID)
+                    .and_then(|p| u32::try_from(p).ok())
+                    .ok_or("bad pid")?,
+            ),
+        };
+        if kind == Kind::Named && self.is_here(name) {
+            return Err("duplicate add request: a client of this name is signed on already".to_owned());
         }
-        self.signed.insert(
-            client,
-            Client {
-                name: name.to_owned(),
-                who,
-                filter: 0,
-            },
-        );
-        Ok(())
+        let cf = view.cf;
+        cf.accounts
+            .check(&cf.apiauth, name, kind == Kind::Casual, who.uid, who.gid)?;
+        let (generation, filter) = match kind {
+            Kind::Casual => (0, 0),
+            Kind::Named => (self.generations, Class::Keep as u64),
+        };
+        self.generations += u64::from(kind == Kind::Named);
+        let signed = Client {
+            name: name.to_owned(),
+            kind,
+            who,
+            pid,
+            generation,
+            filter,
+        };
+        let joined = signed.tells("join", "signon");
+        self.signed.insert(client, signed);
+        Ok(joined)
     }
 
     fn is_here(&self, name: &str) -> bool {
         self.signed.values().any(|c| c.name == name)
     }
+
+    fn complain(&mut self, now: Now, cause: &'static str, line: &str) {
+        self.counters
+            .complain(now.mono, log::Level::Warn, cause, || line.to_owned());
+    }
 }
 
 impl Client {
-    fn set_filter(&mut self, message: &Message) -> Result<(), &'static str> {
+    fn set_filter(&mut self, message: &Message, view: &View<'_>) -> Result<(), &'static str> {
         let mask = message.hex(field::FMASK).ok_or(request::EINVAL)?;
         if mask & ALL_CLASSES == 0 {
             return Err(request::EINVAL);
         }
-        if mask & DEBUG_CLASSES != 0 && self.who.uid != 0 {
+        if mask & DEBUG_CLASSES != 0 && !view.cf.accounts.is_trusted(self.who.uid) {
             return Err(request::EPERM);
         }
         self.filter = mask & ALL_CLASSES;
         Ok(())
+    }
+
+    fn wants_signal(&self, message: &Message) -> Result<(u32, u8), &'static str> {
+        let signal = message.dec(field::SIGNAL).ok_or(request::EINVAL)?;
+        if signal >= SIGNALS || KILL_AND_STOP.contains(&signal) {
+            return Err(request::EINVAL);
+        }
+        let pid = self.pid.ok_or(request::EINVAL)?;
+        Ok((pid, signal as u8))
+    }
+
+    /// `hbapi-clstat`, for the clients of this name; nobody hears of casual ones. The fields in the order of heartbeat
+    /// 3.0.6, whose `src` stands here.
+    fn tells(&self, what: &str, why: &str) -> Option<Answer> {
+        if self.kind == Kind::Casual {
+            return None;
+        }
+        let message = Message::new(request::CLSTAT)
+            .with(fields::STATUS, what)
+            .with(fields::FROM_ID, self.name.as_str())
+            .with(fields::TO_ID, self.name.as_str())
+            .with(fields::SRC, "")
+            .with(fields::INFO, why)
+            .with(field::CLIENT_GEN, self.generation.to_string());
+        Some(Answer::Send { client: None, message })
     }
 }
 

@@ -58,13 +58,15 @@ impl Problem {
     }
 }
 
-/// The worst first, else in the order of the sections: resources, nodes, links, media, files.
+/// The worst first, else in the order of the sections: resources, nodes, fencing, links, media, programs, files.
 pub fn problems(status: &Json) -> Vec<Problem> {
     let mut found = Vec::new();
     resources(status, &mut found);
     nodes(status, &mut found);
+    fencing(status, &mut found);
     links(status, &mut found);
     media(status, &mut found);
+    programs(status, &mut found);
     files(status, &mut found);
     found.sort_by_key(|p| p.severity);
     found
@@ -136,6 +138,19 @@ fn could_not(key: &str, failed: &Json, owners: &[&str]) -> String {
     format!("{key} {served}could not be started on {node}: {why}; hb_takeover on {node} tries again")
 }
 
+/// Programs of `respawn` lines that heartbeat does not start again any more.
+fn programs(status: &Json, found: &mut Vec<Problem>) {
+    for program in status.get("clients").items() {
+        if program.get("state").text() == "given up" {
+            let (command, last) = (program.get("command").text(), program.get("last").text());
+            found.push(Problem::bad(
+                format!("program {command} is given up: {last}; mend it, then reload heartbeat"),
+                since(program),
+            ));
+        }
+    }
+}
+
 fn nodes(status: &Json, found: &mut Vec<Problem>) {
     for node in status.get("nodes").items() {
         let (name, word) = (node.get("name").text(), node.get("status").text());
@@ -144,6 +159,36 @@ fn nodes(status: &Json, found: &mut Vec<Problem>) {
             ("ping", _) | (_, "active") => continue,
             (_, "dead") => Problem::bad(format!("node {name} is DEAD"), since(node)),
             (_, other) => Problem::warning(format!("node {name} is starting ({other})"), since(node)),
+        };
+        found.push(problem);
+    }
+}
+
+/// What a person has to do is in the sentence.
+fn fencing(status: &Json, found: &mut Vec<Problem>) {
+    for node in status.get("nodes").items() {
+        let fencing = node.get("fencing");
+        let (name, last) = (node.get("name").text(), fencing.get("last").text());
+        let todo = match fencing.get("todo") {
+            Json::Text(todo) => format!("; {todo}"),
+            _ => String::new(),
+        };
+        let problem = match fencing.get("state").text() {
+            "needed" | "running" => Problem::bad(
+                format!("FENCING of {name} is under way; its resources are not taken over before{todo}"),
+                since(node),
+            ),
+            "failed" => Problem::bad(
+                format!(
+                    "FENCING of {name} failed {} times, tried again; its resources are not taken over: {last}{todo}",
+                    fencing.get("failures").number()
+                ),
+                since(node),
+            ),
+            "ready" if !last.is_empty() => {
+                Problem::warning(format!("the fencing device for {name} is not well: {last}"), None)
+            }
+            _ => continue,
         };
         found.push(problem);
     }

@@ -15,12 +15,22 @@ pub const NODESTATUS: &str = "nodestatus";
 pub const NODETYPE: &str = "nodetype";
 pub const NODEWEIGHT: &str = "nodeweight";
 pub const NODESITE: &str = "nodesite";
+pub const GETUUID: &str = "getuuid";
+pub const GETNODENAME: &str = "getnodename";
 pub const NUMNODES: &str = "numnodes";
 pub const IFLIST: &str = "iflist";
 pub const IFSTATUS: &str = "ifstatus";
 pub const GETPARM: &str = "getparm";
 pub const GETRSC: &str = "getrsc";
 pub const CLIENTSTATUS: &str = "clientstatus";
+/// The questions between daemons about clients, and their answers.
+pub const QUERY_CSTATUS: &str = "query-cstatus";
+pub const RESPOND_CSTATUS: &str = "respond-cstatus";
+/// A client has signed on, or left.
+pub const CLSTAT: &str = "hbapi-clstat";
+pub const SET_SENDQLEN: &str = "set_sendqlen";
+/// `reqtype` of the refusal of a message that is no request; ours, since heartbeat 3.0.6 refuses none.
+pub const MESSAGE: &str = "message";
 /// Ours: the whole view as JSON, in the field `json`.
 pub const GETSTATUS: &str = "getstatus";
 
@@ -30,6 +40,8 @@ pub const BADREQ: &str = "badreq";
 
 pub const EINVAL: &str = "EINVAL";
 pub const EPERM: &str = "EPERM";
+/// The peers are behind with their acknowledgements; ask again a little later.
+pub const EAGAIN: &str = "EAGAIN";
 pub const ENOSYS: &str = "ENOSYS";
 
 /// Field names of requests and answers.
@@ -41,10 +53,16 @@ pub mod field {
     pub const NODETYPE: &str = "nodetype";
     pub const WEIGHT: &str = "weight";
     pub const SITE: &str = "site";
+    pub const QUERYNAME: &str = "queryname";
+    pub const QUERYUUID: &str = "queryuuid";
     pub const NUMNODES: &str = "numnodes";
     pub const PNAME: &str = "pname";
     pub const PVALUE: &str = "pvalue";
     pub const CLIENT: &str = "cn";
+    /// Which sign-on of this name in this daemon it is, from 0.
+    pub const CLIENT_GEN: &str = "client_gen";
+    /// Type of the message that was refused.
+    pub const MSGTYPE: &str = "msgtype";
     pub const CLIENT_STATUS: &str = "cs";
     pub const SUBTYPE: &str = "subt";
     pub const KEEPALIVE: &str = "keepalive";

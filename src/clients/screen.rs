@@ -61,8 +61,10 @@ pub fn frame(status: &Json, face: &Face) -> Vec<Line> {
         vec![
             resources(status, face),
             nodes(status),
+            fencing(status),
             ping_nodes(status),
             media(status),
+            programs(status),
             transitions(status, face),
         ]
     };
@@ -310,6 +312,27 @@ fn interval(ms: u64) -> String {
     }
 }
 
+/// Nodes that were, or are to be, fenced.
+fn fencing(status: &Json) -> Section {
+    let mut rows = Vec::new();
+    for node in status.get("nodes").items() {
+        let fencing = node.get("fencing");
+        let state = fencing.get("state").text();
+        let style = match state {
+            "done" => Style::Plain,
+            "needed" | "running" | "failed" => Style::Bad,
+            _ => continue,
+        };
+        let failures = fencing.get("failures").number().to_string();
+        rows.push(Row::new(
+            style,
+            [node.get("name").text(), state, &failures, fencing.get("last").text()],
+        ));
+    }
+    let least = usize::from(!rows.is_empty()) * 2;
+    Section::of(["FENCING", "STATE", "FAILED TRIES", "LAST"], rows, least)
+}
+
 fn ping_nodes(status: &Json) -> Section {
     let mut rows = Vec::new();
     for node in status
@@ -344,6 +367,40 @@ fn media(status: &Json) -> Section {
         ));
     }
     Section::of(["MEDIA", "KIND", "STATE"], rows, 2)
+}
+
+/// Programs of `respawn` lines; nothing when there are none.
+fn programs(status: &Json) -> Section {
+    let mut rows = Vec::new();
+    for program in status.get("clients").items() {
+        let style = match program.get("state").text() {
+            "given up" => Style::Bad,
+            _ => Style::Plain,
+        };
+        let pid = match program.get("pid").number() {
+            0 => String::new(),
+            pid => pid.to_string(),
+        };
+        rows.push(Row::new(
+            style,
+            [
+                program.get("command").text(),
+                program.get("state").text(),
+                &span(program.get("since_ms").number()),
+                program.get("user").text(),
+                &pid,
+                &program.get("restarts").number().to_string(),
+                program.get("last").text(),
+            ],
+        ));
+    }
+    // Programs that run are the first to go when room is scarce.
+    let least = usize::from(rows.iter().any(Row::is_bad)) * 2;
+    Section::of(
+        ["PROGRAMS", "STATE", "FOR", "USER", "PID", "RESTARTS", "LAST"],
+        rows,
+        least,
+    )
 }
 
 fn transitions(status: &Json, face: &Face) -> Section {

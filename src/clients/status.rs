@@ -6,7 +6,7 @@ use crate::conf::AutoFailback;
 use crate::conf::ha_cf::NodeKind;
 use crate::core::tally::Loss;
 use crate::daemon::transitions::Transition;
-use crate::daemon::view::{FailedView, GroupView, LinkView, NodeView, View};
+use crate::daemon::view::{ClientView, FailedView, FencingView, GroupView, LinkView, NodeView, View};
 use crate::time::Duration;
 
 fn millis(d: Duration) -> Json {
@@ -52,6 +52,7 @@ pub fn to_json(view: &View<'_>, version: &str) -> Json {
             }),
         ),
         ("groups", list(&view.groups, group_json)),
+        ("clients", list(&view.clients, client_json)),
         (
             "counters",
             Json::Object(
@@ -130,6 +131,16 @@ fn node_json(node: &NodeView) -> Json {
             "haresources_differ",
             list(&node.haresources_differ, |d| d.as_str().into()),
         ),
+        ("fencing", node.fencing.as_ref().map_or(Json::Null, fencing_json)),
+    ])
+}
+
+fn fencing_json(fencing: &FencingView) -> Json {
+    object([
+        ("state", fencing.state.into()),
+        ("failures", u64::from(fencing.failures).into()),
+        ("last", fencing.last.as_str().into()),
+        ("todo", fencing.todo.as_deref().into()),
     ])
 }
 
@@ -162,6 +173,20 @@ fn group_json(group: &GroupView) -> Json {
         ("since_ms", millis(group.since)),
         ("last", group.last.as_str().into()),
         ("failed", list(&group.failed, failed_json)),
+    ])
+}
+
+fn client_json(client: &ClientView) -> Json {
+    let report = &client.report;
+    object([
+        ("command", report.command.as_str().into()),
+        ("user", report.user.as_str().into()),
+        ("failfast", report.failfast.into()),
+        ("state", report.state.as_str().into()),
+        ("pid", Json::Number(report.pid.into())),
+        ("since_ms", millis(client.since)),
+        ("restarts", report.restarts.into()),
+        ("last", report.last.as_str().into()),
     ])
 }
 

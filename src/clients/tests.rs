@@ -1,11 +1,11 @@
 use super::*;
 use crate::conf::ha_cf::NodeKind;
-use crate::conf::{AutoFailback, HaCf};
+use crate::conf::{Accounts, ApiAuth, AutoFailback, HaCf};
 use crate::core::tally::Loss;
 use crate::daemon::counted;
 use crate::daemon::transitions::{Kind as Happened, Transition};
-use crate::daemon::view::{FailedView, GroupView, LinkView, MediumView, NodeView};
-use crate::time::{Duration, Wall};
+use crate::daemon::view::{ClientReport, ClientView, FailedView, GroupView, LinkView, MediumView, NodeView};
+use crate::time::{Duration, Instant, Wall};
 
 fn cf() -> HaCf {
     let s = Duration::from_secs;
@@ -29,10 +29,23 @@ fn cf() -> HaCf {
         realtime: true,
         rtprio: 1,
         generation_from_time: false,
+        autojoin: Default::default(),
+        autojoin_line: 0,
+        uuid_from_name: false,
         resource_timeout: s(60),
         vip_lease: true,
         watchdog: None,
         clients: Vec::new(),
+        apiauth: [("anon", "1000"), ("ipfail", "hacluster"), ("pair", "1000")]
+            .map(|(client, user)| ApiAuth {
+                client: client.to_owned(),
+                users: vec!["0".to_owned(), user.to_owned()],
+                groups: Vec::new(),
+                line: 3,
+            })
+            .to_vec(),
+        accounts: Accounts::read("user hacluster 103\n"),
+        fencing: Vec::new(),
         env: Vec::new(),
         parameters: vec![("deadtime".to_owned(), "5".to_owned())],
     }
@@ -42,6 +55,7 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
     NodeView {
         name: name.parse().unwrap(),
         kind,
+        uuid: (kind == NodeKind::Normal).then_some([7; 16]),
         status,
         links: links
             .iter()
@@ -56,7 +70,10 @@ fn node(name: &str, kind: NodeKind, status: &'static str, links: &[(&str, bool)]
         late_beats: 0,
         longest_interval: Duration::ZERO,
         loss: Loss::default(),
+        weight: 100,
+        site: String::new(),
         haresources_differ: Vec::new(),
+        fencing: None,
     }
 }
 
@@ -105,6 +122,19 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
             since: Duration::from_secs(2 * 3600 + 4 * 60),
             last: "started".to_owned(),
         }],
+        clients: vec![ClientView {
+            report: ClientReport {
+                user: "hacluster".to_owned(),
+                command: "/usr/lib/heartbeat/ipfail".to_owned(),
+                failfast: false,
+                state: "running".to_owned(),
+                pid: 77,
+                since: Instant::from_millis(0),
+                restarts: 2,
+                last: String::new(),
+            },
+            since: Duration::from_secs(61),
+        }],
         rsc_hold: "local",
         active: true,
         counters: counted::all([("takeovers".to_owned(), 2)].into_iter()),
@@ -125,6 +155,9 @@ fn shown(answers: Vec<Answer>) -> Vec<String> {
         .into_iter()
         .map(|a| match a {
             Answer::Drop { .. } => "DROP".to_owned(),
+            Answer::Signal { pid, signal, .. } => format!("SIGNAL {signal} to {pid}"),
+            Answer::Send { message, .. } => format!("SEND {}", plain(&message)),
+            Answer::Order { message } => format!("ORDER {}", plain(&message)),
             Answer::Reply { message, .. } => message
                 .fields()
                 .iter()
@@ -136,8 +169,14 @@ fn shown(answers: Vec<Answer>) -> Vec<String> {
         .collect()
 }
 
+/// All fields in their order.
+fn plain(message: &Message) -> String {
+    let text = |f: &crate::msg::Field| format!("{}={}", f.name, message.get(&f.name).unwrap());
+    message.fields().iter().map(text).collect::<Vec<_>>().join(";")
+}
+
 fn ask(clients: &mut Clients, client: u64, who: Identity, message: &Message, view: &View<'_>) -> Vec<String> {
-    shown(clients.request(Now::default(), ClientId(client), who, message, view))
+    shown(clients.request(Now::default(), ClientId(client), who, message, view, 250))
 }
 
 fn words(reqtype: &str, more: &str) -> Message {
@@ -181,8 +220,16 @@ fn questions_and_answers() {
         ("clientstatus", "node=n2 cn=ipfail", &["subt=respond-cstatus;cs=offline;result=OK"]),
         ("clientstatus", "node=n9 cn=ipfail", &["result=badreq;info=EINVAL"]),
         ("clientstatus", "node=n1",           &["result=badreq;info=EINVAL"]),
-        ("setsignal",  "signal=0",        &["result=OK"]),
-        ("setsignal",  "signal=10",       &["result=badreq;info=EINVAL"]),
+        ("setsignal",  "signal=0",        &["SIGNAL 0 to 70", "result=OK"]),
+        ("setsignal",  "signal=10",       &["SIGNAL 10 to 70", "result=OK"]),
+        ("setsignal",  "signal=31",       &["SIGNAL 31 to 70", "result=OK"]),
+        ("setsignal",  "signal=32",       &["result=badreq;info=EINVAL"]),
+        ("setsignal",  "signal=9",        &["result=badreq;info=EINVAL"]),
+        ("setsignal",  "signal=19",       &["result=badreq;info=EINVAL"]),
+        ("setsignal",  "",                &["result=badreq;info=EINVAL"]),
+        ("set_sendqlen", "sendqlen=9",    &[]),
+        ("getnodename", "queryuuid=x",    &["result=OK"]),
+        ("getuuid",    "queryname=n9",    &["result=OK"]),
         ("setfilter",  "fmask=1",         &["result=OK"]),
         ("setfilter",  "fmask=40",        &["result=badreq;info=EINVAL"]),
         ("setfilter",  "fmask=x",         &["result=badreq;info=EINVAL"]),
@@ -194,7 +241,7 @@ fn questions_and_answers() {
     with_view(|view| {
         let mut clients = Clients::default();
         assert_eq!(
-            ask(&mut clients, 1, USER, &words("signon", ""), view),
+            ask(&mut clients, 1, USER, &words("signon", "pid=70"), view),
             [format!(
                 "result=OK;deadtime=1388;keepalive=3e8;node=n1;hbversion={};pacemaker=false;logfacility=128",
                 env!("CARGO_PKG_VERSION")
@@ -220,7 +267,7 @@ fn the_status_is_one_field_of_json() {
     with_view(|view| {
         let mut clients = Clients::default();
         ask(&mut clients, 1, USER, &words("signon", ""), view);
-        let answers = clients.request(Now::default(), ClientId(1), USER, &words("getstatus", ""), view);
+        let answers = clients.request(Now::default(), ClientId(1), USER, &words("getstatus", ""), view, 250);
         let [Answer::Reply { message, .. }] = answers.as_slice() else {
             panic!("{answers:?}");
         };
@@ -235,10 +282,12 @@ fn who_may_not_sign_on_or_speak_is_told_and_dropped() {
         let mut clients = Clients::default();
         let named = words("signon", "from_id=ipfail");
         assert_eq!(ask(&mut clients, 1, USER, &named, view)[1], "DROP");
+        let stranger = Identity { uid: 1001, gid: 0 };
+        assert_eq!(ask(&mut clients, 1, stranger, &words("signon", ""), view)[1], "DROP");
         let nameless = request::of("signon");
         assert_eq!(
             ask(&mut clients, 2, USER, &nameless, view),
-            ["result=badreq;info=EINVAL", "DROP"]
+            ["result=badreq;info=invalid id info: there is no from_id", "DROP"]
         );
         assert_eq!(
             ask(&mut clients, 3, USER, &words("nodelist", ""), view),
@@ -248,7 +297,10 @@ fn who_may_not_sign_on_or_speak_is_told_and_dropped() {
         let order = Message::new("ask_resources").with("rsc_hold", "all");
         assert_eq!(
             ask(&mut clients, 4, USER, &order, view),
-            ["result=badreq;info=EPERM", "DROP"]
+            [
+                "result=badreq;info=badclient: only named clients may send messages;msgtype=ask_resources",
+                "DROP"
+            ]
         );
     });
 }
@@ -279,6 +331,7 @@ fn events_go_to_those_who_asked_for_them() {
         let to = |answers: Vec<Answer>| -> Vec<u64> {
             let client = |a: &Answer| match a {
                 Answer::Reply { client, .. } | Answer::Drop { client } => client.0,
+                other => panic!("{other:?}"),
             };
             answers.iter().map(client).collect()
         };
@@ -287,8 +340,8 @@ fn events_go_to_those_who_asked_for_them() {
         assert_eq!(to(clients.publish_as(Class::NoChange, &status)), [3, 4]);
         assert_eq!(to(clients.publish(&status.clone().with("to_id", "73"))), [3]);
         assert_eq!(to(clients.publish(&status.clone().with("to_id", "ipfail"))), [0u64; 0]);
-        clients.gone(ClientId(3));
-        clients.gone(ClientId(99));
+        assert_eq!(clients.gone(ClientId(3), "EOF"), None, "nobody hears of casual clients");
+        assert_eq!(clients.gone(ClientId(99), "EOF"), None);
         assert_eq!(to(clients.publish(&status)), [2]);
     });
 }
@@ -299,8 +352,121 @@ pub(crate) fn copy<'a>(view: &View<'a>) -> View<'a> {
         nodes: view.nodes.clone(),
         media: view.media.clone(),
         groups: view.groups.clone(),
+        clients: view.clients.clone(),
         counters: view.counters.clone(),
         transitions: view.transitions.clone(),
         ..*view
     }
+}
+
+const HA: Identity = Identity { uid: 103, gid: 106 };
+
+#[test]
+fn named_clients_join_send_to_their_like_and_leave() {
+    with_view(|view| {
+        let mut clients = Clients::default();
+        let join = |client: u64, name: &str, n: u64| {
+            format!("SEND t=hbapi-clstat;st=join;from_id={name};to_id={name};src=;info=signon;client_gen={n}|{client}")
+        };
+        for (client, who, name) in [(1, USER, "pair"), (2, HA, "ipfail")] {
+            let said = ask(
+                &mut clients,
+                client,
+                who,
+                &words("signon", &format!("from_id={name}")),
+                view,
+            );
+            assert_eq!(format!("{}|{client}", said[1]), join(client, name, client - 1));
+        }
+        let again = ask(&mut clients, 3, USER, &words("signon", "from_id=pair"), view);
+        assert!(
+            again[0].contains("duplicate add request") && again[1] == "DROP",
+            "{again:?}"
+        );
+
+        let tail = "from_id=pair;to_id=pair;client_gen=0";
+        #[rustfmt::skip]
+        let table: &[(u64, Identity, &[&str], String)] = &[
+            (1, USER, &["t=hello", "x=1"],                      format!("SEND t=hello;x=1;{tail}")),
+            (1, USER, &["t=hello", "dest=N2"],                  format!("SEND t=hello;dest=N2;{tail}")),
+            (1, USER, &["t=hello", "from_id=ipfail", "to_id=q", "seq=9", "hg=1", "auth=x", "client_gen=7"],
+                                                                format!("SEND t=hello;{tail}")),
+            (1, USER, &["t=hello", "dest=n9"],                  "there is no node \"n9\"".to_owned()),
+            (1, USER, &["t=hello", "dest=10.0.0.254"],          "there is no node".to_owned()),
+            (1, USER, &["x=1"],                                 "t is missing".to_owned()),
+            (1, USER, &["t=status", "st=dead"],                 "for daemons only".to_owned()),
+            (1, USER, &["t=NS_ackmsg"],                         "for daemons only".to_owned()),
+            (1, USER, &["t=hbapi-clstat", "st=leave"],          "for daemons only".to_owned()),
+            (1, USER, &["t=resource", "rsc_hold=all"],          "for daemons only".to_owned()),
+            (1, USER, &["t=ask_resources", "info=me"],          "only clients of root and hacluster".to_owned()),
+            (1, USER, &["t=hb_takeover"],                       "only clients of root and hacluster".to_owned()),
+            (2, HA,   &["t=ask_resources", "info=done"],        "for daemons only".to_owned()),
+            (2, HA,   &["t=ask_resources", "rsc_hold=all", "info=me"],
+                                                                "ORDER t=ask_resources;rsc_hold=all;info=me;from_id=ipfail".to_owned()),
+        ];
+        for (client, who, said, want) in table {
+            let mut message = Message::default();
+            for word in *said {
+                let (name, value) = word.split_once('=').unwrap();
+                message.push(name.to_owned(), value);
+            }
+            // The order of the fields that were there before is kept.
+            let got = ask(&mut clients, *client, *who, &message, view);
+            let ordered = |line: &str| {
+                let mut words: Vec<String> = line.split(';').map(str::to_owned).collect();
+                words.sort();
+                words
+            };
+            assert!(
+                got.len() == 1 && (got[0].contains(want) || ordered(&got[0]) == ordered(want)),
+                "{said:?}: {got:?}"
+            );
+        }
+        let heard: Vec<_> = clients.publish(&Message::new("hello").with("to_id", "pair"));
+        assert_eq!(heard.len(), 1, "clients begin with filter 1");
+
+        let mut bye = words("signoff", "");
+        bye.set("from_id", "pair");
+        assert_eq!(
+            ask(&mut clients, 1, USER, &bye, view),
+            [
+                "DROP",
+                "SEND t=hbapi-clstat;st=leave;from_id=pair;to_id=pair;src=;info=signoff;client_gen=0"
+            ]
+        );
+        let left = clients.gone(ClientId(2), "EOF").into_iter().collect();
+        assert!(shown(left)[0].contains("st=leave;from_id=ipfail;to_id=ipfail;src=;info=EOF;client_gen=1"));
+    });
+}
+
+#[test]
+fn clients_of_other_nodes_are_asked_for_there() {
+    with_view(|view| {
+        let mut view = copy(view);
+        view.nodes[1].status = "active";
+        let mut clients = Clients::default();
+        ask(&mut clients, 1, USER, &words("signon", ""), &view);
+        let question = words("clientstatus", "node=n2 cn=ipfail");
+        assert_eq!(
+            ask(&mut clients, 1, USER, &question, &view),
+            ["SEND t=query-cstatus;dest=n2;cn=ipfail;from_id=70"]
+        );
+        let paused = clients.request(Now::default(), ClientId(1), USER, &question, &view, 0);
+        assert_eq!(shown(paused), ["result=badreq;info=EAGAIN"]);
+        let query = Message::new("query-cstatus")
+            .with("dest", "n1")
+            .with("cn", "70")
+            .with("from_id", "55")
+            .with("src", "n2");
+        let answer = clients.answer_query(&query).unwrap();
+        assert_eq!(
+            plain(&answer),
+            "t=respond-cstatus;dest=n2;result=OK;cn=70;to_id=55;cs=online"
+        );
+        assert_eq!(clients.answer_query(&Message::new("query-cstatus")), None);
+        // Whoever asked hears the answer though it wants no events.
+        let answer = Message::new("respond-cstatus").with("to_id", "70").with("cs", "online");
+        assert_eq!(clients.publish(&answer).len(), 1);
+        assert_eq!(clients.publish(&answer.with("to_id", "71")).len(), 0);
+    });
 }

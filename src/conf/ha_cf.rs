@@ -6,13 +6,16 @@
 
 mod directives;
 mod draft;
+pub mod fencing;
 mod reader;
 mod values;
 mod whole;
 mod whole_line;
 
 pub use directives::{DIRECTIVES, Directive, Effect};
+pub use fencing::{FenceDevice, FenceKind, FenceParameters};
 
+use super::access::{Accounts, ApiAuth};
 use super::{Complaints, Parsed};
 use crate::ids::{LinkName, NodeName};
 use crate::time::Duration;
@@ -26,6 +29,17 @@ pub enum AutoFailback {
     /// The default when ha.cf says nothing, as in the classic.
     #[default]
     Legacy,
+}
+
+/// Who may become a node without a node line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Autojoin {
+    #[default]
+    None,
+    /// Other machines; this one has a node line.
+    Other,
+    /// This one too.
+    Any,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,12 +188,23 @@ pub struct HaCf {
     pub realtime: bool,
     pub rtprio: u8,
     pub generation_from_time: bool,
+    pub autojoin: Autojoin,
+    /// Line of `autojoin`; 0 when there is none.
+    pub autojoin_line: usize,
+    /// `uuidfrom nodename`
+    pub uuid_from_name: bool,
     /// Ours: time limit of start and stop scripts.
     pub resource_timeout: Duration,
     /// Ours: `vip_lease off` turns the kernel lease off.
     pub vip_lease: bool,
     pub watchdog: Option<PathBuf>,
     pub clients: Vec<ClientLine>,
+    /// Who may sign on, the defaults included.
+    pub apiauth: Vec<ApiAuth>,
+    /// The numbers behind the names in `apiauth`; filled in by whoever may look them up.
+    pub accounts: Accounts,
+    /// `stonith` and `stonith_host` lines that are for this node.
+    pub fencing: Vec<FenceDevice>,
     /// `env NAME=VALUE`
     pub env: Vec<(String, String)>,
     /// Directives with one value as written, for `cl_status hbparameter` and the `HA_name` environment of scripts;
@@ -188,6 +213,15 @@ pub struct HaCf {
 }
 
 impl HaCf {
+    /// Why `autojoin` cannot be used with these groups, as in heartbeat 3.0.6: a machine that joins by itself has no
+    /// haresources that anybody compared with ours.
+    pub fn autojoin_conflict(&self, haresources: &super::Haresources) -> Option<&'static str> {
+        (self.autojoin != Autojoin::None && !haresources.groups.is_empty()).then_some(
+            "R1 style resource management conflicts with autojoin set: write `autojoin none` and a node line for each \
+             node, or remove all groups from haresources",
+        )
+    }
+
     pub fn normal_nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.nodes
             .iter()

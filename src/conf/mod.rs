@@ -3,13 +3,18 @@
 //! Pure: nothing here looks at the disk or at the machine; what only the machine can tell (does the interface exist, is
 //! the program executable) is asked in `check`. Every complaint names file and line, what is wrong and what to write.
 
+pub mod access;
 pub mod authkeys;
 mod complaints;
 pub mod ha_cf;
 pub mod haresources;
+pub mod hostcache;
 
+pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
-pub use ha_cf::{AutoFailback, ClientLine, HaCf, MediumKind, MediumSpec, NodeSpec};
+pub use ha_cf::{
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+};
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 
 use std::fmt;

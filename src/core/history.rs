@@ -1,7 +1,7 @@
 //! The numbered messages we have sent, kept for peers that missed one.
 
 use crate::ids::Seq;
-use crate::msg::Message;
+use crate::msg::{Message, Value};
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,9 +12,15 @@ pub const MAX_HISTORY: usize = 500;
 /// get the same repetition.
 const REPEAT_AFTER: Duration = Duration::from_millis(240);
 
+/// What all peers have is kept up to this size only: 500 beats fit, 500 large messages of clients do not.
+const ROOMY: usize = 512 * 1024;
+/// Never more than this, acknowledged or not.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 #[derive(Debug)]
 struct Sent {
     message: Arc<Message>,
+    size: usize,
     repeated: Option<Instant>,
 }
 
@@ -33,6 +39,22 @@ pub struct History {
     /// Ascending without holes; the last one has the number `newest`.
     sent: VecDeque<Sent>,
     newest: Seq,
+    bytes: usize,
+}
+
+/// Roughly what a message takes.
+fn size(message: &Message) -> usize {
+    let value = |v: &Value| match v {
+        Value::Text(text) => text.len(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::Struct(child) => size(child),
+        Value::List(items) => items.iter().map(Vec::len).sum(),
+    };
+    message
+        .fields()
+        .iter()
+        .map(|f| f.name.len() + value(&f.value) + 1)
+        .sum()
 }
 
 impl History {
@@ -48,13 +70,39 @@ impl History {
     /// Keeps the message that was sent with the number `next()`.
     pub fn keep(&mut self, message: Arc<Message>) {
         self.newest = self.next();
+        let size = size(&message);
+        self.bytes += size;
         self.sent.push_back(Sent {
             message,
+            size,
             repeated: None,
         });
-        if self.sent.len() > MAX_HISTORY {
-            self.sent.pop_front();
+        while self.sent.len() > MAX_HISTORY || (self.bytes > MAX_BYTES && self.sent.len() > 1) {
+            self.drop_oldest();
         }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(old) = self.sent.pop_front() {
+            self.bytes -= old.size;
+        }
+    }
+
+    /// Everybody has everything up to here. It is kept all the same while it is little: a peer that is taken for dead may
+    /// come back and ask.
+    pub fn release(&mut self, acked: Seq) {
+        while self.bytes > ROOMY
+            && self.newest.0 - (self.sent.len() as u64).saturating_sub(1) <= acked.0
+            && !self.sent.is_empty()
+        {
+            self.drop_oldest();
+        }
+    }
+
+    /// Size of what was sent after this number.
+    pub fn bytes_after(&self, acked: Seq) -> usize {
+        let count = self.newest.0.saturating_sub(acked.0);
+        self.sent.iter().rev().take(count as usize).map(|s| s.size).sum()
     }
 
     pub fn find(&mut self, seq: Seq, now: Instant) -> Found<'_> {
@@ -100,5 +148,28 @@ mod tests {
         assert_eq!(h.find(Seq(601), at(1000)), Found::NeverSent);
         assert_eq!(h.find(Seq(600), at(1239)), Found::JustSent);
         assert!(matches!(h.find(Seq(600), at(1240)), Found::Send(_)));
+    }
+    #[test]
+    fn large_messages_are_kept_only_until_they_are_acknowledged() {
+        let at = Instant::from_millis;
+        let large = |n: usize| Arc::new(Message::new("m").with("x", "x".repeat(n)));
+        let mut h = History::default();
+        for _ in 0..100 {
+            h.keep(large(10_000));
+        }
+        assert_eq!(h.bytes_after(Seq(90)) / 10_000, 10);
+        assert_eq!(h.bytes_after(Seq(100)), 0);
+        h.release(Seq(20));
+        assert_eq!(h.find(Seq(20), at(0)), Found::TooOld);
+        assert!(matches!(h.find(Seq(21), at(0)), Found::Send(_)));
+        h.release(Seq(100));
+        assert!(h.bytes <= ROOMY && h.bytes > ROOMY - 20_000, "{}", h.bytes);
+        assert!(matches!(h.find(Seq(100), at(0)), Found::Send(_)));
+        for _ in 0..500 {
+            h.keep(large(60_000));
+        }
+        assert!(h.bytes <= MAX_BYTES);
+        h.keep(large(MAX_BYTES));
+        assert_eq!(h.sent.len(), 1);
     }
 }

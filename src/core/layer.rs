@@ -1,12 +1,15 @@
 //! The message layer's state, its timers, and what the rooms above may ask of it.
 
 use super::counters::Counters;
+use super::flow::Flow;
 use super::history::History;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
 use crate::auth::Keyring;
+use crate::conf::Autojoin;
 use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
+use crate::conf::hostcache::{Entry, MAX_NODES};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName, Seq};
 use crate::msg::Message;
@@ -42,6 +45,14 @@ pub enum Up {
         link: LinkName,
         up: bool,
     },
+    /// A node that was not in the table before; it counts as dead until it is heard.
+    Joined {
+        node: NodeName,
+    },
+    /// It is no longer in the table.
+    Left {
+        node: NodeName,
+    },
     /// This node was not running for so long: suspended, or starved of the processor.
     Woke {
         asleep: Duration,
@@ -71,13 +82,21 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
     pub(super) load: String,
     /// In the order of ha.cf, this node included.
     pub(super) nodes: Vec<Node>,
+    /// Deleted with hb_delnode: these do not join again by themselves.
+    pub(super) deleted: Vec<Entry>,
+    /// haresources prefers them.
+    pub(super) pinned: Vec<NodeName>,
+    /// What is remembered of the nodes differs from what was given away last.
+    pub(super) table_changed: bool,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
+    pub(super) flow: Flow,
     /// The packets we sent last, as they come back from a broadcast.
     pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
@@ -98,18 +117,24 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
             load: "n/a".to_owned(),
             nodes: Vec::new(),
+            deleted: Vec::new(),
+            pinned: Vec::new(),
+            table_changed: false,
             media: Vec::new(),
             history: History::default(),
+            flow: Flow::default(),
             sent: VecDeque::new(),
             counters: Counters::default(),
             out: Vec::new(),
             up: VecDeque::new(),
         };
         core.lay_out(now.mono);
+        core.recall(now.mono, &settings.remembered, settings.resumed.is_some());
         core.beat(now);
         core.set_status(now, NodeStatus::Up);
         core.next_beat = now.mono;
@@ -156,9 +181,24 @@ impl Core {
             }
             self.nodes.push(node);
         }
-        for gone in known {
-            log::info!("node {}: no longer in ha.cf", gone.name);
+        for mut stays in known {
+            if self.cf.autojoin != Autojoin::None && stays.joined && self.nodes.len() < MAX_NODES {
+                // The rooms above have just read an ha.cf without it.
+                self.up.push_back(Up::Joined {
+                    node: stays.name.clone(),
+                });
+                let media = || self.media.iter().filter(|m| m.ping.is_none());
+                stays.links.retain(|link, _| media().any(|m| m.link == *link));
+                for medium in media() {
+                    stays.links.entry(medium.link.clone()).or_insert(Link::Dead);
+                }
+                self.nodes.push(stays);
+                continue;
+            }
+            log::info!("node {}: no longer in ha.cf", stays.name);
+            self.table_changed = true;
         }
+        self.mark_configured();
     }
 
     /// Takes over a new configuration; nodes, links and numbers that stay are not touched. True when the media differ,
@@ -369,6 +409,10 @@ impl Core {
         &self.me
     }
 
+    pub fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
     pub fn status(&self) -> NodeStatus {
         self.status
     }
@@ -386,8 +430,20 @@ impl Core {
         self.media.iter().map(|m| (m.kind, &m.link, m.broken.as_deref()))
     }
 
+    pub fn beats(&self) -> u64 {
+        self.beats
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// A message of this life of `node` with a lower number than this may still come.
+    pub fn misses_before(&self, node: &NodeName, generation: Generation, seq: Seq) -> bool {
+        let node = self.index(node).map(|i| &self.nodes[i]);
+        node.filter(|n| n.generation == Some(generation))
+            .and_then(|n| n.window.first_missing())
+            .is_some_and(|missing| missing < seq)
     }
 
     /// Messages of `node` are known to be missing: what it says now may not be the whole story.

@@ -2,7 +2,8 @@
 
 use super::layer::Core;
 use super::node::NodeStatus;
-use crate::ids::NodeName;
+use super::table::JOINED;
+use crate::conf::Autojoin;
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now};
 
@@ -84,29 +85,38 @@ impl Core {
 
     /// `reqnodes` for us: tell our node list. `dest` goes first, as 3.0.6 writes it.
     pub(super) fn answer_reqnodes(&mut self, now: Now, who: usize) {
-        let list: String = self.cf.normal_nodes().map(|n| format!("{n} ")).collect();
+        let normal = self.nodes.iter().filter(|n| !n.is_ping());
+        let list: String = normal.map(|n| format!("{} ", n.name)).collect();
+        let joined = self.joined_names();
         let answer = Message::default()
             .with(fields::DEST, self.nodes[who].name.as_str())
             .with(fields::TYPE, "repnodes")
             .with(fields::NODELIST, list)
-            .with(fields::DELNODELIST, " ");
+            .with(fields::DELNODELIST, self.deleted_names());
+        let answer = match joined.is_empty() {
+            true => answer,
+            false => answer.with(JOINED, joined),
+        };
         self.send(now, answer);
     }
 
     /// The answer to our `reqnodes`. The classic removes nodes that the list lacks; here ha.cf decides, and a
     /// difference is said.
     pub(super) fn take_repnodes(&mut self, now: Now, message: &Message, who: usize) {
+        let from = self.nodes[who].name.clone();
+        self.catch_up(now, &from, message);
         let theirs: Vec<&str> = message
             .get(fields::NODELIST)
             .unwrap_or("")
             .split_ascii_whitespace()
             .collect();
-        let ours: Vec<&str> = self.cf.normal_nodes().map(NodeName::as_str).collect();
+        let normal = self.nodes.iter().filter(|n| !n.is_ping());
+        let ours: Vec<&str> = normal.map(|n| n.name.as_str()).collect();
         let same = theirs.len() == ours.len() && theirs.iter().all(|n| ours.contains(n));
-        if !same {
+        if !same && self.cf.autojoin == Autojoin::None {
             log::error!(
                 "node {}: its ha.cf has the nodes \"{}\", ours has \"{}\"; make the node lines the same",
-                self.nodes[who].name,
+                from,
                 theirs.join(" "),
                 ours.join(" ")
             );

@@ -8,11 +8,14 @@
 //! * `receive`: from bytes to believed messages: signature, generation, number
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
+//! * `table`: nodes that come and go; what is remembered of them
 //! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
+//! * `flow`: how much clients may send
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
+mod flow;
 pub mod history;
 pub mod layer;
 mod membership;
@@ -21,6 +24,7 @@ pub mod ping;
 pub mod random;
 mod receive;
 mod send;
+mod table;
 pub mod tally;
 pub mod window;
 
@@ -29,3 +33,4 @@ mod tests;
 
 pub use layer::{Core, Up};
 pub use node::NodeStatus;
+pub use table::COMMANDS as NODE_COMMANDS;

@@ -3,6 +3,7 @@
 use super::tally::Tally;
 use super::window::Window;
 use crate::conf::ha_cf::NodeKind;
+use crate::conf::hostcache::DEFAULT_WEIGHT;
 use crate::ids::{Generation, LinkName, NodeName, Seq};
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -92,6 +93,10 @@ pub struct Node {
     pub late_beats: u64,
     /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
     pub lost_since_status: u64,
+    pub weight: i32,
+    pub site: String,
+    /// ha.cf does not name it: it joined by itself or with hb_addnode.
+    pub joined: bool,
     /// It has acknowledged everything up to here.
     pub acked: Seq,
 }
@@ -119,6 +124,9 @@ impl Node {
             ack_digit: digit,
             late_beats: 0,
             lost_since_status: 0,
+            weight: DEFAULT_WEIGHT,
+            site: String::new(),
+            joined: false,
             acked: Seq(0),
         }
     }

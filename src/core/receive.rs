@@ -2,6 +2,7 @@
 
 use super::layer::{Core, Up};
 use super::node::{Link, NodeStatus};
+use super::table::COMMANDS;
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
@@ -45,15 +46,28 @@ impl Core {
                 });
             return;
         };
-        let Some(i) = self.index(&src).filter(|i| !self.nodes[*i].is_ping()) else {
-            self.counters
-                .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
-                    format!("link {link}: bad node [{src}] in message: ha.cf has no such node line; dropped")
-                });
-            return;
+        let i = match self.index(&src) {
+            Some(i) if self.nodes[i].is_ping() => {
+                self.counters
+                    .complain(now.mono, Level::Error, "bad_packets_unknown_node", || {
+                        format!("link {link}: bad node [{src}] in message: it is a ping node; dropped")
+                    });
+                return;
+            }
+            Some(i) => i,
+            None if self.join(now, &src) => self.nodes.len() - 1,
+            None => return,
         };
         if src == self.me {
             self.hear_myself(now, i, medium, generation, &message);
+            return;
+        }
+        // A uuid does not change while a heartbeat runs: two machines counting as one would hide each other's death.
+        if self.nodes[i].generation.is_some_and(|known| generation <= known)
+            && let Some(why) = self.name_used_twice(i, uuid_of(&message))
+        {
+            self.counters
+                .complain(now.mono, Level::Error, "name_used_twice", || why);
             return;
         }
         if self.nodes[i].generation.is_some_and(|known| generation < known) {
@@ -67,7 +81,10 @@ impl Core {
             self.take_unnumbered(now, i, generation, &message);
             return;
         }
-        if self.take_numbered(now, i, medium, generation, message) {
+        // Found again: the message may have taken other nodes out of the table.
+        if self.take_numbered(now, i, medium, generation, message)
+            && let Some(i) = self.index(&src)
+        {
             let newest = &mut self.nodes[i].newest;
             newest.clear();
             newest.extend_from_slice(packet);
@@ -179,6 +196,7 @@ impl Core {
                 };
                 if acked <= self.history.newest() {
                     self.nodes[i].acked = self.nodes[i].acked.max(acked);
+                    self.release_history();
                 }
             }
             _ => {}
@@ -204,12 +222,15 @@ impl Core {
         };
         let is_status = message.kind() == "status";
         let known = self.nodes[i].generation;
+        let mut closed = false;
         if known != Some(generation) {
             // Learned from every message, not only from `status` as in the classic, which drops what a restarted
             // peer says before its first beat.
             let node = &mut self.nodes[i];
             node.generation = Some(generation);
             node.window.restart_at(seq);
+            // It begins to count, and to acknowledge, with what we say from now on.
+            node.acked = self.history.newest();
             node.begin_figures();
             if let Some(known) = known {
                 log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
@@ -225,6 +246,7 @@ impl Core {
                 return false;
             }
             node.window.restart_at(seq);
+            node.acked = self.history.newest();
             log::error!("CRIT: Cluster node {name} returning after partition.");
             let said = node.said;
             self.revive(now, i, said);
@@ -240,7 +262,10 @@ impl Core {
                     });
                 }
                 Verdict::Late { complete: false } => {}
-                Verdict::Late { complete: true } => log::info!("No pkts missing from {name}!"),
+                Verdict::Late { complete: true } => {
+                    log::info!("No pkts missing from {name}!");
+                    closed = true;
+                }
                 Verdict::Jump { lost } => {
                     log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
                 }
@@ -257,9 +282,12 @@ impl Core {
             }
         }
         self.link_heard(i, medium, now.mono);
+        if closed {
+            self.acknowledge_all(now, i);
+        }
         self.count_packet(i, medium, now.mono, seq);
-        if let Some(uuid) = message.binary(fields::SRCUUID).and_then(|u| u.try_into().ok()) {
-            self.nodes[i].uuid = Some(uuid);
+        if let Some(uuid) = uuid_of(&message) {
+            self.note_uuid(now, i, uuid);
         }
         self.acknowledge(now, i, seq);
         self.forward(medium, &message);
@@ -273,6 +301,7 @@ impl Core {
         match message.kind() {
             "reqnodes" => self.answer_reqnodes(now, i),
             "repnodes" => self.take_repnodes(now, &message, i),
+            kind if COMMANDS.contains(&kind) => self.take_node_command(now, &name, &message),
             _ => {}
         }
         self.up.push_back(Up::Message {
@@ -358,6 +387,16 @@ impl Core {
         if !node.speaks_protocol || seq.0 % 10 != node.ack_digit {
             return;
         }
+        self.acknowledge_all(now, i);
+    }
+
+    /// The highest number with our digit before which nothing is missing. Also when a gap has closed: a sender that waits
+    /// for it sends nothing but its beats.
+    fn acknowledge_all(&mut self, now: Now, i: usize) {
+        let node = &self.nodes[i];
+        if !node.speaks_protocol {
+            return;
+        }
         let Some(gap_free) = node.window.gap_free() else { return };
         let behind = (gap_free.0 + 10 - node.ack_digit) % 10;
         let Some(ack) = gap_free.0.checked_sub(behind).filter(|n| *n > 0) else {
@@ -386,4 +425,9 @@ impl Core {
             }
         }
     }
+}
+
+fn uuid_of(message: &Message) -> Option<[u8; 16]> {
+    let uuid = message.binary(fields::SRCUUID)?.try_into().ok()?;
+    (uuid != [0; 16]).then_some(uuid)
 }

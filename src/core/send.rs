@@ -42,6 +42,7 @@ impl Core {
         let message = self.complete(now, message);
         self.transmit(&message, None);
         self.history.keep(message.into());
+        self.beats += 1;
         self.ping(now);
     }
 
@@ -71,7 +72,7 @@ impl Core {
         if numbered {
             message.set(fields::LOAD, self.load.clone());
         }
-        let hops = usize::from(self.cf.hopfudge) + self.cf.nodes.len();
+        let hops = usize::from(self.cf.hopfudge) + self.cf.nodes.len().max(self.nodes.len());
         message.set(fields::TTL, hops.to_string());
         message
     }

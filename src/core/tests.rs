@@ -5,6 +5,7 @@ mod ping;
 use super::layer::{Core, Up};
 use super::node::NodeStatus;
 use crate::auth::{self, Keyring};
+use crate::conf::hostcache::{self, Remembered};
 use crate::conf::{authkeys, ha_cf};
 use crate::daemon::{Action, Settings};
 use crate::ids::{Generation, LinkName, MediumId, NodeName};
@@ -43,6 +44,7 @@ fn settings(me: &str, cf: &str, generation: u64) -> Settings {
         keys: keys("auth 1\n1 sha1 secret\n"),
         seed: 7,
         resumed: None,
+        remembered: Default::default(),
     }
 }
 
@@ -121,6 +123,27 @@ fn beat(generation: u64, seq: u64) -> Vec<u8> {
 }
 
 const M: MediumId = MediumId(0);
+
+#[test]
+fn a_message_may_pass_as_many_nodes_as_there_are_and_hopfudge_more() {
+    #[rustfmt::skip]
+    let table = [
+        // lines of ha.cf               ttl
+        ("",                            "3"),
+        ("hopfudge 0",                  "2"),
+        ("hopfudge 7",                  "9"),
+        ("hopfudge 7\nping 10.0.0.254", "10"),
+    ];
+    for (lines, ttl) in table {
+        let mut core = Core::new(at(0), &settings("a", &format!("{CF}{lines}\n"), 1));
+        for (_, bytes) in sent(&mut core) {
+            let message = auth::open(&bytes, &keys("auth 1\n1 sha1 secret\n")).expect("our own packet");
+            // What goes to a ping node passes no other.
+            let expected = (message.kind() != "NS_st").then_some(ttl);
+            assert_eq!(message.get("ttl"), expected, "{lines}");
+        }
+    }
+}
 
 #[test]
 fn two_nodes_become_active_without_waiting_for_a_clock() {
@@ -471,4 +494,213 @@ fn a_reload_keeps_what_is_known_and_tells_a_new_deadtime_at_once() {
         a.nodes().iter().find(|n| n.name == *"b").unwrap().status,
         NodeStatus::Active
     );
+}
+
+#[test]
+fn clients_wait_while_a_peer_does_not_acknowledge_and_go_on_when_it_does() {
+    let mut a = core("a", 1);
+    let talk = || Message::new("talk").with("x", "1");
+    let ack = |seq: u64| packet(1, 2, "NS_ackmsg", &[("dest", "a"), ("ackseq", &format!("{seq:x}"))]);
+    assert_eq!(a.room_for_clients(at(1)), 250, "nobody is heard yet");
+    let beat = packet(1, 1, "status", &[("st", "active"), ("protocol", "1")]);
+    a.receive(at(10), MediumId(0), &beat);
+    assert_eq!(
+        a.room_for_clients(at(10)),
+        250,
+        "what was said before it came is not for it"
+    );
+    for left in (0..250).rev() {
+        a.send_for_client(at(20), talk()).unwrap();
+        assert_eq!(a.room_for_clients(at(20)), left);
+    }
+    let newest = a.history.newest().0;
+    a.receive(at(30), MediumId(0), &ack(newest + 1));
+    assert_eq!(a.room_for_clients(at(30)), 0, "it cannot have what was never sent");
+    a.receive(at(30), MediumId(0), &ack(newest - 100));
+    assert_eq!(a.room_for_clients(at(30)), 150);
+    // Few, but large.
+    for _ in 0..9 {
+        a.send_for_client(at(40), talk().with("x", "x".repeat(59_000))).unwrap();
+    }
+    assert_eq!(a.room_for_clients(at(40)), 0);
+    a.receive(at(50), MediumId(0), &ack(newest + 9));
+    assert_eq!(a.room_for_clients(at(50)), 250);
+    let too_large = a.send_for_client(at(60), talk().with("x", "x".repeat(60_001)));
+    assert!(too_large.unwrap_err().starts_with("EMSGSIZE"));
+    // A node of an old version acknowledges nothing and is not waited for.
+    let old = packet(1, 3, "status", &[("st", "active")]);
+    a.receive(at(70), MediumId(0), &old);
+    for _ in 0..300 {
+        a.send_for_client(at(80), talk()).unwrap();
+    }
+    assert_eq!(a.room_for_clients(at(80)), 250);
+}
+
+/// A packet of any node with any uuid.
+fn from(src: &str, uuid: u8, generation: u64, seq: u64, kind: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    signed("secret", src, uuid, generation, seq, kind, more)
+}
+
+fn signed(key: &str, src: &str, uuid: u8, generation: u64, seq: u64, kind: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    let mut message = Message::new(kind);
+    for (name, value) in more {
+        message.set(name, *value);
+    }
+    let message = message
+        .with("src", src)
+        .with("srcuuid", Value::Binary(vec![uuid; 16]))
+        .with("seq", format!("{seq:x}"))
+        .with("hg", format!("{generation:x}"))
+        .with("ts", "f4240");
+    auth::seal_netstring(&message, &keys(&format!("auth 1\n1 sha1 {key}\n")), true)
+}
+
+const UP: &[(&str, &str)] = &[("st", "active"), ("dt", "1f4"), ("protocol", "1")];
+
+fn open_core(mode: &str) -> Core {
+    Core::new(at(0), &settings("a", &format!("{CF}autojoin {mode}\n"), 1))
+}
+
+fn names(core: &Core) -> Vec<&str> {
+    core.nodes().iter().map(|n| n.name.as_str()).collect()
+}
+
+#[test]
+fn only_an_authentic_node_joins_and_only_where_autojoin_says_so() {
+    #[rustfmt::skip]
+    let table = [
+        // mode    key       joins
+        ("none",   "secret", false),
+        ("other",  "secret", true),
+        ("any",    "secret", true),
+        ("any",    "wrong",  false),
+    ];
+    for (mode, key, joins) in table {
+        let mut a = open_core(mode);
+        a.receive(at(1), M, &signed(key, "c", 3, 5, 1, "status", UP));
+        a.receive(at(1), M, b"###\nt=status\nsrc=c\n%%%\n");
+        assert_eq!(names(&a).contains(&"c"), joins, "{mode} {key}");
+        let seen = ups(&mut a);
+        let status = seen
+            .iter()
+            .any(|u| matches!(u, Up::Status { node, status: NodeStatus::Active } if *node == *"c"));
+        assert_eq!(status, joins, "{mode} {key}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_hundred_nodes_join_and_no_more() {
+    let mut a = open_core("any");
+    for i in 0..200u8 {
+        a.receive(at(1), M, &from(&format!("n{i}"), i.max(1), 5, 1, "status", UP));
+    }
+    assert_eq!(a.nodes().len(), 100);
+    assert_eq!(count(&a, "bad_packets_unknown_node"), 102);
+    let (nodes, _) = a.take_table().expect("it changed");
+    assert_eq!(nodes.lines().count(), 100);
+    assert!(a.take_table().is_none());
+}
+
+#[test]
+fn what_was_remembered_is_there_after_a_start_and_the_deleted_stay_out() {
+    let mut a = open_core("other");
+    a.receive(at(1), M, &from("c", 3, 5, 1, "status", UP));
+    a.receive(at(1), M, &from("d", 4, 5, 1, "status", UP));
+    let (nodes, deleted) = a.take_table().expect("it changed");
+    let read = |text: &str| hostcache::parse(Path::new("x"), text).value.unwrap();
+    let mut again = settings("a", &format!("{CF}autojoin other\n"), 2);
+    again.remembered = Remembered {
+        nodes: read(&nodes),
+        deleted: read(&deleted),
+    };
+    assert_eq!(names(&Core::new(at(0), &again)), ["a", "b", "c", "d"]);
+    // A deleted node is not let in, one of ha.cf counts all the same, and resumed it does not.
+    again.remembered.deleted = again.remembered.nodes.split_off(1);
+    let mut fresh = Core::new(at(0), &again);
+    fresh.receive(at(1), M, &from("c", 3, 5, 1, "status", UP));
+    assert_eq!(names(&fresh), ["a", "b"]);
+    again.resumed = Some(Vec::new());
+    assert_eq!(names(&Core::new(at(0), &again)), ["a"]);
+    // Without autojoin what is remembered of strangers does not make them nodes.
+    let mut none = settings("a", CF, 2);
+    none.remembered.nodes = read(&nodes);
+    assert_eq!(names(&Core::new(at(0), &none)), ["a", "b"]);
+}
+
+#[test]
+fn a_second_machine_of_one_name_is_dropped_and_a_shared_uuid_is_told() {
+    let mut a = core("a", 1);
+    a.receive(at(1), M, &from("b", 7, 5, 1, "status", UP));
+    a.receive(at(2), M, &from("b", 8, 5, 2, "status", UP));
+    a.receive(at(3), M, &from("b", 8, 4, 9, "status", UP));
+    assert_eq!(count(&a, "name_used_twice"), 2);
+    assert_eq!(a.nodes()[1].uuid, Some([7; 16]));
+    // A new generation may bring a new uuid: its files were lost.
+    a.receive(at(4), M, &from("b", 8, 6, 1, "status", UP));
+    assert_eq!((count(&a, "name_used_twice"), a.nodes()[1].uuid), (2, Some([8; 16])));
+    a.receive(at(5), M, &from("b", b'a', 7, 1, "status", UP));
+    assert_eq!(count(&a, "uuid_used_twice"), 1);
+}
+
+#[test]
+fn commands_of_other_nodes_are_followed_or_refused() {
+    let mut a = core("a", 1);
+    a.receive(at(1), M, &beat(5, 1));
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    #[rustfmt::skip]
+    let table: [Case; 8] = [
+        ("addnode",   &[("nodelist", "c d ")],                &["a", "b", "c", "d"]),
+        ("addnode",   &[("nodelist", "")],                    &["a", "b", "c", "d"]),
+        ("delnode",   &[("nodelist", "a")],                   &["a", "b", "c", "d"]),
+        ("delnode",   &[("nodelist", "b")],                   &["a", "b", "c", "d"]),
+        ("delnode",   &[("nodelist", "d")],                   &["a", "b", "c"]),
+        ("setweight", &[("node", "c"), ("weight", "7")],      &["a", "b", "c"]),
+        ("setweight", &[("node", "c"), ("weight", "seven")],  &["a", "b", "c"]),
+        ("setsite",   &[("node", "c"), ("site", "x\ty")],     &["a", "b", "c"]),
+    ];
+    for (seq, (kind, fields, nodes)) in (2..).zip(table) {
+        a.receive(at(seq), M, &packet(5, seq, kind, fields));
+        assert_eq!(names(&a), nodes, "{kind} {fields:?}");
+    }
+    assert_eq!((a.nodes()[2].weight, a.nodes()[2].site.as_str()), (7, ""));
+    assert_eq!(count(&a, "bad_node_commands"), 5);
+    assert!(a.nodes()[2].is_dead(), "nobody waits for it");
+}
+
+#[test]
+fn a_node_command_is_refused_with_the_reason() {
+    let mut a = core("a", 1);
+    let add = Message::new("addnode").with("nodelist", "c");
+    assert!(
+        a.node_command(at(1), &add)
+            .unwrap_err()
+            .contains("node b does not hear of it")
+    );
+    a.receive(at(1), M, &beat(5, 1));
+    assert!(a.node_command(at(2), &add).unwrap().contains("ha.cf of all nodes"));
+    let delete = |who: &str| Message::new("delnode").with("nodelist", who);
+    #[rustfmt::skip]
+    let table = [
+        ("a",  "is this node"),
+        ("b",  "is not dead"),
+        ("x",  "there is no node x"),
+        ("",   "no node is named"),
+    ];
+    for (who, says) in table {
+        let why = a.node_command(at(3), &delete(who)).unwrap_err();
+        assert!(why.contains(says), "{who}: {why}");
+    }
+    a.set_pinned(vec!["c".parse().unwrap()]);
+    assert!(a.node_command(at(3), &delete("c")).unwrap_err().contains("haresources"));
+    a.set_pinned(Vec::new());
+    assert_eq!(a.node_command(at(3), &delete("c")).unwrap(), "deleted node c");
+    let told: Vec<String> = ups(&mut a)
+        .into_iter()
+        .filter_map(|u| match u {
+            Up::Message { from, message, .. } if from == *"a" => Some(message.kind().to_owned()),
+            _ => None,
+        })
+        .filter(|kind| kind.ends_with("node"))
+        .collect();
+    assert_eq!(told, ["addnode", "delnode"]);
 }

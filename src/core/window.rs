@@ -100,6 +100,10 @@ impl Window {
         !self.missing.is_empty()
     }
 
+    pub fn first_missing(&self) -> Option<Seq> {
+        self.missing.first_key_value().map(|(seq, _)| *seq)
+    }
+
     /// The highest number before which nothing is missing.
     pub fn gap_free(&self) -> Option<Seq> {
         match self.missing.first_key_value() {

@@ -33,6 +33,8 @@ pub const COUNTED: &[(&str, &str)] = &[
         "own_name_used_by_another",
         "Packets of another machine that has the name of this node.",
     ),
+    ("fencings_ok", "Nodes that were reset, or said to be down by a person."),
+    ("fencings_failed", "Tries to reset a node that failed."),
     ("bad_packets_malformed", "Dropped packets, by cause."),
     ("bad_packets_unsigned", "Dropped packets, by cause."),
     ("bad_packets_unknown_key", "Dropped packets, by cause."),

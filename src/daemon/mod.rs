@@ -5,6 +5,7 @@
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
 pub mod counted;
+mod notices;
 pub mod transitions;
 pub mod view;
 
@@ -12,17 +13,23 @@ pub mod view;
 mod tests;
 
 use crate::auth::Keyring;
-use crate::clients::{Answer, Clients, Identity};
+use crate::clients::order::Order as ClientOrder;
+use crate::clients::request::{self, field};
+use crate::clients::{Answer, Class, Clients, Identity};
+use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up, ping};
+use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
-use crate::msg::{Message, fields};
+use crate::msg::{Message, Value, fields};
 use crate::time::{Instant, Now};
+use notices::Notices;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use transitions::{Kind, Transition, Transitions};
-use view::View;
+use view::{ClientReport, View};
 
 /// Everything a daemon is started with.
 #[derive(Clone, Debug)]
@@ -38,6 +45,8 @@ pub struct Settings {
     /// `Some` when this daemon carries on after another (`heartbeat -R`, or a core that died): the groups that were
     /// held then, to be looked at with `status` and adopted.
     pub resumed: Option<Vec<ResourceName>>,
+    /// hostcache and delhostcache.
+    pub remembered: Remembered,
 }
 
 #[derive(Clone, Debug)]
@@ -69,8 +78,10 @@ pub enum Event {
         who: Identity,
         message: Message,
     },
+    /// `why` in the words of the API: `EOF`, `badclient`, …
     ClientGone {
         client: ClientId,
+        why: &'static str,
     },
     /// The line of /proc/loadavg, for the `ld` field.
     Load {
@@ -81,6 +92,14 @@ pub enum Event {
         cf: Box<HaCf>,
         haresources: Haresources,
         keys: Keyring,
+    },
+    /// How the programs of `respawn` lines are.
+    Programs {
+        clients: Vec<ClientReport>,
+    },
+    /// The types of message that rc.d has a script for.
+    Scripts {
+        types: Vec<String>,
     },
     /// SIGTERM: release everything, tell the peers, end.
     Stop,
@@ -99,10 +118,21 @@ pub enum Action {
         job: JobId,
         command: Command,
     },
+    /// Something for a STONITH device; its end is a [`Event::JobEnded`].
+    Fence {
+        job: JobId,
+        command: FenceCommand,
+    },
     /// To a connected program.
     Reply {
         client: ClientId,
         message: Message,
+    },
+    /// Whatever is written to this program is to be followed by this signal; 0 for none.
+    Signal {
+        client: ClientId,
+        pid: u32,
+        signal: u8,
     },
     /// This program is to be disconnected (after its replies).
     DropClient {
@@ -112,8 +142,17 @@ pub enum Action {
     Remember {
         held: Vec<ResourceName>,
     },
+    /// hostcache and delhostcache as they should be on disk now.
+    RememberNodes {
+        nodes: String,
+        deleted: String,
+    },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
+    /// A message or a change that rc.d has a script for.
+    Notice {
+        message: Message,
+    },
     /// The orderly stop is complete; the process may end.
     Stopped,
 }
@@ -124,7 +163,13 @@ pub struct Daemon {
     core: Core,
     groups: Groups,
     clients: Clients,
+    /// Joins and leaves that wait for what was lost before them.
+    order: ClientOrder,
+    /// Nodes whose new status the clients have not heard of.
+    changed: BTreeSet<NodeName>,
     transitions: Transitions,
+    programs: Vec<ClientReport>,
+    notices: Notices,
     out: Vec<Action>,
 }
 
@@ -138,11 +183,17 @@ impl Daemon {
             settings.haresources,
             settings.resumed.as_deref(),
         );
+        let mut core = core;
+        core.set_pinned(groups.preferred_nodes());
         let mut daemon = Self {
             core,
             groups,
             clients: Clients::default(),
+            order: ClientOrder::default(),
+            changed: BTreeSet::new(),
             transitions: Transitions::default(),
+            programs: Vec::new(),
+            notices: Notices::default(),
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -172,6 +223,9 @@ impl Daemon {
                     self.note_medium(now, medium, false, "works again".to_owned());
                 }
             }
+            Event::Local { message } if crate::core::NODE_COMMANDS.contains(&message.kind()) => {
+                self.node_command(now, &message);
+            }
             Event::Local { message } => {
                 if let Some(message) = self.groups.local(now, message) {
                     self.core.send(now, message);
@@ -179,7 +233,10 @@ impl Daemon {
             }
             Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
             Event::Request { client, who, message } => self.request(now, client, who, &message),
-            Event::ClientGone { client } => self.clients.gone(client),
+            Event::ClientGone { client, why } => {
+                let left = self.clients.gone(client, why);
+                self.answer(now, left);
+            }
             Event::Load { line } => self.core.set_load(line),
             Event::Reload { cf, haresources, keys } => {
                 self.groups.reload(now, &cf, haresources);
@@ -188,7 +245,10 @@ impl Daemon {
                 }
                 let text = "the changed files are in force";
                 self.transitions.add(Transition::good(now.wall, Kind::Reload, "", text));
+                self.core.set_pinned(self.groups.preferred_nodes());
             }
+            Event::Programs { clients } => self.programs = clients,
+            Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
             Event::Timer => self.core.timer(now),
         }
@@ -202,8 +262,12 @@ impl Daemon {
             while let Some(up) = self.core.next_up() {
                 self.note(now, &up);
                 self.groups.up(now, &up);
-                self.publish(&up);
+                if let Some(message) = self.notices.of(&up, &self.core) {
+                    self.out.push(Action::Notice { message });
+                }
+                self.publish(now, up);
             }
+            self.publish_late(now);
             let core = &self.core;
             self.groups.settle(now, &|node| !core.has_gaps(node));
             for transition in self.groups.take_transitions() {
@@ -216,14 +280,39 @@ impl Daemon {
             for order in orders {
                 match order {
                     Order::Send(message) => self.core.send(now, message),
-                    Order::Tell(message) => self.tell_clients(&message),
+                    Order::Tell(message) => self.tell_clients(now, &message),
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
+                    Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
                     Order::Stopped => self.out.push(Action::Stopped),
                 }
             }
         }
         self.out.extend(self.core.take_actions());
+        if let Some((nodes, deleted)) = self.core.take_table() {
+            self.out.push(Action::RememberNodes { nodes, deleted });
+        }
+    }
+
+    /// hb_addnode and its like: what became of it is told to the command that waits for it, and to the log.
+    fn node_command(&mut self, now: Now, message: &Message) {
+        let (phase, info) = match self.core.node_command(now, message) {
+            Ok(done) => {
+                log::info!("{}: {done}", message.kind());
+                ("done", done)
+            }
+            Err(why) => {
+                log::warn!("{}: refused: {why}", message.kind());
+                ("refused", why)
+            }
+        };
+        if let Some(id) = message.get(field::REQID) {
+            let event = Message::new("hb_phase")
+                .with(field::REQID, id)
+                .with(field::PHASE, phase)
+                .with(fields::INFO, info);
+            self.tell_clients(now, &event);
+        }
     }
 
     /// Keeps what an administrator asks for afterwards.
@@ -248,6 +337,8 @@ impl Daemon {
                 "is heard again: the network between us was dead, not the node",
             ),
             Up::Restarted { node } => good(Kind::Node, node, "was started again"),
+            Up::Joined { node } => good(Kind::Node, node, "is a node of the cluster from now on"),
+            Up::Left { node } => good(Kind::Node, node, "was removed from the cluster"),
             Up::Link { node, link, up } => {
                 let subject = format!("{link} to {node}");
                 match up {
@@ -275,58 +366,149 @@ impl Daemon {
     }
 
     /// What connected programs hear of an event of the message layer.
-    fn publish(&mut self, up: &Up) {
-        if self.clients.is_empty() {
-            return;
-        }
-        let message = match up {
-            Up::Message { message, .. } => Message::clone(message),
+    fn publish(&mut self, now: Now, up: Up) {
+        let up = match up {
+            Up::Message { from, message, .. } if message.kind() == request::QUERY_CSTATUS => {
+                // A flood of questions must not use up our numbers: who asked waits in vain, and asks again.
+                if from != *self.core.me()
+                    && self.core.room_for_clients(now) > 0
+                    && let Some(answer) = self.clients.answer_query(&message)
+                {
+                    self.core.send(now, answer);
+                }
+                return;
+            }
+            up if self.clients.is_empty() => {
+                drop(up);
+                self.changed.clear();
+                return;
+            }
+            up => up,
+        };
+        match up {
+            Up::Message { from, message, .. } if from == *self.core.me() && !self.is_for_me(&message) => {}
+            Up::Message {
+                from,
+                generation,
+                seq,
+                message,
+            } => match message.kind() {
+                request::CLSTAT => self.order.hold(from, generation, seq, message),
+                "status" => {
+                    let news = self.changed.remove(&from);
+                    let answers = match news {
+                        true => self.clients.publish(&message),
+                        false => self.clients.publish_as(Class::NoChange, &message),
+                    };
+                    self.answer(now, answers);
+                }
+                _ => self.tell_clients(now, &message),
+            },
             Up::Status {
                 node,
                 status: NodeStatus::Dead,
-            } => {
+            } => self.tell_status(now, &node, NodeStatus::Dead.as_str()),
+            Up::Status { node, .. } => drop(self.changed.insert(node)),
+            Up::Link { node, link, up } => {
+                let message = Message::new("ifstat")
+                    .with(fields::NODE, node.as_str())
+                    .with(fields::IFNAME, link.as_str())
+                    .with(fields::STATUS, if up { "up" } else { "dead" });
+                self.tell_clients(now, &message);
+            }
+            Up::Left { node } => {
+                let message = Message::new("delnode").with(fields::NODE, node.as_str());
+                self.tell_clients(now, &message);
+            }
+            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
+        }
+    }
+
+    /// What had to wait for others: joins and leaves, and changes that no message of the node told.
+    fn publish_late(&mut self, now: Now) {
+        if !self.order.is_empty() {
+            let core = &self.core;
+            let ready = self
+                .order
+                .release(|node, generation, seq| core.misses_before(node, generation, seq));
+            for message in ready {
+                self.tell_clients(now, &message);
+            }
+        }
+        while let Some(node) = self.changed.pop_first() {
+            if let Some(status) = self.core.nodes().iter().find(|n| n.name == node).map(|n| n.status) {
+                self.tell_status(now, &node, status.as_str());
+            }
+        }
+    }
+
+    fn tell_status(&mut self, now: Now, node: &NodeName, status: &str) {
+        let message = match self.core.ping_info(node) {
+            // What its echo brought.
+            Some(info) if status == NodeStatus::Ping.as_str() => Message::new(ping::NS_STATUS)
+                .with(fields::STATUS, ping::ALIVE)
+                .with(fields::INFO, info)
+                .with(fields::SRC, node.as_str())
+                .with(fields::TS, Value::hex(now.wall.0)),
+            ping_info => {
                 let notice = Message::new("status")
                     .with(fields::SEQ, "1")
+                    .with(fields::TS, Value::hex(now.wall.0))
                     .with(fields::SRC, node.as_str())
-                    .with(fields::STATUS, NodeStatus::Dead.as_str());
-                match self.core.ping_info(node) {
+                    .with(fields::STATUS, status);
+                match ping_info {
                     Some(_) => notice.with(fields::INFO, ping::ALIVE),
                     None => notice,
                 }
             }
-            // What its echo brought.
-            Up::Status {
-                node,
-                status: NodeStatus::Ping,
-            } => Message::new(ping::NS_STATUS)
-                .with(fields::STATUS, ping::ALIVE)
-                .with(fields::INFO, self.core.ping_info(node).unwrap_or(ping::ALIVE))
-                .with(fields::SRC, node.as_str()),
-            Up::Link { node, link, up } => Message::new("ifstat")
-                .with(fields::NODE, node.as_str())
-                .with(fields::IFNAME, link.as_str())
-                .with(fields::STATUS, if *up { "up" } else { "dead" }),
-            Up::Status { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => return,
         };
-        self.tell_clients(&message);
+        self.tell_clients(now, &message);
     }
 
-    fn tell_clients(&mut self, message: &Message) {
+    fn is_for_me(&self, message: &Message) -> bool {
+        message
+            .get(fields::DEST)
+            .is_none_or(|dest| dest.eq_ignore_ascii_case(self.core.me().as_str()))
+    }
+
+    fn tell_clients(&mut self, now: Now, message: &Message) {
         let answers = self.clients.publish(message);
-        self.answer(answers);
+        self.answer(now, answers);
     }
 
     fn request(&mut self, now: Now, client: ClientId, who: Identity, message: &Message) {
-        let view = self.core.view(&self.groups, self.transitions.list(), now);
-        let answers = self.clients.request(now, client, who, message, &view);
-        self.answer(answers);
+        let room = self.core.room_for_clients(now);
+        let seen = self.clients.publish_as(Class::Request, message);
+        let view = self
+            .core
+            .view(&self.groups, &self.programs, self.transitions.list(), now);
+        let answers = self.clients.request(now, client, who, message, &view, room);
+        self.answer(now, seen);
+        self.answer(now, answers);
     }
 
-    fn answer(&mut self, answers: Vec<Answer>) {
-        self.out.extend(answers.into_iter().map(|a| match a {
-            Answer::Reply { client, message } => Action::Reply { client, message },
-            Answer::Drop { client } => Action::DropClient { client },
-        }));
+    fn answer(&mut self, now: Now, answers: impl IntoIterator<Item = Answer>) {
+        for answer in answers {
+            match answer {
+                Answer::Reply { client, message } => self.out.push(Action::Reply { client, message }),
+                Answer::Drop { client } => self.out.push(Action::DropClient { client }),
+                Answer::Signal { client, pid, signal } => self.out.push(Action::Signal { client, pid, signal }),
+                Answer::Order { message } => drop(self.groups.local(now, message)),
+                Answer::Send { client, message } => {
+                    let kind = message.kind().to_owned();
+                    if let (Err(why), Some(client)) = (self.core.send_for_client(now, message), client) {
+                        log::warn!("a message \"{}\" of a client is refused: {why}", kind.escape_debug());
+                        let message = request::refusal(request::MESSAGE, &why).with(field::MSGTYPE, kind);
+                        self.out.push(Action::Reply { client, message });
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many messages of named clients may be handed in now; 0 while a peer is behind with its acknowledgements.
+    pub fn room_for_clients(&mut self, now: Now) -> usize {
+        self.core.room_for_clients(now)
     }
 
     /// When [`Event::Timer`] is due next.
@@ -341,6 +523,12 @@ impl Daemon {
 
     /// The state as it may be shown.
     pub fn view(&self, now: Now) -> View<'_> {
-        self.core.view(&self.groups, self.transitions.list(), now)
+        self.core
+            .view(&self.groups, &self.programs, self.transitions.list(), now)
+    }
+
+    /// How many beats this node has sent: what a watchdog is fed by.
+    pub fn beats(&self) -> u64 {
+        self.core.beats()
     }
 }

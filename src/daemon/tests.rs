@@ -50,6 +50,7 @@ fn a_program_hears_when_a_ping_node_dies_and_when_it_is_back() {
             .expect("a good file"),
         seed: 1,
         resumed: None,
+        remembered: Default::default(),
     };
     let (mut daemon, actions) = Daemon::new(at(0), settings);
     let question = actions.iter().rev().find_map(|a| match a {

@@ -25,6 +25,8 @@ pub struct LinkView {
 pub struct NodeView {
     pub name: NodeName,
     pub kind: NodeKind,
+    /// Once it was heard.
+    pub uuid: Option<[u8; 16]>,
     /// `init` `up` `active` `dead` `ping`
     pub status: &'static str,
     pub links: Vec<LinkView>,
@@ -36,8 +38,24 @@ pub struct NodeView {
     pub longest_interval: Duration,
     /// Its packets that no link brought the first time, lately.
     pub loss: Loss,
+    pub weight: i32,
+    pub site: String,
     /// What differs between its haresources and ours; empty when equal or unknown.
     pub haresources_differ: Vec<String>,
+    /// `None` where no STONITH device can reset it.
+    pub fencing: Option<FencingView>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FencingView {
+    /// `ready` `needed` `running` `failed` `done` `unneeded`
+    pub state: &'static str,
+    /// Tries that failed since the node died.
+    pub failures: u32,
+    /// Why the last one failed, or who did it.
+    pub last: String,
+    /// What a person has to do.
+    pub todo: Option<String>,
 }
 
 /// A node tried to start a group and could not.
@@ -78,6 +96,30 @@ pub struct MediumView {
     pub broken: Option<String>,
 }
 
+/// A program of a `respawn` or `failfast` line, as the master tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientReport {
+    pub user: String,
+    /// Program and arguments as in ha.cf.
+    pub command: String,
+    pub failfast: bool,
+    /// `waiting` `running` `done` (it wants no other start) `given up` `stopped`
+    pub state: String,
+    /// 0 when there is no process.
+    pub pid: u32,
+    /// In this state since then.
+    pub since: Instant,
+    pub restarts: u64,
+    /// How it ended, or why it could not be started.
+    pub last: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct ClientView {
+    pub report: ClientReport,
+    pub since: Duration,
+}
+
 #[derive(Debug)]
 pub struct View<'a> {
     pub me: &'a NodeName,
@@ -85,6 +127,8 @@ pub struct View<'a> {
     pub nodes: Vec<NodeView>,
     pub media: Vec<MediumView>,
     pub groups: Vec<GroupView>,
+    /// Programs of `respawn` lines, in the order of ha.cf.
+    pub clients: Vec<ClientView>,
     /// `none` `local` `foreign` `all` `transition`
     pub rsc_hold: &'static str,
     /// Is this node `active`, i.e. may clients be served as by the classic?
@@ -99,7 +143,13 @@ pub struct View<'a> {
 
 impl Core {
     /// Puts together what may be shown.
-    pub(super) fn view<'a>(&'a self, groups: &Groups, transitions: Vec<Transition>, time: Now) -> View<'a> {
+    pub(super) fn view<'a>(
+        &'a self,
+        groups: &Groups,
+        programs: &[ClientReport],
+        transitions: Vec<Transition>,
+        time: Now,
+    ) -> View<'a> {
         let now = time.mono;
         let nodes = self
             .nodes()
@@ -117,7 +167,11 @@ impl Core {
                 late_beats: n.late_beats,
                 longest_interval: n.longest_interval,
                 loss: n.tally.loss(now),
+                uuid: n.uuid,
+                weight: n.weight,
+                site: n.site.clone(),
                 haresources_differ: groups.peer_differs(&n.name),
+                fencing: groups.fencing_view(&n.name),
             })
             .collect();
         let media = self
@@ -128,7 +182,9 @@ impl Core {
                 broken: broken.map(str::to_owned),
             })
             .collect();
-        let counters = self.counters().list().chain(groups.counts());
+        let (fencings_ok, fencings_failed) = groups.fencing_counts();
+        let fencings = [("fencings_ok", fencings_ok), ("fencings_failed", fencings_failed)];
+        let counters = self.counters().list().chain(groups.counts()).chain(fencings);
         let counters = counted::all(counters.map(|(name, n)| (name.to_owned(), n)));
         View {
             me: self.me(),
@@ -136,6 +192,13 @@ impl Core {
             nodes,
             media,
             groups: groups.view(time),
+            clients: programs
+                .iter()
+                .map(|report| ClientView {
+                    report: report.clone(),
+                    since: now - report.since,
+                })
+                .collect(),
             rsc_hold: groups.hold_word(),
             active: self.status() == NodeStatus::Active,
             counters,

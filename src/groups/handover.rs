@@ -398,6 +398,12 @@ impl Groups {
     }
 
     fn peer_gives(&mut self, from: &NodeName, set: Set) {
+        if self.fencing_blocks() {
+            log::warn!(
+                "node {from}: its standby request is not answered: a node that may have them too is not fenced yet"
+            );
+            return;
+        }
         if let Some(h) = &self.handover {
             // Both ask at the same time: the lower name gives first.
             let both = h.to == *from && matches!(h.step, Step::Asked { .. });

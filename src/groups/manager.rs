@@ -1,5 +1,6 @@
 //! The machine: what it knows, the events it takes, and the settling of all groups after each of them.
 
+use super::fencing::{FenceCommand, Fencing};
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
@@ -49,6 +50,11 @@ pub enum Order {
         job: JobId,
         command: Command,
     },
+    /// Something for a STONITH device; ends like a script.
+    Fence {
+        job: JobId,
+        command: FenceCommand,
+    },
     Remember {
         held: Vec<ResourceName>,
     },
@@ -83,6 +89,7 @@ pub struct Groups {
     /// In the order of haresources.
     pub(super) groups: Vec<Group>,
     pub(super) peers: BTreeMap<NodeName, Peer>,
+    pub(super) fencing: Fencing,
     pub(super) phase: Phase,
     pub(super) bench: Bench,
     pub(super) handover: Option<Handover>,
@@ -137,6 +144,7 @@ impl Groups {
             initdead: cf.initdead,
             groups: Vec::new(),
             peers: BTreeMap::new(),
+            fencing: Fencing::default(),
             phase: Phase::Waiting,
             bench: Bench {
                 now,
@@ -163,6 +171,7 @@ impl Groups {
             calm: Calm::default(),
         };
         groups.set_peers();
+        groups.set_fencing(&cf.fencing);
         groups.groups = haresources
             .groups
             .into_iter()
@@ -180,6 +189,14 @@ impl Groups {
     /// Something happened that may change what belongs where.
     pub(super) fn touch(&mut self) {
         self.calm.looks = 0;
+    }
+
+    /// The nodes that haresources gives groups to.
+    pub fn preferred_nodes(&self) -> Vec<NodeName> {
+        let mut nodes: Vec<NodeName> = self.groups.iter().map(|g| g.spec.node.clone()).collect();
+        nodes.sort();
+        nodes.dedup();
+        nodes
     }
 
     fn set_peers(&mut self) {
@@ -202,6 +219,7 @@ impl Groups {
         self.initdead = cf.initdead;
         self.bench.limit = cf.resource_timeout;
         self.set_peers();
+        self.set_fencing(&cf.fencing);
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -260,6 +278,7 @@ impl Groups {
             Up::Status { node, status } => {
                 let Some(peer) = self.peers.get_mut(node) else { return };
                 let active = *status == NodeStatus::Active;
+                let fresh = !peer.alive;
                 if !peer.alive || peer.active != active {
                     peer.silent_since = now.mono;
                 }
@@ -269,6 +288,7 @@ impl Groups {
                 if joins && self.mode == AutoFailback::Legacy && self.phase == Phase::Serving {
                     self.let_legacy_have_its_own(node);
                 }
+                self.fencing_heard(node, fresh);
             }
             Up::Restarted { node } => {
                 if let Some(peer) = self.peers.get_mut(node) {
@@ -281,6 +301,7 @@ impl Groups {
                     peer.gives_up = false;
                     peer.silent_since = now.mono;
                 }
+                self.fencing_heard(node, true);
                 self.cancel_with(node, "it was started again");
             }
             Up::Returned { node } => {
@@ -291,6 +312,17 @@ impl Groups {
                     peer.gives_up = !peer.ours;
                 }
                 self.tell_at = now.mono;
+            }
+            Up::Joined { node } => {
+                if !self.order.contains(node) {
+                    self.order.push(node.clone());
+                    self.set_peers();
+                }
+            }
+            Up::Left { node } => {
+                self.cancel_with(node, "it was deleted");
+                self.order.retain(|n| n != node);
+                self.set_peers();
             }
             Up::Woke { .. } => {
                 // The others may have gone on without us: hear them before anything is started.
@@ -305,7 +337,10 @@ impl Groups {
                 generation,
                 seq,
                 message,
-            } => self.message(from, (*generation, *seq), message),
+            } => {
+                self.fencing_heard(from, false);
+                self.message(from, (*generation, *seq), message);
+            }
             Up::Link { .. } => {}
         }
     }
@@ -336,6 +371,8 @@ impl Groups {
     }
 
     fn peer_died(&mut self, node: &NodeName) {
+        // What it had decides, so that comes first.
+        let due = self.fencing_died(node);
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.alive = false;
         peer.active = false;
@@ -346,28 +383,38 @@ impl Groups {
                 group.had_by = Some(node.clone());
             }
         }
-        peer.forget_claims();
-        peer.set = Set::NONE;
+        if !due {
+            peer.forget_claims();
+            peer.set = Set::NONE;
+        }
         peer.failback_due = false;
         peer.gives_up = false;
         for group in &mut self.groups {
             // It has not passed anything on.
             group.claimed = false;
         }
-        let Some(peer) = self.peers.get(node) else { return };
-        if peer.leaving {
+        if !due {
+            self.acquiring_from(node);
+        }
+        self.cancel_with(node, "it is dead");
+    }
+
+    pub(super) fn acquiring_from(&mut self, node: &NodeName) {
+        if self.peers.get(node).is_some_and(|p| p.leaving) {
             log::info!("Dead node {node} gave up resources.");
         } else if self.phase == Phase::Serving {
             log::info!("Resources being acquired from {node}.");
             self.empty.foreign = true;
         }
-        self.cancel_with(node, "it is dead");
     }
 
     /// A script ended.
     pub fn job_ended(&mut self, now: Now, job: JobId, outcome: &Outcome) {
         self.bench.now = now;
         self.touch();
+        if self.fencing_ended(job, outcome) {
+            return;
+        }
         let patient = matches!(self.phase, Phase::Stopping);
         let Some(i) = self.groups.iter().position(|g| g.waits_for(job)) else {
             log::debug!("job {job}: nobody waits for it any more");
@@ -567,8 +614,10 @@ impl Groups {
         }
         self.end_moves();
         match self.phase {
-            Phase::Waiting | Phase::Stopped => {}
+            Phase::Waiting => self.go_on_with_fencing(),
+            Phase::Stopped => {}
             Phase::Serving => {
+                self.go_on_with_fencing();
                 self.watch_claims();
                 self.resolve_conflicts();
                 self.start_groups(caught_up);
@@ -710,6 +759,7 @@ impl Groups {
             return;
         }
         let now = self.bench.now.mono;
+        let blocked = self.fencing_blocks();
         for i in 0..self.groups.len() {
             let group = &self.groups[i];
             if !group.is_stopped() || group.moving.is_some() || group.removed {
@@ -723,17 +773,18 @@ impl Groups {
                     Some(ClaimState::Moving(to)) if p.alive => Some((p.name.clone(), *to == self.me)),
                     _ => None,
                 });
-            if self.peers.values().any(|p| p.alive && p.holds(key)) {
+            // A dead one has claims while it is not fenced.
+            if self.peers.values().any(|p| p.holds(key)) {
                 continue;
             }
             if let Some((from, for_me)) = given {
-                if for_me && group.failed_at.is_none() {
+                if for_me && group.failed_at.is_none() && !blocked {
                     self.groups[i].had_by = Some(from.clone());
                     self.groups[i].acquire(&mut self.bench, &format!("node {from} hands it over"));
                 }
                 continue;
             }
-            if now < self.hold_off || self.groups[i].asking.is_some_and(|until| now < until) {
+            if blocked || now < self.hold_off || self.groups[i].asking.is_some_and(|until| now < until) {
                 continue;
             }
             if self.groups[i].passed_on.is_some_and(|until| now < until) {
@@ -850,7 +901,7 @@ impl Groups {
         if let Phase::Leaving { until, .. } = self.phase {
             at = at.min(until);
         }
-        at.min(self.moves_deadline())
+        at.min(self.moves_deadline()).min(self.fencing_deadline())
     }
 
     pub fn take_orders(&mut self) -> Vec<Order> {

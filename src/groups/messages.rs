@@ -17,6 +17,8 @@ const CLAIMS: &str = "hb_groups";
 const DIGEST: &str = "hb_digest";
 /// Ours: a short digest of each of its lines, separated by blanks.
 const LINES: &str = "hb_lines";
+/// Ours: the nodes that the sender, which fences, does not hear.
+const UNHEARD: &str = "hb_unheard";
 /// Ours: the node a standby request is meant for, when there are more than two.
 pub(super) const TO: &str = "hb_to";
 /// Ours: names a request of a command, so that its progress can be told to it.
@@ -52,6 +54,7 @@ pub(super) fn is_ours(kind: &str) -> bool {
             | "hb_takeover"
             | "ip-request"
             | "ip-request-resp"
+            | "stonith"
     )
 }
 
@@ -64,10 +67,14 @@ impl Groups {
         } else {
             write_claims(self.claims())
         };
-        message
+        let mut message = message
             .with(CLAIMS, claims)
             .with(DIGEST, self.digest.as_str())
-            .with(LINES, lines.join(" "))
+            .with(LINES, lines.join(" "));
+        if let Some(names) = self.unheard() {
+            message.set(UNHEARD, names);
+        }
+        message
     }
 
     fn claims(&self) -> impl Iterator<Item = (&ResourceName, Cow<'_, Claim>)> {
@@ -138,6 +145,7 @@ impl Groups {
             "hb_takeover" => self.peer_wants(from, message),
             "ip-request" => self.ip_request(from, message),
             "ip-request-resp" => self.ip_answer(message),
+            "stonith" => self.stonith_message(from, message),
             _ => {}
         }
     }
@@ -167,6 +175,10 @@ impl Groups {
             return false;
         };
         peer.newest = number;
+        let me = self.me.as_str();
+        peer.deaf = message
+            .get(UNHEARD)
+            .is_some_and(|names| names.split_ascii_whitespace().any(|n| n == me));
         peer.ours = true;
         peer.told = true;
         if message.get(fields::INFO) == Some("shutdown") {
@@ -482,7 +494,9 @@ impl Groups {
                 None
             }
             ("ask_resources", Some("me"), Some(set)) => {
-                self.standby_command(set, id);
+                // A client such as ipfail; else the command.
+                let by = message.get(fields::FROM_ID).unwrap_or("hb_standby");
+                self.standby_command(set, id, by);
                 None
             }
             // req_resource: one group of ours, if nobody has it.
@@ -498,6 +512,15 @@ impl Groups {
                     if self.groups[i].spec.node != self.me {
                         self.acquire_if_free(i, "mach_down was run by hand");
                     }
+                }
+                None
+            }
+            // meatclient: a person has switched a node off.
+            ("meatware", _, _) => {
+                let name = message.get(fields::NODE).unwrap_or("");
+                match self.confirmed(name) {
+                    Ok(()) => {}
+                    Err(why) => log::warn!("meatclient: {why}; nothing is done"),
                 }
                 None
             }
@@ -518,6 +541,8 @@ impl Groups {
         let key = self.groups[i].key();
         if let Some(owner) = self.peers.values().find(|p| p.alive && p.holds(key)) {
             log::warn!("group {key}: {why}, but node {} has it; nothing is done", owner.name);
+        } else if self.fencing_blocks() {
+            log::warn!("group {key}: {why}, but a node that may have it is not fenced yet; nothing is done");
         } else if self.phase == Phase::Serving {
             self.groups[i].forget_failures();
             self.groups[i].acquire(&mut self.bench, why);
@@ -532,11 +557,14 @@ impl Groups {
             (Phase::Serving, AutoFailback::Legacy) => {
                 Some("standby needs \"auto_failback on\" or \"off\" in ha.cf (it is legacy, or not set)")
             }
+            (Phase::Serving, AutoFailback::On | AutoFailback::Off) if self.fencing_blocks() => {
+                Some("a node that died is not fenced yet; cl_status status tells more")
+            }
             (Phase::Serving, AutoFailback::On | AutoFailback::Off) => None,
         }
     }
 
-    fn standby_command(&mut self, set: Set, id: Option<String>) {
+    fn standby_command(&mut self, set: Set, id: Option<String>, by: &str) {
         if let Some(why) = self.refusal() {
             log::warn!("standby request refused: {why}");
             self.tell_phase(&id, "refused", why, None, None, set);
@@ -550,7 +578,7 @@ impl Groups {
             .map(|g| g.key().clone())
             .collect();
         log::info!("{me} wants to go standby [{}]", set.as_str());
-        self.request(set, keys, None, id, "hb_standby");
+        self.request(set, keys, None, id, by);
     }
 
     /// Progress of a move, for the command that waits for it.

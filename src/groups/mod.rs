@@ -16,10 +16,12 @@
 //! * `messages`: what the nodes say to each other, both ways
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
+//! * `fencing`: a node that died is switched off before its groups are taken over
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
 
+pub mod fencing;
 pub mod group;
 mod handover;
 pub mod job;

@@ -100,6 +100,8 @@ pub struct Peer {
     pub silent_since: Instant,
     /// It speaks claims, i.e. it is one of ours.
     pub ours: bool,
+    /// It fences, and does not hear us.
+    pub deaf: bool,
     /// It is stopping, or has released everything.
     pub leaving: bool,
     /// It has just joined: what prefers it is to go home (`auto_failback on`).
@@ -131,6 +133,7 @@ impl Peer {
             told: false,
             silent_since: Instant::default(),
             ours: false,
+            deaf: false,
             leaving: false,
             failback_due: false,
             newest: (Generation(0), Seq(0)),

@@ -75,6 +75,8 @@ impl From<ClientError> for Failure {
             | ClientError::Closed
             | ClientError::TooLong { .. }
             | ClientError::Spoilt(_)
+            | ClientError::NameTaken(_)
+            | ClientError::BadName(_)
             | ClientError::Os(..) => OTHER,
         };
         Self {
@@ -223,6 +225,7 @@ fn answer(args: &[String], state: &Path, out: &mut String) -> Result<u8, Failure
     };
     let mut asking = Asking {
         client,
+        timeout,
         out: String::new(),
     };
     let code = question(&mut asking, &line);
@@ -289,6 +292,7 @@ fn watching(line: &Line, state: &Path, out: &mut String) -> Result<u8, Failure> 
 
 struct Asking {
     client: Client,
+    timeout: Duration,
     out: String,
 }
 
@@ -457,23 +461,20 @@ impl Asking {
             [node, name] | [node, name, _] => (node.as_str(), name.as_str()),
             _ => return Err(bad("cl_status: clientstatus: wants a node and a client".to_owned())),
         };
-        let question = request::of(request::CLIENTSTATUS)
-            .with(fields::NODE, node)
-            .with(field::CLIENT, name);
         let other = |text: String| Failure { code: OTHER, text };
-        let answer = match self.client.ask_one(&question) {
+        let wait = self.timeout;
+        let status = match self.client.client_status(node, name, wait) {
+            Ok(true) => "online",
+            Ok(false) => "offline",
             Err(ClientError::NoAnswer(_)) => return Err(other("No timely response.".to_owned())),
-            Err(ClientError::Refused { info: Some(info), .. }) if info == request::ENOSYS => {
-                return Err(other(format!(
-                    "cl_status: {node}: clients of other nodes cannot be asked for yet; ask on that node"
-                )));
+            Err(ClientError::Refused { info: Some(info), .. }) if info == request::EAGAIN => {
+                return Err(other(format!("cl_status: {node}: the nodes are busy; ask again")));
             }
             Err(ClientError::Refused { .. }) => {
                 return Err(bad("Error. May be due to incorrect node name".to_owned()));
             }
-            other => other?,
+            Err(e) => return Err(e.into()),
         };
-        let status = answer.get(field::CLIENT_STATUS).unwrap_or("");
         match line.sentences {
             true => self.say(format!("The client {name} on node {node} is {status}")),
             false => self.say(status),
@@ -566,6 +567,7 @@ mod tests {
                         nodes: view.nodes.clone(),
                         media: view.media.clone(),
                         groups: view.groups.clone(),
+                        clients: view.clients.clone(),
                         counters: view.counters.clone(),
                         transitions: view.transitions.clone(),
                         ..*view
@@ -577,13 +579,13 @@ mod tests {
                     let mut clients = Clients::default();
                     while !stop.load(Ordering::SeqCst) {
                         let ready = wait(&server.wants(), crate::sys::now() + Duration::from_millis(10)).unwrap();
-                        for event in server.pump(&ready) {
+                        for event in server.pump(&ready, 250) {
                             let answers = match event {
                                 ServerEvent::Request { client, who, message } => {
-                                    clients.request(crate::sys::clock(), client, who, &message, &view)
+                                    clients.request(crate::sys::clock(), client, who, &message, &view, 250)
                                 }
-                                ServerEvent::Gone { client } => {
-                                    clients.gone(client);
+                                ServerEvent::Gone { client, why } => {
+                                    let _ = clients.gone(client, why);
                                     Vec::new()
                                 }
                             };
@@ -591,6 +593,7 @@ mod tests {
                                 match answer {
                                     Answer::Reply { client, message } => server.reply(client, &message),
                                     Answer::Drop { client } => server.drop_client(client),
+                                    Answer::Send { .. } | Answer::Order { .. } | Answer::Signal { .. } => {}
                                 }
                             }
                         }

@@ -1,12 +1,41 @@
-//! The client library: sign on, ask, receive events, sign off.
+//! The client library: sign on, ask, send, receive, sign off. hb_api(7) has the bytes.
 //!
-//! A casual client makes its own pair of FIFOs, named after its process, and removes them when it goes. All waiting is
-//! bounded by the caller.
+//! A *casual* client ([`Client::connect`]) asks questions. A *named* one ([`Client::sign_on`]) may also talk to the
+//! clients of its name on all nodes; ha.cf says who may have the name (`apiauth`). Each makes its own pair of FIFOs,
+//! named after its process or itself, and removes them when it goes. All waiting is bounded by the caller.
+//!
+//! ```no_run
+//! use ha::ipc::client::{Client, Filter};
+//! use ha::msg::Message;
+//! use ha::sys::poll::{Want, wait};
+//! use ha::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut client = Client::sign_on("ipfail", Duration::from_secs(5))?;
+//! client.set_filter(Filter::NEWS)?;
+//! client.send_to_node("node2", &Message::new("num_ping_nodes").with("num_ping", "1"))?;
+//! loop {
+//!     // First what has come, then the waiting: what is already taken from the FIFO does not make it readable.
+//!     while let Some(message) = client.event()? {
+//!         match message.kind() {
+//!             "hbapi-clstat" => println!("{:?} {:?}", message.get("src"), message.get("st")),
+//!             "num_ping_nodes" => return Ok(client.signoff()?),
+//!             _ => {}
+//!         }
+//!     }
+//!     wait(&[Want::read(client.fd())], ha::sys::now() + Duration::from_secs(1))?;
+//! }
+//! # }
+//! ```
+//!
+//! What a client hears while its filter has [`Filter::NEWS`]: `status` (a node changed: `src`, `st`), `ifstat` (a link
+//! did: `node`, `ifname`, `st`), `resource`, `hbapi-clstat` (a client of its name joined or left: `src`, `st`), and
+//! everything that clients of its name send, itself included (`src` is the node it comes from).
 
 use super::command::alone;
-use crate::clients::request::{self, field};
+use crate::clients::request::{self, Kind, field};
 use crate::msg::stream::StreamReader;
-use crate::msg::{Message, MsgError, classic, fields};
+use crate::msg::{Message, MsgError, Value, classic, fields};
 use crate::paths;
 use crate::sys::fifo::{self, Access};
 use crate::sys::poll::{Want, wait};
@@ -18,7 +47,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Events kept while an answer is awaited. A program that never takes them loses the oldest.
-const MAX_EVENTS: usize = 1000;
+const MAX_EVENTS: usize = 10_000;
+/// Without an answer to wait for, no more is read than this: the rest waits in the FIFO, then in the daemon.
+const ENOUGH_EVENTS: usize = 256;
+
+/// Which messages a client wants to hear; `setfilter` on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Filter(u32);
+
+impl Filter {
+    /// Changes of nodes, links and resources, and what clients of this name say. Named clients begin with it.
+    pub const NEWS: Self = Self(1);
+    /// The same and every heartbeat. For root and hacluster.
+    pub const BEATS: Self = Self(3);
+}
 
 /// Why the daemon could not be asked or told something.
 #[derive(Debug)]
@@ -27,6 +69,10 @@ pub enum ClientError {
     NotPermitted(PathBuf),
     /// The FIFO is full: the daemon is not reading.
     Busy,
+    /// Another process is signed on under this name.
+    NameTaken(String),
+    /// Neither a process number nor a name of letters, digits, `-` and `_` of at most 31 bytes.
+    BadName(String),
     NoAnswer(Duration),
     /// The daemon said no, with its reason where it gave one.
     Refused {
@@ -65,6 +111,12 @@ impl fmt::Display for ClientError {
                 path.display()
             ),
             Self::Busy => f.write_str("heartbeat is not reading its FIFO (64 KiB are waiting); is it stopped?"),
+            Self::NameTaken(name) => write!(f, "client {name}: another process is signed on under this name"),
+            Self::BadName(name) => write!(
+                f,
+                "client {}: not a name for a client: write a letter, then letters, digits, - and _, at most 31",
+                name.escape_debug()
+            ),
             Self::NoAnswer(time) => write!(f, "heartbeat did not answer within {} s", time.as_secs_f32()),
             Self::Refused {
                 reqtype,
@@ -96,12 +148,17 @@ struct Pair {
 }
 
 impl Pair {
-    fn named(directory: &Path, id: &str) -> Self {
+    fn of(directory: &Path, id: &str) -> Self {
         Self {
             req: directory.join(format!("{id}.req")),
             rsp: directory.join(format!("{id}.rsp")),
             made: false,
         }
+    }
+
+    /// The place of one whose answers somebody reads is taken.
+    fn is_taken(&self) -> bool {
+        fifo::open_fifo(&self.rsp, Access::Write).is_ok()
     }
 
     /// The daemon is a member of the directory's group: it reads requests and writes answers. Nobody of the group may
@@ -152,18 +209,35 @@ impl Client {
         Self::connect_as(&paths::state(), &std::process::id().to_string(), timeout)
     }
 
-    /// The same with the state directory and the client's id given.
+    /// Signs on under a name: it may send, and hears what clients of this name send. One process a node and name; who
+    /// may have the name says `apiauth` in ha.cf.
+    pub fn sign_on(name: &str, timeout: Duration) -> Result<Self, ClientError> {
+        match request::kind_of_id(name) {
+            Some(Kind::Named) => Self::connect_as(&paths::state(), name, timeout),
+            Some(Kind::Casual) | None => Err(ClientError::BadName(name.to_owned())),
+        }
+    }
+
+    /// The same with the state directory given; the client's id is a name, or a number for a casual client.
     pub fn connect_as(state: &Path, id: &str, timeout: Duration) -> Result<Self, ClientError> {
         let deadline = crate::sys::now() + timeout;
+        let folder = match request::kind_of_id(id) {
+            Some(Kind::Casual) => "casual",
+            Some(Kind::Named) => "api",
+            None => return Err(ClientError::BadName(id.to_owned())),
+        };
         let register = state.join("register");
         // Before anything is made: tells "not running" from every other trouble.
         let (door, _) = fifo::open_fifo(&register, Access::Write).map_err(|e| ClientError::from_open(&register, e))?;
-        let mut files = Pair::named(&state.join("casual"), id);
+        let mut files = Pair::of(&state.join(folder), id);
+        if folder == "api" && files.is_taken() {
+            return Err(ClientError::NameTaken(id.to_owned()));
+        }
         files.make()?;
         let (rsp, _) = fifo::open_fifo(&files.rsp, Access::Read).map_err(|e| ClientError::from_open(&files.rsp, e))?;
         let hello = alone(
             &request::of(request::SIGNON)
-                .with(field::PID, id)
+                .with(field::PID, std::process::id().to_string())
                 .with(fields::FROM_ID, id),
         );
         match fifo::write(door.as_fd(), &hello) {
@@ -173,7 +247,7 @@ impl Client {
         }
         let (mut reader, mut answers, mut events) = (StreamReader::default(), VecDeque::new(), VecDeque::new());
         let signon = loop {
-            take(&rsp, &mut reader, &mut answers, &mut events)?;
+            take(&rsp, &mut reader, &mut answers, &mut events, MAX_EVENTS)?;
             if let Some(answer) = answers.pop_front() {
                 break good(request::SIGNON, answer)?;
             }
@@ -204,7 +278,13 @@ impl Client {
         self.signon.get(fields::NODE).unwrap_or("")
     }
 
-    /// Readable when an event, or the end of the daemon, can be taken with [`Client::event`].
+    /// Its process number or name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Readable when an event, or the end of the daemon, can be taken with [`Client::event`]. What was taken from the
+    /// FIFO already does not show here: call [`Client::event`] until it gives `None`, then wait.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.rsp.as_fd()
     }
@@ -218,7 +298,7 @@ impl Client {
         let deadline = crate::sys::now() + self.timeout;
         let mut whole = Vec::new();
         loop {
-            self.take()?;
+            self.take(MAX_EVENTS)?;
             while let Some(answer) = self.answers.pop_front() {
                 if answer.get(field::REQTYPE) != Some(&reqtype) {
                     continue;
@@ -239,10 +319,22 @@ impl Client {
         Ok(self.ask(question)?.pop().expect("ask gives at least the last message"))
     }
 
+    /// Says what this client wants to hear as events; see [`Filter`].
+    pub fn set_filter(&mut self, filter: Filter) -> Result<(), ClientError> {
+        self.ask_one(&request::of(request::SETFILTER).with(field::FMASK, Value::hex(filter.0.into())))
+            .map(drop)
+    }
+
+    /// Has the daemon send this signal to this process whenever it has written something for it; 0 for none.
+    pub fn set_signal(&mut self, signal: u8) -> Result<(), ClientError> {
+        self.ask_one(&request::of(request::SETSIGNAL).with(field::SIGNAL, signal.to_string()))
+            .map(drop)
+    }
+
     /// The next event if there is one; never waits.
     pub fn event(&mut self) -> Result<Option<Message>, ClientError> {
         if self.events.is_empty() {
-            self.take()?;
+            self.take(ENOUGH_EVENTS)?;
         }
         Ok(self.events.pop_front())
     }
@@ -260,17 +352,70 @@ impl Client {
         }
     }
 
+    /// Sends to the clients of this name on all nodes, this client included. For named clients. That it was written does
+    /// not say that it arrived: a refusal comes as an event of type `hbapi-resp` with `result=badreq` and its reason in
+    /// `info`. Fields that begin a request (`from_id`, `to_id`, `client_gen`, `src`) are written by the daemon.
+    pub fn send_to_cluster(&mut self, message: &Message) -> Result<(), ClientError> {
+        let mut message = message.clone();
+        message.remove(fields::DEST);
+        self.write(&message)
+    }
+
+    /// Sends to the client of this name on one node.
+    pub fn send_to_node(&mut self, node: &str, message: &Message) -> Result<(), ClientError> {
+        let mut message = message.clone();
+        message.set(fields::DEST, node);
+        self.write(&message)
+    }
+
+    /// Asks how a client on any node is: true when it is signed on there. The answer of another node comes over the
+    /// network: `wait` bounds it, [`ClientError::NoAnswer`] when it does not come.
+    pub fn client_status(&mut self, node: &str, client: &str, wait: Duration) -> Result<bool, ClientError> {
+        self.answers.clear();
+        self.send(
+            &request::of(request::CLIENTSTATUS)
+                .with(fields::NODE, node)
+                .with(field::CLIENT, client),
+        )?;
+        let deadline = crate::sys::now() + wait;
+        let is_it = |m: &Message| {
+            m.kind() == request::RESPOND_CSTATUS
+                && m.get(field::CLIENT) == Some(client)
+                && m.get(fields::SRC).is_some_and(|src| src.eq_ignore_ascii_case(node))
+        };
+        loop {
+            self.take(MAX_EVENTS)?;
+            let answer = match self.events.iter().position(is_it) {
+                Some(at) => self.events.remove(at),
+                None => self.answers.pop_front(),
+            };
+            if let Some(answer) = answer {
+                let answer = good(request::CLIENTSTATUS, answer)?;
+                return Ok(answer.get(field::CLIENT_STATUS) == Some("online"));
+            }
+            pause(&self.rsp, deadline, wait)?;
+        }
+    }
+
     /// Says goodbye; there is no answer. Dropping the client without it does no harm.
     pub fn signoff(mut self) -> Result<(), ClientError> {
         self.send(&request::of(request::SIGNOFF))
     }
 
+    /// A request.
     fn send(&mut self, message: &Message) -> Result<(), ClientError> {
         let mut message = message.clone();
         message.set(fields::DEST, self.node());
         message.set(field::PID, std::process::id().to_string());
         message.set(fields::FROM_ID, self.id.as_str());
-        let bytes = classic::encode(&message);
+        self.write(&message)
+    }
+
+    /// Writes it whole. The daemon reads no more from named clients while a peer is slow to acknowledge: what does not
+    /// fit within the client's time limit is not written at all when it is short (4096 bytes), and ends the conversation
+    /// when it is longer.
+    fn write(&mut self, message: &Message) -> Result<(), ClientError> {
+        let bytes = classic::encode(message);
         let deadline = crate::sys::now() + self.timeout;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -278,7 +423,10 @@ impl Client {
                 Ok(n) => rest = &rest[n..],
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if crate::sys::now() >= deadline {
-                        return Err(ClientError::NoAnswer(self.timeout));
+                        return Err(match rest.len() < bytes.len() {
+                            true => ClientError::NoAnswer(self.timeout),
+                            false => ClientError::Busy,
+                        });
                     }
                     let room = Want {
                         fd: self.req.as_fd(),
@@ -293,25 +441,26 @@ impl Client {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<(), ClientError> {
-        take(&self.rsp, &mut self.reader, &mut self.answers, &mut self.events)
+    fn take(&mut self, most: usize) -> Result<(), ClientError> {
+        take(&self.rsp, &mut self.reader, &mut self.answers, &mut self.events, most)
     }
 }
 
-/// Reads what is there and sorts it. The end of file counts only when nothing came before it in this turn: what the
-/// daemon said last is heard first.
+/// Reads what is there, until `most` events wait, and sorts it. The end of file counts only when nothing came before it
+/// in this turn: what the daemon said last is heard first.
 fn take(
     rsp: &OwnedFd,
     reader: &mut StreamReader,
     answers: &mut VecDeque<Message>,
     events: &mut VecDeque<Message>,
+    most: usize,
 ) -> Result<(), ClientError> {
     let mut buffer = [0; 16 * 1024];
     let before = answers.len() + events.len();
     loop {
         // Before the daemon has opened its end, `poll` is silent although `read` would give an end of file.
         let ready = wait(&[Want::read(rsp.as_fd())], Instant::default()).map_err(|e| os_error(&e))?;
-        if !ready[0].read {
+        if !ready[0].read || (most < MAX_EVENTS && events.len() >= most) {
             return Ok(());
         }
         match fifo::read(rsp.as_fd(), &mut buffer) {
@@ -320,7 +469,9 @@ fn take(
             Ok(n) => {
                 for result in reader.push(&buffer[..n]) {
                     let message = result.map_err(ClientError::Spoilt)?;
-                    if message.kind() == request::ANSWER {
+                    // The refusal of a message answers no question: whoever sent it hears of it as of any event.
+                    let unasked = message.get(field::REQTYPE) == Some(request::MESSAGE);
+                    if message.kind() == request::ANSWER && !unasked {
                         answers.push_back(message);
                     } else {
                         events.push_back(message);

@@ -41,6 +41,8 @@ pub fn run(args: &[String], fifo: &Path) -> Outcome {
                 | ClientError::Refused { .. }
                 | ClientError::Closed
                 | ClientError::Spoilt(_)
+                | ClientError::NameTaken(_)
+                | ClientError::BadName(_)
                 | ClientError::Os(..) => 1,
             };
             said(code, String::new(), format!("hb_msg: {e}\n"))

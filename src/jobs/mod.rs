@@ -1,18 +1,22 @@
 //! Runs resource scripts: own process group, closed descriptors, /dev/null on stdin, a time limit, captured output.
 //!
 //! * [`runner`]: the scripts that run now, and how each of them ends;
+//! * [`fence`]: STONITH devices: what they are asked to do, by the contract of each;
 //! * [`find`]: where a script is looked for;
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
 //! * [`environment`]: the whole environment of scripts;
+//! * [`rc`]: the scripts of rc.d, one at a time;
 //! * [`manager`]: the verbs of ResourceManager, for work by hand.
 //!
 //! May use `sys`. Used by the master and by the commands. Promises: no call blocks on a script, no script runs for ever,
 //! and every one that was started is reported exactly once.
 
 pub mod environment;
+pub mod fence;
 pub mod find;
 pub mod manager;
 pub mod output;
+pub mod rc;
 pub mod runner;
 
 pub use environment::script_env;

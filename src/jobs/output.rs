@@ -26,6 +26,8 @@ pub struct Output {
     second: Instant,
     lines: u32,
     skipped: u32,
+    /// Never shown.
+    secrets: Vec<String>,
 }
 
 impl Output {
@@ -39,7 +41,24 @@ impl Output {
             second: now,
             lines: 0,
             skipped: 0,
+            secrets: Vec::new(),
         }
+    }
+
+    /// These words are left out of whatever is logged or kept.
+    #[must_use]
+    pub fn hiding(mut self, secrets: Vec<String>) -> Self {
+        self.secrets = secrets;
+        // The longest first: one may be a part of another.
+        self.secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        self
+    }
+
+    fn clean(&self, text: &str) -> String {
+        self.secrets
+            .iter()
+            .filter(|s| !s.is_empty())
+            .fold(text.to_owned(), |text, s| text.replace(s.as_str(), "***"))
     }
 
     /// What to wait for; `None` at the end of the output.
@@ -78,7 +97,7 @@ impl Output {
         self.end_of_line(now);
         self.tell_skipped();
         let kept = std::mem::take(&mut self.kept);
-        let kept = String::from_utf8_lossy(&kept);
+        let kept = self.clean(&String::from_utf8_lossy(&kept));
         // A character cut in two by the limit is at most three bytes of rubbish at the front.
         kept.trim_start_matches(char::REPLACEMENT_CHARACTER).to_owned()
     }
@@ -99,7 +118,7 @@ impl Output {
 
     fn end_of_line(&mut self, now: Instant) {
         let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
+        let text = self.clean(&String::from_utf8_lossy(&line));
         let text = text.trim_end();
         if text.is_empty() {
             return;

@@ -25,6 +25,24 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
+/// A program that is no resource script. What its environment and its input say may be secret and is never logged.
+pub struct Program {
+    /// In front of each line of the log.
+    pub title: String,
+    pub path: PathBuf,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub input: Option<Vec<u8>>,
+    /// Left out of its output.
+    pub secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Program").field(&self.title).field(&self.args).finish()
+    }
+}
+
 /// How far a script that takes too long has been pushed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Push {
@@ -88,24 +106,56 @@ impl Jobs {
 
     /// Starts a script. When it cannot be started at all, `tick` reports it as ended at once.
     pub fn start(&mut self, now: Instant, job: JobId, command: Command) {
-        let title = title(&command);
         let mut args = command.resource.args.clone();
         args.push(command.verb.as_str().to_owned());
-        let started = find(&self.places, &command.resource.script).and_then(|path| {
-            let called = format!("{} {}", path.display(), args.join(" "));
-            let (child, pipe) =
-                child::spawn(&path, &args, &self.env).map_err(|e| format!("{}: {e}", path.display()))?;
-            Ok((called, child, pipe))
+        let program = find(&self.places, &command.resource.script).map(|path| Program {
+            title: title(&command),
+            path,
+            args,
+            env: self.env.clone(),
+            input: None,
+            secrets: Vec::new(),
         });
-        match started {
-            Ok((called, child, pipe)) => {
+        match program {
+            Ok(program) => self.start_program(now, job, command, program),
+            Err(why) => self.not_started(title(&command), job, command, why),
+        }
+    }
+
+    fn not_started(&mut self, title: String, job: JobId, command: Command, why: String) {
+        log::error!("{title}: {why}");
+        self.stillborn.push(Ended {
+            job,
+            command,
+            outcome: Outcome {
+                exit: Exit::CannotRun(why),
+                output: String::new(),
+                took: Duration::ZERO,
+            },
+        });
+    }
+
+    /// Starts any program; of `command` only the limit and the verb count, by which it is told how much is logged.
+    pub fn start_program(&mut self, now: Instant, job: JobId, command: Command, program: Program) {
+        let Program {
+            title,
+            path,
+            args,
+            env,
+            input,
+            secrets,
+        } = program;
+        let called = format!("{} {}", path.display(), args.join(" "));
+        match child::spawn_with_input(&path, &args, &env, input.as_deref()) {
+            Ok((child, pipe)) => {
                 log::debug!("{title}: running {called} [pid {}]", child.pid());
                 let push = Push::InTime {
                     until: now + command.limit,
                 };
                 self.running.push(Job {
                     job,
-                    output: Output::new(now, pipe, title, quiet_if_status(command.verb, log::Level::Info)),
+                    output: Output::new(now, pipe, title, quiet_if_status(command.verb, log::Level::Info))
+                        .hiding(secrets),
                     command,
                     called,
                     child,
@@ -113,18 +163,7 @@ impl Jobs {
                     push,
                 });
             }
-            Err(why) => {
-                log::error!("{title}: {why}");
-                self.stillborn.push(Ended {
-                    job,
-                    command,
-                    outcome: Outcome {
-                        exit: Exit::CannotRun(why),
-                        output: String::new(),
-                        took: Duration::ZERO,
-                    },
-                });
-            }
+            Err(e) => self.not_started(title, job, command, format!("{}: {e}", path.display())),
         }
     }
 

@@ -95,6 +95,9 @@ impl NodeFiles {
             ("HA_RUN", self.run()),
             ("HA_LIBDIR", plan.programs.clone()),
             ("HA_INITDIR", self.init_d()),
+            // What is configured must not switch the site's real machines off.
+            ("HA_STONITHDIR", self.root.join("stonith")),
+            ("HA_FENCEDIR", self.root.join("stonith")),
             ("PATH", format!("{}:{path}", plan.programs.display()).into()),
         ]
     }
@@ -205,11 +208,17 @@ fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<
     let mut ha_cf = String::new();
     for line in contents.ha_cf.lines() {
         // The cable between the lab's nodes stands for the one that the site has.
-        if line.split_ascii_whitespace().next() == Some("serial") {
-            ha_cf.push_str(&format!("serial {}\n", files.serial().display()));
-        } else {
-            ha_cf.push_str(line);
-            ha_cf.push('\n');
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words[..] {
+            ["serial", ..] => ha_cf.push_str(&format!("serial {}\n", files.serial().display())),
+            // The only user there is in such a lab.
+            [directive @ ("respawn" | "failfast"), _, ref command @ ..] if !namespace::is_root() => {
+                ha_cf.push_str(&format!("{directive} root {}\n", command.join(" ")));
+            }
+            _ => {
+                ha_cf.push_str(line);
+                ha_cf.push('\n');
+            }
         }
     }
     fs::write(ha_d.join("ha.cf"), ha_cf)?;

@@ -28,6 +28,7 @@ pub mod probe;
 pub mod service;
 pub mod site;
 pub mod switch;
+pub mod talk;
 pub mod timeline;
 pub mod verbs;
 pub mod watch;

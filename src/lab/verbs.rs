@@ -76,6 +76,9 @@ pub fn status(lab: &Lab) -> io::Result<()> {
                     "{node:<12} on, heartbeat {}",
                     if runs { "runs" } else { "does not run" }
                 )?;
+                for client in client_processes(lab, node) {
+                    writeln!(out, "{:<12}   {client}", "")?;
+                }
             }
             ["node", node, state] => writeln!(out, "{node:<12} {state}")?,
             ["fault", from, to, link, percent] => {
@@ -102,6 +105,23 @@ fn heartbeat_runs(lab: &Lab, node: &str) -> bool {
     };
     lab.exec(node, &["test", "-d", &format!("/proc/{pid}")])
         .is_ok_and(|o| o.status.success())
+}
+
+/// The programs of `respawn` lines that run in a node: its file names them, the node says which still are there.
+fn client_processes(lab: &Lab, node: &str) -> Vec<String> {
+    let file = fs::read_to_string(lab.files(node).run().join("heartbeat.clients")).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in file.lines().skip(1) {
+        let words: Vec<&str> = line.splitn(6, ' ').collect();
+        let [pid, _, _, _, _, command] = words[..] else {
+            continue;
+        };
+        let there = lab.exec(node, &["test", "-d", &format!("/proc/{pid}")]);
+        if pid != "0" && there.is_ok_and(|o| o.status.success()) {
+            found.push(format!("client {command} [pid {pid}]"));
+        }
+    }
+    found
 }
 
 /// Hands on what a program in a node printed, and its exit code.

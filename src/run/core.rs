@@ -1,15 +1,16 @@
 //! The core process: media, FIFOs and the clock around the pure [`Daemon`]. It has no rights, opens nothing, and decides
 //! nothing here: it waits, reads, feeds, performs.
 
-use super::link::{Texts, ToCore, ToMaster};
-use super::logger;
+use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
+use super::{logger, watchdog};
 use crate::auth::Keyring;
-use crate::conf::{HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::conf::hostcache::{self, Remembered};
+use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
-use crate::ipc::server::{Server, ServerEvent};
+use crate::ipc::server::{Server, ServerEvent, Wake};
 use crate::media::{Opened, Port};
 use crate::paths;
 use crate::sys::pair::{End, Got};
@@ -17,7 +18,7 @@ use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
 use crate::time::{Duration, Instant};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
@@ -54,6 +55,14 @@ struct Driver {
     load_at: Instant,
     teller: Teller,
     keepalive: Duration,
+    watchdog: Option<OwnedFd>,
+    /// Of the beats, the watchdog has heard of so many.
+    fed: u64,
+    watchdog_fails: bool,
+    /// The master knows that this node is active.
+    active_told: bool,
+    /// What the master said while the media were being opened.
+    early: Vec<(ToCore, Option<OwnedFd>)>,
     /// The stop came while the media were being opened.
     stop_early: bool,
     stopped: bool,
@@ -76,12 +85,15 @@ pub fn run() -> io::Result<()> {
         generation,
         seed,
         resumed,
+        accounts,
+        remembered,
     } = first_message(&mut master)?
     else {
         return Err(io::Error::other("the master did not begin with its settings"));
     };
     let me: NodeName = me.parse().map_err(|e| io::Error::other(format!("{e}")))?;
-    let (cf, haresources, keys) = parse(&texts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
+    let (cf, haresources, keys) =
+        parse(&texts, &accounts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
     logger::init(&me, log, cf.debug, false);
     take_place(&cf);
     let settings = Settings {
@@ -93,6 +105,15 @@ pub fn run() -> io::Result<()> {
         keys,
         seed,
         resumed,
+        remembered: Remembered {
+            // The master has complained about what is damaged.
+            nodes: hostcache::parse(Path::new("hostcache"), &remembered.nodes)
+                .value
+                .unwrap_or_default(),
+            deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
+                .value
+                .unwrap_or_default(),
+        },
     };
     let mut driver = Driver {
         master,
@@ -106,6 +127,11 @@ pub fn run() -> io::Result<()> {
         load_at: Instant::default(),
         teller: Teller::default(),
         keepalive: settings.cf.keepalive,
+        watchdog: None,
+        fed: 0,
+        watchdog_fails: false,
+        active_told: false,
+        early: Vec::new(),
         stop_early: false,
         stopped: false,
     };
@@ -121,6 +147,9 @@ pub fn run() -> io::Result<()> {
         driver.feed(Event::MediumBroken { medium, why });
     }
     driver.report_ready();
+    for (said, fd) in std::mem::take(&mut driver.early) {
+        driver.master_said(said, fd);
+    }
     if driver.stop_early {
         driver.feed(Event::Stop);
     }
@@ -168,11 +197,15 @@ fn first_message(master: &mut End) -> io::Result<ToCore> {
 }
 
 /// The same bytes that the master has checked.
-fn parse(texts: &Texts, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
-    let cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
+fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresources, Keyring)> {
+    let mut cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
+    cf.accounts = Accounts::read(accounts);
     let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
     let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
     let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
+    if cf.autojoin_conflict(&haresources).is_some() {
+        return None;
+    }
     Some((cf, haresources, keys))
 }
 
@@ -216,7 +249,8 @@ impl Driver {
                         broken.push((medium, why));
                     }
                     Some(ToCore::Stop) => self.stop_early = true,
-                    _ => {}
+                    Some(said) => self.early.push((said, fd)),
+                    None => {}
                 },
                 Got::Nothing => {}
                 Got::Closed => return Err(io::Error::other("the master is gone")),
@@ -279,6 +313,9 @@ impl Driver {
     fn turn(&mut self) -> io::Result<()> {
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
         let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
+        if self.server.has_more() {
+            deadline = sys::now();
+        }
         let mut wants = vec![
             Want {
                 fd: self.master.fd(),
@@ -324,13 +361,17 @@ impl Driver {
                 self.feed(Event::Local { message });
             }
         }
-        for event in self.server.pump(&ready[clients_from..ports_from]) {
+        let room = self.daemon.as_mut().map_or(0, |d| d.room_for_clients(sys::clock()));
+        for event in self.server.pump(&ready[clients_from..ports_from], room) {
             self.feed(match event {
                 ServerEvent::Request { client, who, message } => Event::Request { client, who, message },
-                ServerEvent::Gone { client } => Event::ClientGone { client },
+                ServerEvent::Gone { client, why } => Event::ClientGone { client, why },
             });
         }
         self.timers();
+        for Wake { pair, pid, signal } in self.server.wakes() {
+            self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
+        }
         Ok(())
     }
 
@@ -421,17 +462,21 @@ impl Driver {
                 self.feed(Event::MediumBroken { medium, why });
             }
             ToCore::Ended { job, outcome } => self.feed(Event::JobEnded { job, outcome }),
-            ToCore::Reload { texts } => self.reload(&texts),
+            ToCore::Reload { texts, accounts } => self.reload(&texts, &accounts),
             ToCore::Stop => self.feed(Event::Stop),
             ToCore::Debug { more } => {
                 let level = if more { 1 } else { 0 };
                 log::set_max_level(logger::filter(level));
             }
+            ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
+            ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
+            ToCore::Watchdog => self.watchdog = fd,
+            ToCore::End => self.stopped = true,
         }
     }
 
-    fn reload(&mut self, texts: &Texts) {
-        let Some((cf, haresources, keys)) = parse(texts, &self.me) else {
+    fn reload(&mut self, texts: &Texts, accounts: &str) {
+        let Some((cf, haresources, keys)) = parse(texts, accounts, &self.me) else {
             log::error!("core: the new files do not parse here; the old configuration stays");
             return;
         };
@@ -478,20 +523,60 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let Some(daemon) = &mut self.daemon else { return };
         let actions = daemon.handle(sys::clock(), event);
+        let (beats, active) = (daemon.beats(), daemon.is_active());
         self.perform(actions);
+        if beats != self.fed {
+            self.fed = beats;
+            self.feed_watchdog();
+        }
+        if active && !self.active_told {
+            self.active_told = true;
+            self.master.send(ToMaster::Active.encode(), None);
+        }
+    }
+
+    /// With each beat, after it: a core that hangs feeds nothing.
+    fn feed_watchdog(&mut self) {
+        let Some(device) = &self.watchdog else { return };
+        match watchdog::feed(device.as_fd()) {
+            Ok(()) => self.watchdog_fails = false,
+            // Once: the next beat tries again.
+            Err(e) if !self.watchdog_fails => {
+                self.watchdog_fails = true;
+                log::error!("watchdog: cannot be fed ({e}); it may reset this machine");
+            }
+            Err(_) => {}
+        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
+                Action::Fence { job, command } => {
+                    self.master.send(ToMaster::Fence { job, command }.encode(), None);
+                }
                 Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
                 Action::Reply { client, message } => self.server.reply(client, &message),
+                Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                Action::RememberNodes { nodes, deleted } => {
+                    let texts = NodeTexts { nodes, deleted };
+                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
+                }
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
-                Action::Stopped => self.stopped = true,
+                // Not when the master is behind already: whoever has the key can send any number.
+                Action::Notice { .. } if self.master.wants_write() => {}
+                Action::Notice { message } => {
+                    let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
+                    let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();
+                    let kind = message.kind().to_owned();
+                    self.master.send(ToMaster::Notice { kind, fields }.encode(), None);
+                }
+                // The beat goes on while the clients end.
+                Action::Stopped => self.master.send(ToMaster::Released.encode(), None),
             }
         }
     }

@@ -14,20 +14,23 @@ pub fn run() -> io::Result<()> {
     let mut fds = process::inherited(1)?;
     let mut master = End::new(fds.remove(0));
     signals::block_all_but_kill()?;
-    let mut keep = Vec::new();
+    let (mut keep, mut watchdog) = (Vec::new(), None);
     loop {
         wait(&[Want::read(master.fd())], Instant::NEVER)?;
         match master.receive()? {
-            Got::Message { bytes, .. } => match ToHeir::decode(&bytes) {
+            Got::Message { bytes, fd } => match ToHeir::decode(&bytes) {
                 Some(ToHeir::Goodbye) => return Ok(()),
                 Some(ToHeir::Keep { .. }) => keep = bytes,
+                Some(ToHeir::Watchdog) => watchdog = fd,
                 None => {}
             },
             Got::Nothing => {}
             Got::Closed => {
                 let legacy = files::in_memory("heartbeat files", &keep)?;
-                let env = [(ROLE, "master".to_owned()), (RESUME, "heir".to_owned())];
-                return Err(process::become_own(MASTER_TITLE, &env, &[legacy.as_fd()]));
+                let mut fds = vec![legacy.as_fd()];
+                fds.extend(watchdog.as_ref().map(AsFd::as_fd));
+                let env = [(ROLE, "master".to_owned()), (RESUME, fds.len().to_string())];
+                return Err(process::become_own(MASTER_TITLE, &env, &fds));
             }
         }
     }

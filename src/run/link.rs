@@ -3,11 +3,14 @@
 /// The three configuration files as text; both processes parse the same bytes.
 pub use crate::check::Texts;
 use crate::conf::ResourceSpec;
+use crate::daemon::view::ClientReport;
+use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// From the master to the core.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +22,9 @@ pub enum ToCore {
         generation: u64,
         seed: u64,
         resumed: Option<Vec<ResourceName>>,
+        /// `conf::Accounts` as text: who is behind the names of `apiauth`.
+        accounts: String,
+        remembered: NodeTexts,
     },
     /// The descriptor travels beside the message.
     Opened {
@@ -39,11 +45,24 @@ pub enum ToCore {
     },
     Reload {
         texts: Texts,
+        accounts: String,
     },
     Stop,
     Debug {
         more: bool,
     },
+    /// The programs of `respawn` lines, for whoever asks.
+    Clients {
+        clients: Vec<ClientReport>,
+    },
+    /// The types of message that rc.d has a script for.
+    Scripts {
+        types: Vec<String>,
+    },
+    /// The device travels beside the message; without one there is none any more.
+    Watchdog,
+    /// Everything is over, after `Released`.
+    End,
 }
 
 /// From the master to the heir.
@@ -51,6 +70,8 @@ pub enum ToCore {
 pub enum ToHeir {
     /// The files in force.
     Keep { texts: Texts },
+    /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
+    Watchdog,
     /// An orderly stop: do not take over.
     Goodbye,
 }
@@ -70,14 +91,121 @@ pub enum ToMaster {
         job: JobId,
         command: Command,
     },
+    Fence {
+        job: JobId,
+        command: FenceCommand,
+    },
     Held {
         held: Vec<ResourceName>,
+    },
+    /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
+    Wake {
+        pair: String,
+        pid: u32,
+        signal: u8,
     },
     /// The state as JSON, for the status file.
     Status {
         text: String,
     },
+    /// The node is active: clients may begin.
+    Active,
+    /// A message that rc.d has a script for: its text fields.
+    Notice {
+        kind: String,
+        fields: Vec<(String, String)>,
+    },
+    /// An orderly stop has released everything; the beat goes on until `End`.
+    Released,
+    Nodes {
+        texts: NodeTexts,
+    },
     Stopped,
+}
+
+/// From the master to the process that becomes a client program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub user: String,
+    pub program: PathBuf,
+    /// For the shell, after `exec`.
+    pub command: String,
+    pub env: Vec<(String, String)>,
+}
+
+/// `name=value` each.
+fn pairs(list: &[(String, String)]) -> Vec<String> {
+    list.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn unpaired(list: &[String]) -> Option<Vec<(String, String)>> {
+    let halves = |p: &String| p.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()));
+    list.iter().map(halves).collect()
+}
+
+impl Order {
+    pub fn encode(&self) -> Vec<u8> {
+        netstring::encode(
+            &Message::new("order")
+                .with("user", blob(&self.user))
+                .with("program", blob(&self.program.display().to_string()))
+                .with("command", blob(&self.command))
+                .with("env", list(&pairs(&self.env))),
+        )
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let m = netstring::decode(bytes).ok()?.message;
+        Some(Self {
+            user: text(&m, "user")?,
+            program: text(&m, "program")?.into(),
+            command: text(&m, "command")?,
+            env: unpaired(&words(&m, "env")?)?,
+        })
+    }
+}
+
+/// hostcache and delhostcache as text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeTexts {
+    pub nodes: String,
+    pub deleted: String,
+}
+
+impl NodeTexts {
+    fn put(&self, message: Message) -> Message {
+        message
+            .with("nodes", blob(&self.nodes))
+            .with("deleted", blob(&self.deleted))
+    }
+
+    fn get(message: &Message) -> Option<Self> {
+        Some(Self {
+            nodes: text(message, "nodes")?,
+            deleted: text(message, "deleted")?,
+        })
+    }
+}
+
+/// One client as words of a list, tab between them; what comes from ha.cf has no tab.
+fn client_text(c: &ClientReport) -> String {
+    let (failfast, since) = (u8::from(c.failfast), c.since.as_millis());
+    let numbers = format!("{}\t{since}\t{}\t{failfast}", c.pid, c.restarts);
+    format!("{}\t{numbers}\t{}\t{}\t{}", c.state, c.user, c.command, c.last)
+}
+
+fn client_read(text: &str) -> Option<ClientReport> {
+    let mut words = text.splitn(8, '\t').map(str::to_owned);
+    Some(ClientReport {
+        state: words.next()?,
+        pid: words.next()?.parse().ok()?,
+        since: Instant::from_millis(words.next()?.parse().ok()?),
+        restarts: words.next()?.parse().ok()?,
+        failfast: words.next()? == "1",
+        user: words.next()?,
+        command: words.next()?,
+        last: words.next()?,
+    })
 }
 
 fn join(names: &[ResourceName]) -> String {
@@ -133,12 +261,16 @@ impl ToCore {
                 generation,
                 seed,
                 resumed,
+                accounts,
+                remembered,
             } => {
-                let message = put_texts(texts, Message::new("begin"))
+                let message = remembered
+                    .put(put_texts(texts, Message::new("begin")))
                     .with("me", me.as_str())
                     .with("uuid", Value::Binary(uuid.to_vec()))
                     .with("generation", generation.to_string())
-                    .with("seed", seed.to_string());
+                    .with("seed", seed.to_string())
+                    .with("accounts", blob(accounts));
                 match resumed {
                     Some(held) => message.with("resumed", join(held)),
                     None => message,
@@ -166,9 +298,18 @@ impl ToCore {
                     .with("output", blob(&outcome.output))
                     .with("took", outcome.took.as_millis().to_string())
             }
-            Self::Reload { texts } => put_texts(texts, Message::new("reload")),
+            Self::Reload { texts, accounts } => {
+                put_texts(texts, Message::new("reload")).with("accounts", blob(accounts))
+            }
             Self::Stop => Message::new("stop"),
             Self::Debug { more } => Message::new("debug").with("more", if *more { "1" } else { "0" }),
+            Self::Clients { clients } => {
+                let texts: Vec<String> = clients.iter().map(client_text).collect();
+                Message::new("clients").with("clients", list(&texts))
+            }
+            Self::Scripts { types } => Message::new("scripts").with("types", list(types)),
+            Self::Watchdog => Message::new("watchdog"),
+            Self::End => Message::new("end"),
         };
         netstring::encode(&message)
     }
@@ -188,6 +329,8 @@ impl ToCore {
                     Some(held) => Some(split(held)?),
                     None => None,
                 },
+                accounts: text(&m, "accounts")?,
+                remembered: NodeTexts::get(&m)?,
             },
             "opened" => Self::Opened {
                 medium: medium(&m)?,
@@ -221,11 +364,25 @@ impl ToCore {
                     },
                 }
             }
-            "reload" => Self::Reload { texts: get_texts(&m)? },
+            "reload" => Self::Reload {
+                texts: get_texts(&m)?,
+                accounts: text(&m, "accounts")?,
+            },
             "stop" => Self::Stop,
             "debug" => Self::Debug {
                 more: m.get("more")? == "1",
             },
+            "clients" => Self::Clients {
+                clients: words(&m, "clients")?
+                    .iter()
+                    .map(|t| client_read(t))
+                    .collect::<Option<_>>()?,
+            },
+            "scripts" => Self::Scripts {
+                types: words(&m, "types")?,
+            },
+            "watchdog" => Self::Watchdog,
+            "end" => Self::End,
             _ => return None,
         })
     }
@@ -235,6 +392,7 @@ impl ToHeir {
     pub fn encode(&self) -> Vec<u8> {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
+            Self::Watchdog => Message::new("watchdog"),
             Self::Goodbye => Message::new("goodbye"),
         })
     }
@@ -243,6 +401,7 @@ impl ToHeir {
         let m = netstring::decode(bytes).ok()?.message;
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
+            "watchdog" => Some(Self::Watchdog),
             "goodbye" => Some(Self::Goodbye),
             _ => None,
         }
@@ -263,8 +422,25 @@ impl ToMaster {
                 .with("args", list(&command.resource.args))
                 .with("verb", command.verb.as_str())
                 .with("limit", command.limit.as_millis().to_string()),
+            Self::Fence { job, command } => Message::new("fence")
+                .with("job", job.to_string())
+                .with("device", command.device.to_string())
+                .with("title", command.title.as_str())
+                .with("verb", command.verb.as_str())
+                .with("node", command.node.as_ref().map_or("", |n| n.as_str()))
+                .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Wake { pair, pid, signal } => Message::new("wake")
+                .with("pair", pair.as_str())
+                .with("pid", pid.to_string())
+                .with("signal", signal.to_string()),
             Self::Status { text } => Message::new("status").with("text", blob(text)),
+            Self::Active => Message::new("active"),
+            Self::Notice { kind, fields } => Message::new("notice")
+                .with("kind", kind.as_str())
+                .with("fields", list(&pairs(fields))),
+            Self::Released => Message::new("released"),
+            Self::Nodes { texts } => texts.put(Message::new("nodes")),
             Self::Stopped => Message::new("stopped"),
         };
         netstring::encode(&message)
@@ -299,11 +475,43 @@ impl ToMaster {
                     limit: Duration::from_millis(m.dec("limit")?),
                 },
             },
+            "fence" => Self::Fence {
+                job: JobId(m.dec("job")?),
+                command: FenceCommand {
+                    device: m.dec("device")? as usize,
+                    title: m.get("title")?.to_owned(),
+                    verb: match m.get("verb")? {
+                        "hosts" => FenceVerb::Hosts,
+                        "status" => FenceVerb::Status,
+                        "reset" => FenceVerb::Reset,
+                        _ => return None,
+                    },
+                    node: match m.get("node")? {
+                        "" => None,
+                        node => Some(node.parse().ok()?),
+                    },
+                    limit: Duration::from_millis(m.dec("limit")?),
+                },
+            },
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
             },
+            "wake" => Self::Wake {
+                pair: m.get("pair")?.to_owned(),
+                pid: m.dec("pid")?.try_into().ok()?,
+                signal: m.dec("signal")?.try_into().ok()?,
+            },
             "status" => Self::Status {
                 text: text(&m, "text")?,
+            },
+            "active" => Self::Active,
+            "notice" => Self::Notice {
+                kind: m.get("kind")?.to_owned(),
+                fields: unpaired(&words(&m, "fields")?)?,
+            },
+            "released" => Self::Released,
+            "nodes" => Self::Nodes {
+                texts: NodeTexts::get(&m)?,
             },
             "stopped" => Self::Stopped,
             _ => return None,
@@ -337,6 +545,11 @@ mod tests {
                 generation: 9,
                 seed: u64::MAX,
                 resumed: Some(vec![key.clone()]),
+                accounts: "user a 1\n".into(),
+                remembered: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: String::new(),
+                },
             },
             ToCore::Begin {
                 texts: texts.clone(),
@@ -345,6 +558,8 @@ mod tests {
                 generation: 1,
                 seed: 0,
                 resumed: None,
+                accounts: String::new(),
+                remembered: NodeTexts::default(),
             },
             ToCore::Opened {
                 medium: MediumId(3),
@@ -377,9 +592,30 @@ mod tests {
                 job: JobId(1),
                 outcome: outcome(Exit::CannotRun("no such script".into())),
             },
-            ToCore::Reload { texts: texts.clone() },
+            ToCore::Reload {
+                texts: texts.clone(),
+                accounts: "group b 2 3\n".into(),
+            },
             ToCore::Stop,
             ToCore::Debug { more: true },
+            ToCore::Clients {
+                clients: vec![ClientReport {
+                    user: "hacluster".into(),
+                    command: "/usr/lib/heartbeat/ipfail -x".into(),
+                    failfast: true,
+                    state: "given up".into(),
+                    pid: 0,
+                    since: Instant::from_millis(5),
+                    restarts: 11,
+                    last: "exited with return code 1".into(),
+                }],
+            },
+            ToCore::Clients { clients: vec![] },
+            ToCore::Scripts {
+                types: vec!["status".into(), "x".into()],
+            },
+            ToCore::Watchdog,
+            ToCore::End,
         ];
         for said in to_core {
             assert_eq!(ToCore::decode(&said.encode()), Some(said));
@@ -403,8 +639,45 @@ mod tests {
                     limit: Duration::from_secs(300),
                 },
             },
+            ToMaster::Fence {
+                job: JobId(5),
+                command: FenceCommand {
+                    device: 1,
+                    title: "external/ssh (ha.cf:12)".into(),
+                    verb: FenceVerb::Reset,
+                    node: Some("web".parse().unwrap()),
+                    limit: Duration::from_secs(60),
+                },
+            },
+            ToMaster::Fence {
+                job: JobId(6),
+                command: FenceCommand {
+                    device: 0,
+                    title: "fence_x (ha.cf:1)".into(),
+                    verb: FenceVerb::Hosts,
+                    node: None,
+                    limit: Duration::from_secs(20),
+                },
+            },
             ToMaster::Held { held: vec![key] },
             ToMaster::Held { held: vec![] },
+            ToMaster::Active,
+            ToMaster::Notice {
+                kind: "status".into(),
+                fields: vec![("t".into(), "status".into()), ("info".into(), "a=b\n".into())],
+            },
+            ToMaster::Released,
+            ToMaster::Wake {
+                pair: "api/ipfail".into(),
+                pid: 70,
+                signal: 10,
+            },
+            ToMaster::Nodes {
+                texts: NodeTexts {
+                    nodes: "n1\tuuid\n".into(),
+                    deleted: "n2\tuuid\n".into(),
+                },
+            },
             ToMaster::Stopped,
         ];
         for said in to_master {
@@ -412,11 +685,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_order_reads_back() {
+        let order = Order {
+            user: "root".into(),
+            program: "/bin/my prog".into(),
+            command: "'/bin/my prog' \"a b\" >/dev/null".into(),
+            env: vec![("HA_x".into(), "a=b c".into())],
+        };
+        assert_eq!(Order::decode(&order.encode()), Some(order));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = ToCore::decode(&bytes);
             let _ = ToMaster::decode(&bytes);
+            let _ = Order::decode(&bytes);
         }
     }
 }

@@ -1,17 +1,25 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
 //! and starts the core and the heir, again when one of them dies. It parses no packet.
 
-use super::link::{ToCore, ToHeir, ToMaster};
+use super::access;
+use super::dopd;
+use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::node_files::{self, NodeFiles};
+use super::respawn::Programs;
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
-use super::state;
 use super::status_file::StatusFile;
+use super::watchdog::Watchdog;
+use super::{respawn_file, state};
 use crate::check::{self, Texts};
+use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
+use crate::jobs::fence::Fences;
+use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
 use crate::sys::pair::{End, Got, pair};
 use crate::sys::poll::{Want, wait};
@@ -34,6 +42,8 @@ const CALM: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// A stop that hangs ends here, as in heartbeat 3.0.6.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
+/// A dead master's lock is gone long before.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
 /// Threads that open a medium are small: their stack is locked into memory like everything else.
 const OPENER_STACK: usize = 256 * 1024;
 
@@ -52,15 +62,25 @@ struct Master {
     me: NodeName,
     uuid: [u8; 16],
     texts: Texts,
+    /// Who is behind the names of `apiauth`; looked up when the files are read.
+    accounts: String,
     cf: HaCf,
     generation: Generation,
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
+    remembered: NodeTexts,
+    node_files: NodeFiles,
     jobs: Jobs,
+    fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
     waiting: VecDeque<(JobId, Command)>,
+    programs: Programs,
+    rc: RcScripts,
+    watchdog: Option<Watchdog>,
+    /// The core has released everything and beats on until the programs have ended.
+    released: bool,
     log_pipe: OwnedFd,
     log_places: Sender<Places>,
     /// `None` when its thread could not be started.
@@ -80,20 +100,22 @@ struct Master {
 /// Becomes the master. An error is told to the waiting command, else to the log.
 pub fn run() -> io::Result<()> {
     let resumed = std::env::var_os(RESUME).is_some();
-    let handed = match resumed || std::env::var_os(READY).is_some() {
-        true => process::inherited(1)?.pop(),
-        false => None,
+    let handed = match std::env::var(RESUME) {
+        Ok(count) => count.parse().unwrap_or(1),
+        Err(_) => usize::from(std::env::var_os(READY).is_some()),
     };
+    let mut handed = process::inherited(handed)?.into_iter();
     let (ready, legacy) = if resumed {
-        (None, handed)
+        (None, handed.next())
     } else {
-        (handed.map(End::new), None)
+        (handed.next().map(End::new), None)
     };
+    let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     for name in [ROLE, RESUME, READY, FOREGROUND] {
         process::unset_env(name);
     }
-    match begin(resumed, legacy, ready, foreground) {
+    match begin(resumed, legacy, watchdog, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
             if let Some(mut ready) = ready {
@@ -107,10 +129,20 @@ pub fn run() -> io::Result<()> {
 
 type Failed = (Option<End>, io::Error);
 
-fn begin(resumed: bool, legacy: Option<OwnedFd>, ready: Option<End>, foreground: bool) -> Result<Master, Failed> {
+fn begin(
+    resumed: bool,
+    legacy: Option<OwnedFd>,
+    watchdog: Option<OwnedFd>,
+    ready: Option<End>,
+    foreground: bool,
+) -> Result<Master, Failed> {
     match prepare(resumed, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
+            if let Some(device) = watchdog {
+                master.watchdog = Some(Watchdog::keep(device, master.cf.watchdog.as_deref()));
+                master.share_watchdog();
+            }
             Ok(master)
         }
         Err(e) => Err((ready, e)),
@@ -142,7 +174,7 @@ fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts
 fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
     let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
     let (cf, texts, complaints) = read_files(&me, legacy)?;
-    let lock = state::lock()?;
+    let lock = take_lock(resumed)?;
     let signals = Signals::catch()?;
     let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
     logger::init(&me, log_pipe.try_clone()?, cf.debug, foreground);
@@ -172,21 +204,36 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         );
     }
     let env = environment::script_env(&cf, &me);
+    let mut found = respawn_file::read();
+    if !resumed {
+        // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
+        found.retain(|f| f.process.is_some());
+    }
     let places = vec![paths::resource_d(), paths::init_d()];
     let mut master = Master {
         signals,
-        uuid: state::uuid()?,
+        uuid: match cf.uuid_from_name {
+            true => uuid_of_name(&me),
+            false => state::uuid()?,
+        },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
         me,
         texts,
-        cf,
+        accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
         _lock: lock,
         held,
-        jobs: Jobs::new(places, env),
+        remembered: node_files::read(),
+        node_files: NodeFiles::start()?,
+        fences: Fences::new(env.clone()),
+        jobs: Jobs::new(places, env.clone()),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        rc: RcScripts::new(env, cf.resource_timeout),
+        watchdog: None,
+        released: false,
         log_pipe,
         log_places,
         status_file: StatusFile::start()
@@ -199,10 +246,23 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         ready: None,
         stopping: None,
         done: false,
+        cf,
     };
     master.start_core(resumed)?;
     master.start_heir();
     Ok(master)
+}
+
+/// An heir hears of its master's death from a socket, which the kernel may close a moment before the lock; and whoever
+/// starts heartbeat right after a `kill -9` may be as fast.
+fn take_lock(resumed: bool) -> io::Result<fs::File> {
+    let until = sys::now() + if resumed { LOCK_WITHIN } else { PAUSE };
+    loop {
+        match state::lock() {
+            Err(_) if sys::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            other => return other,
+        }
+    }
 }
 
 /// A disk that fails stops a fresh start, with the reason. An heir goes on without: resources run.
@@ -225,7 +285,12 @@ fn make_directories() -> io::Result<()> {
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
     fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
-    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))
+    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))?;
+    // Whether dopd runs is the administrator's choice; it has no right to make this.
+    if let Err(e) = dopd::make_directory() {
+        log::warn!("{}: {e}; dopd cannot serve", paths::outdater().display());
+    }
+    Ok(())
 }
 
 impl Master {
@@ -238,7 +303,8 @@ impl Master {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        let mut deadline = self.jobs.deadline().min(self.core_at);
+        let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
+        deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -255,6 +321,9 @@ impl Master {
             wants.len() - 1
         });
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
+        wants.extend(self.programs.fds().into_iter().map(Want::read));
+        wants.extend(self.rc.fds().into_iter().map(Want::read));
+        wants.extend(self.fences.fds().into_iter().map(Want::read));
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -286,7 +355,12 @@ impl Master {
                 outcome: ended.outcome,
             });
         }
+        for (job, outcome) in self.fences.tick(sys::now()) {
+            self.tell_core(&ToCore::Ended { job, outcome });
+        }
         self.run_waiting();
+        self.rc.tick(sys::now());
+        self.care_for_programs();
         let now = sys::now();
         if self.core.is_none()
             && now >= self.core_at
@@ -304,6 +378,18 @@ impl Master {
             self.done = true;
         }
         Ok(())
+    }
+
+    fn care_for_programs(&mut self) {
+        if self.programs.tick(sys::now()) {
+            self.tell_core(&ToCore::Clients {
+                clients: self.programs.report(),
+            });
+        }
+        if self.released && self.programs.are_stopped() {
+            self.released = false;
+            self.tell_core(&ToCore::End);
+        }
     }
 
     fn read_signals(&mut self) {
@@ -346,6 +432,12 @@ impl Master {
             log::error!("reload: the files have errors; the running configuration stays in force");
             return;
         };
+        let env = environment::script_env(&cf, &self.me);
+        self.rc.reload(env.clone(), cf.resource_timeout);
+        self.tell_core(&ToCore::Scripts {
+            types: self.rc.types().to_vec(),
+        });
+        self.programs.reload(sys::now(), &cf.clients, env.clone());
         if loaded.texts == self.texts {
             log::info!("Configuration unchanged.");
             return;
@@ -360,10 +452,13 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(environment::script_env(&cf, &self.me));
+        self.jobs.set_env(env.clone());
+        self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
+        self.accounts = access::accounts(&cf.apiauth).to_string();
         self.cf = cf;
         self.texts = loaded.texts;
+        self.watch();
         if let Some(heir) = &mut self.heir {
             heir.link.send(
                 ToHeir::Keep {
@@ -375,6 +470,7 @@ impl Master {
         }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
+            accounts: self.accounts.clone(),
         });
     }
 
@@ -418,8 +514,17 @@ impl Master {
             generation: generation.0,
             seed: u64::from_ne_bytes(seed),
             resumed: resumed.then(|| self.held.clone()),
+            accounts: self.accounts.clone(),
+            remembered: self.remembered.clone(),
         };
         link.send(begin.encode(), None);
+        let types = self.rc.types().to_vec();
+        link.send(ToCore::Scripts { types }.encode(), None);
+        let clients = self.programs.report();
+        link.send(ToCore::Clients { clients }.encode(), None);
+        if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
+            link.send(ToCore::Watchdog.encode(), Some(copy));
+        }
         if self.stopping.is_some() {
             link.send(ToCore::Stop.encode(), None);
         }
@@ -448,9 +553,16 @@ impl Master {
 
     fn core_said(&mut self, said: ToMaster) {
         match said {
-            ToMaster::Ready { working, broken } => self.core_ready(working, &broken),
+            ToMaster::Ready { working, broken } => {
+                let open = self.watchdog.as_ref().map(|w| &w.path);
+                if working > 0 && open != self.cf.watchdog.as_ref() {
+                    self.watch();
+                }
+                self.core_ready(working, &broken);
+            }
             ToMaster::Open { medium } => self.open(medium),
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
+            ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
                 self.held = held;
                 if let Err(e) = state::write_held(&self.held) {
@@ -460,15 +572,69 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {
                     file.put(text);
+                }
+            }
+            ToMaster::Active => self.programs.begin(),
+            ToMaster::Notice { kind, fields } => self.rc.push(&kind, fields),
+            ToMaster::Released => {
+                self.programs.stop();
+                self.released = true;
+            }
+            ToMaster::Nodes { texts } => {
+                // The core faces the network: what is no list of nodes is not written.
+                if node_files::is_good(&texts) {
+                    self.remembered = texts.clone();
+                    self.node_files.write(texts);
+                } else {
+                    log::error!("master: the core's list of nodes is not understood; it is not written");
                 }
             }
             ToMaster::Stopped => {
                 log::info!("Heartbeat shutdown complete.");
                 self.done = true;
             }
+        }
+    }
+
+    /// Opens, changes or gives up the watchdog as ha.cf has it.
+    fn watch(&mut self) {
+        match (&self.watchdog, &self.cf.watchdog) {
+            (Some(same), Some(path)) if same.path == *path => {
+                same.set_limit(self.cf.deadtime);
+                return;
+            }
+            (None, None) => return,
+            (Some(_) | None, _) => {}
+        }
+        let old = self.watchdog.take();
+        if let Some(path) = &self.cf.watchdog {
+            match Watchdog::open(path, self.cf.deadtime) {
+                Ok(watchdog) => self.watchdog = Some(watchdog),
+                Err(e) => log::error!(
+                    "watchdog {}: cannot be opened ({e}): nothing resets this machine when heartbeat hangs",
+                    path.display()
+                ),
+            }
+        }
+        self.share_watchdog();
+        if let Some(old) = old {
+            old.disarm();
+        }
+    }
+
+    /// Copies for the core, which feeds it, and for the heir.
+    fn share_watchdog(&mut self) {
+        let copy = || self.watchdog.as_ref().and_then(|w| w.copy().ok());
+        let (for_core, for_heir) = (copy(), copy());
+        if let Some(core) = &mut self.core {
+            core.link.send(ToCore::Watchdog.encode(), for_core);
+        }
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(ToHeir::Watchdog.encode(), for_heir);
         }
     }
 
@@ -553,6 +719,8 @@ impl Master {
             self.held.len()
         );
         self.waiting.clear();
+        // The next core begins anew: nothing that this one has ordered is taken for done.
+        self.fences.forget();
         self.orphaned_jobs = self.jobs.running() > 0;
         self.core_at = now + pause;
     }
@@ -575,6 +743,9 @@ impl Master {
                     .encode(),
                     None,
                 );
+                if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
+                    heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
+                }
                 self.heir = Some(heir);
             }
             Err(e) => log::error!("no heir ({e}): if the master dies, nobody takes its place"),
@@ -599,8 +770,20 @@ impl Master {
             drop(core.link);
             end_child(&mut core.process);
         }
+        match self.watchdog.take() {
+            Some(watchdog) if self.held.is_empty() => watchdog.disarm(),
+            Some(watchdog) => log::error!(
+                "CRIT: watchdog {}: left armed, since resources are not released: it resets this machine",
+                watchdog.path.display()
+            ),
+            None => {}
+        }
+        self.node_files.finish(PAUSE);
         for spec in &self.cf.media {
             media::release(spec);
+        }
+        if !self.programs.any_runs() {
+            respawn_file::remove();
         }
         for path in [paths::fifo(), paths::register()] {
             let _ = fs::remove_file(path);

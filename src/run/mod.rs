@@ -3,8 +3,15 @@
 //! * `start`: the command `heartbeat`: check, start, stop, reload, status
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
+//! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
+//! * `client`: what becomes a program of a `respawn` line
+//! * `respawn`: the master's care for these programs; `respawn_rules`, when they are started again; `respawn_file`,
+//!   where the next master finds them
+//! * `watchdog`: the device that resets the machine
 //! * `link`: what master and core say to each other
+//! * `access`: what the master does for clients of the API: names of `apiauth`, signals
+//! * `node_files`: hostcache and delhostcache on disk
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
@@ -13,13 +20,21 @@
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
 //! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
 
+pub mod access;
+pub mod client;
 pub mod core;
+pub mod dopd;
 pub mod heir;
 pub mod link;
 pub mod logger;
 pub mod master;
+mod node_files;
+pub mod respawn;
+pub mod respawn_file;
+pub mod respawn_rules;
 pub mod role;
 pub mod start;
-mod state;
+pub mod state;
 mod status_file;
 mod teller;
+pub mod watchdog;

@@ -1,8 +1,8 @@
 //! Which of our processes this one is: told by environment variables, since the title of a process is for people.
 
-/// `master`, `core` or `heir`; not there in a command.
+/// `master`, `core`, `heir` or `client`; not there in a command.
 pub const ROLE: &str = "HEARTBEAT_ROLE";
-/// Set for a master that carries on after another one.
+/// Set for a master that carries on after another one: how many descriptors it is left, its files and perhaps the watchdog.
 pub const RESUME: &str = "HEARTBEAT_RESUME";
 /// Set when descriptor 3 waits to hear that the master runs.
 pub const READY: &str = "HEARTBEAT_READY";
@@ -13,3 +13,4 @@ pub const FOREGROUND: &str = "HEARTBEAT_FOREGROUND";
 pub const MASTER_TITLE: &str = "heartbeat: master control process";
 pub const CORE_TITLE: &str = "heartbeat: core process";
 pub const HEIR_TITLE: &str = "heartbeat: heir";
+pub const CLIENT_TITLE: &str = "heartbeat: client to be";

@@ -2,7 +2,7 @@
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
 use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
-use super::{core, heir, master, state};
+use super::{client, core, heir, master, state};
 use crate::check;
 use crate::clients::json::Json;
 use crate::conf::{Complaint, Severity, ha_cf};
@@ -42,6 +42,10 @@ pub fn act(role: &str) -> ExitCode {
         "heir" => {
             process::unset_env(ROLE);
             heir::run()
+        }
+        client::ROLE_NAME => {
+            process::unset_env(ROLE);
+            client::run()
         }
         other => Err(std::io::Error::other(format!("{ROLE}={other}: no such role"))),
     };
@@ -230,6 +234,7 @@ pub fn test_files(json: bool, classic: bool) -> ExitCode {
         let differences = check::classic::differences(&files, &loaded.texts);
         loaded.complaints.extend(differences);
     }
+    loaded.complaints.extend(check::remembered());
     let errors = loaded
         .complaints
         .iter()

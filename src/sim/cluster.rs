@@ -10,7 +10,8 @@ use crate::conf::{HaCf, Haresources, ha_cf, haresources};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
-use crate::groups::job::{Command, Verb};
+use crate::groups::fencing::{FenceCommand, FenceVerb};
+use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -34,6 +35,21 @@ enum What {
     ScriptEnds {
         node: usize,
         number: u64,
+    },
+    /// A STONITH device takes the power from a machine.
+    FenceHits {
+        node: usize,
+    },
+    /// … which boots.
+    Boots {
+        node: usize,
+        life: u64,
+    },
+    FenceEnds {
+        node: usize,
+        life: u64,
+        job: JobId,
+        outcome: Outcome,
     },
     Fault(Fault),
     /// A daemon that died comes back, unless something else happened to it.
@@ -87,6 +103,7 @@ pub struct Sim {
     broken: Option<String>,
     steps: u64,
     starts: u64,
+    fencings: u64,
 }
 
 impl Sim {
@@ -137,6 +154,7 @@ impl Sim {
             config,
             steps: 0,
             starts: 0,
+            fencings: 0,
         };
         for (at, fault) in plan.faults {
             sim.at(at, fault);
@@ -342,6 +360,7 @@ impl Sim {
             match action {
                 Action::Send { medium, bytes } => self.send(node, medium, bytes),
                 Action::Run { job, command } => self.run(node, job, command),
+                Action::Fence { job, command } => self.fence(node, job, &command),
                 Action::Remember { held } => self.machines[node].held = held,
                 Action::Stopped => {
                     let m = &mut self.machines[node];
@@ -365,7 +384,13 @@ impl Sim {
                         self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
                     }
                 }
-                Action::Reply { .. } | Action::DropClient { .. } | Action::MediaChanged => {}
+                Action::Reply { .. }
+                | Action::Signal { .. }
+                | Action::DropClient { .. }
+                | Action::MediaChanged
+                | Action::Notice { .. } => {}
+                // Every node of the simulator stands in ha.cf.
+                Action::RememberNodes { .. } => {}
             }
         }
     }
@@ -410,8 +435,65 @@ impl Sim {
         self.watch.changed();
     }
 
+    /// A device that is slow now and then, fails now and then, and then may have done its work or not.
+    fn fence(&mut self, by: usize, job: JobId, command: &FenceCommand) {
+        self.fencings += 1;
+        let fails = self.random.below(1000) < self.config.fence_fails;
+        let longest = [500, 5000, command.limit.as_millis() as u64][self.random.below(3) as usize];
+        let took = Duration::from_millis(1 + self.random.below(longest));
+        let mut output = String::new();
+        if command.verb == FenceVerb::Hosts {
+            output = self.names.iter().map(|n| format!("{n}\n")).collect();
+        }
+        let target = self.names.iter().position(|n| Some(n) == command.node.as_ref());
+        if let Some(node) = target
+            && (!fails || self.random.below(4) == 0)
+        {
+            let hit = Duration::from_millis(self.random.below(took.as_millis() as u64 + 1));
+            self.push(self.now + hit, What::FenceHits { node });
+        }
+        let exit = match fails {
+            false => Exit::Code(0),
+            true if self.random.below(2) == 0 => Exit::TimedOut,
+            true => Exit::Code(1),
+        };
+        let life = self.machines[by].life;
+        let outcome = Outcome { exit, output, took };
+        let end = What::FenceEnds {
+            node: by,
+            life,
+            job,
+            outcome,
+        };
+        self.push(self.now + took, end);
+    }
+
     fn happen(&mut self, what: What) {
         match what {
+            What::FenceHits { node } => {
+                self.trace.note(self.now, Some(node), "is fenced".to_owned());
+                self.machines[node].power_off();
+                self.watch.changed();
+                self.watch.fault();
+                let life = self.machines[node].life;
+                let boot = Duration::from_millis(10_000 + self.random.below(60_000));
+                self.push(self.now + boot, What::Boots { node, life });
+            }
+            What::Boots { node, life } => {
+                if self.machines[node].life == life && self.machines[node].daemon.is_none() {
+                    self.start(node, None);
+                }
+            }
+            What::FenceEnds {
+                node,
+                life,
+                job,
+                outcome,
+            } => {
+                if self.machines[node].life == life {
+                    self.handle(node, Event::JobEnded { job, outcome });
+                }
+            }
             What::Packet { to, medium, bytes } => {
                 let m = &mut self.machines[to];
                 let net = if medium.0 < self.net.nets() { medium.0 } else { 0 };
@@ -525,6 +607,11 @@ impl Sim {
             } => {
                 (self.config.start_fails, self.config.stop_fails) = (start_fails, stop_fails);
             }
+            Fault::Device { fails } => self.config.fence_fails = fails,
+            Fault::Confirm { by, node } => {
+                let message = Message::new("meatware").with(fields::NODE, self.names[node].as_str());
+                self.handle(by, Event::Local { message });
+            }
             Fault::Repair => self.repair(),
         }
     }
@@ -562,6 +649,7 @@ impl Sim {
             keys: self.keys.clone(),
             seed: self.random.draw(),
             resumed,
+            remembered: Default::default(),
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
@@ -614,6 +702,7 @@ impl Sim {
     fn repair(&mut self) {
         self.net.heal();
         (self.config.start_fails, self.config.stop_fails) = (0, 0);
+        self.config.fence_fails = 0;
         for node in 0..self.machines.len() {
             self.thaw(node);
             for net in 0..self.net.nets() {
@@ -646,6 +735,11 @@ impl Sim {
             .iter()
             .find(|(name, _)| name == "acquisitions")
             .map_or(0, |(_, n)| *n)
+    }
+
+    /// What STONITH devices were asked to do, by all nodes.
+    pub fn fencings(&self) -> u64 {
+        self.fencings
     }
 
     /// Start scripts that were run, on all nodes.

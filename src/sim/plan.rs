@@ -25,8 +25,12 @@ pub struct Config {
     /// Of 1000 starts, and of 1000 stops, so many fail; a quarter of them by hanging.
     pub start_fails: u64,
     pub stop_fails: u64,
+    /// `stonith_host` line of every node, or nothing.
+    pub fencing: &'static str,
+    /// Of 1000 things that a STONITH device is asked to do, so many fail.
+    pub fence_fails: u64,
     /// No fault but loss below deadtime, and no daemon that dies: a group must never be up on two nodes, not even for a
-    /// moment.
+    /// moment. With fencing neither, whatever happens.
     pub strict: bool,
     /// A ping node on the first network, which answers whoever has an interface that works there.
     pub ping: bool,
@@ -54,6 +58,8 @@ impl Config {
             resource_timeout: Duration::from_secs(20),
             start_fails: 0,
             stop_fails: 0,
+            fencing: "",
+            fence_fails: 0,
             strict: false,
             ping: false,
         }
@@ -95,6 +101,9 @@ impl Config {
             let _ = write!(text, "\nnode {}", Self::node_name(i));
         }
         text.push('\n');
+        if !self.fencing.is_empty() {
+            let _ = writeln!(text, "stonith_host * {}", self.fencing);
+        }
         if self.ping {
             let _ = writeln!(text, "ping {PING}");
         }
@@ -169,6 +178,15 @@ pub enum Fault {
         start_fails: u64,
         stop_fails: u64,
     },
+    /// From now on so many of 1000 requests to a STONITH device fail.
+    Device {
+        fails: u64,
+    },
+    /// A person says to the heartbeat of a node that another one is off.
+    Confirm {
+        by: usize,
+        node: usize,
+    },
     /// The administrator repairs everything: networks, machines, scripts, groups that nobody could start or stop.
     Repair,
 }
@@ -187,6 +205,8 @@ pub enum Kind {
     Anything,
     /// Only what an administrator does; a group is then never up twice.
     Planned,
+    /// Anything, with STONITH devices that fail now and then: a group is never up twice either.
+    Fenced,
 }
 
 impl Plan {
@@ -223,6 +243,11 @@ impl Plan {
         if kind == Kind::Planned {
             config.strict = true;
             config.deadtime = Duration::from_secs(20);
+        }
+        if kind == Kind::Fenced {
+            config.strict = true;
+            config.fencing = "external/sim";
+            config.fence_fails = [0, 300][r.below(2) as usize];
         }
         if r.below(3) == 0 {
             config.start_fails = 20;
@@ -271,7 +296,7 @@ fn random_fault(
     let end = at + lasting;
     let planned = [8, 9, 9, 10, 10, 11, 12];
     let what = match kind {
-        Kind::Anything => r.below(13),
+        Kind::Anything | Kind::Fenced => r.below(13),
         Kind::Planned => planned[r.below(planned.len() as u64) as usize],
     };
     match what {

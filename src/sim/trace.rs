@@ -82,13 +82,19 @@ impl Trace {
                 self.mix(command.verb.as_str().as_bytes());
                 self.push(at, Some(node), Line::Run(*job, command.clone()));
             }
+            Action::Fence { job, command } => {
+                let whom = command.node.as_ref().map_or("", |n| n.as_str());
+                let text = format!("fence {job}: {} {whom}", command.verb.as_str());
+                self.note(at, Some(node), text);
+            }
             Action::Remember { held } => {
                 let text = format!("remembers {held:?}");
                 self.note(at, Some(node), text);
             }
             Action::Stopped => self.note(at, Some(node), "stopped".to_owned()),
             Action::MediaChanged => self.note(at, Some(node), "media changed".to_owned()),
-            Action::Reply { .. } | Action::DropClient { .. } => {}
+            Action::Reply { .. } | Action::Signal { .. } | Action::DropClient { .. } | Action::Notice { .. } => {}
+            Action::RememberNodes { .. } => {}
         }
     }
 

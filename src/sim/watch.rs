@@ -214,7 +214,11 @@ impl Watch {
         }
         let since = *group.none.get_or_insert(now);
         // A death; a start that waits for a joining node; a handover that was called off.
-        let bound = config.deadtime * 2 + config.initdead + Duration::from_secs(15) + config.script.1 * 3;
+        let mut bound = config.deadtime * 2 + config.initdead + Duration::from_secs(15) + config.script.1 * 3;
+        if !config.fencing.is_empty() {
+            // Devices take up to a minute and fail; two nodes may have shot each other, and boot.
+            bound += Duration::from_secs(900);
+        }
         if now >= since + bound {
             return Some(format!("group {key} is nowhere since {} ms", since.as_millis()));
         }

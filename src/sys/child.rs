@@ -75,9 +75,32 @@ impl Child {
 /// Starts `program` in a session of its own with exactly this environment. The second value is the non-blocking end of
 /// the pipe that is its standard output and error. A text file without `#!` is handed to /bin/sh, as a shell would do.
 pub fn spawn(program: &Path, args: &[String], env: &[(String, String)]) -> io::Result<(Child, OwnedFd)> {
-    match exec(program, None, args, env) {
-        Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => exec(Path::new("/bin/sh"), Some(program), args, env),
+    spawn_with_input(program, args, env, None)
+}
+
+/// The same with something to read on standard input: less than a pipe holds, so that nobody waits.
+pub fn spawn_with_input(
+    program: &Path,
+    args: &[String],
+    env: &[(String, String)],
+    input: Option<&[u8]>,
+) -> io::Result<(Child, OwnedFd)> {
+    match exec(program, None, args, env, input) {
+        Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => {
+            exec(Path::new("/bin/sh"), Some(program), args, env, input)
+        }
         other => other,
+    }
+}
+
+/// A pipe that is already full of what is to be read, and closed behind it.
+fn filled(input: &[u8]) -> io::Result<OwnedFd> {
+    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
+    nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    match nix::unistd::write(&ours, input) {
+        Ok(n) if n == input.len() => Ok(theirs),
+        Ok(_) | Err(Errno::EAGAIN) => Err(io::Error::other("its input is longer than a pipe holds")),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -86,7 +109,12 @@ fn exec(
     script: Option<&Path>,
     args: &[String],
     env: &[(String, String)],
+    input: Option<&[u8]>,
 ) -> io::Result<(Child, OwnedFd)> {
+    let stdin = match input {
+        Some(input) => filled(input)?.into(),
+        None => Stdio::null(),
+    };
     let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     // Only our end: a script that writes faster than we read must wait, not fail.
     nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -97,7 +125,7 @@ fn exec(
         .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(theirs.try_clone()?)
         .stderr(theirs);
     // SAFETY: `prepare` makes plain system calls only: no allocation, no lock, nothing that another thread could have
@@ -131,14 +159,21 @@ fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 /// Runs in the new process between fork and exec: only async-signal-safe calls. Nothing here is a reason not to run the
 /// script, except a session it cannot have: without it a signal to the group would hit ourselves.
 fn prepare() -> io::Result<()> {
+    // SAFETY: a plain system call.
+    if unsafe { libc::setsid() } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    as_at_boot();
+    Ok(())
+}
+
+/// Signals, priority, OOM score, umask and descriptors as a program at boot time finds them. Async-signal-safe.
+pub(super) fn as_at_boot() {
     const HIGHEST_SIGNAL: i32 = 64;
     const SIGSET_BYTES: usize = 8;
     // SAFETY: all of these are system calls on numbers, on local values that outlive the call, and on literals that
     // end with NUL; the default disposition installs no code.
     unsafe {
-        if libc::setsid() < 0 {
-            return Err(io::Error::last_os_error());
-        }
         // The bare system call, because glibc will not touch 32 and 33, which can have been inherited as ignored too.
         // All zero is SIG_DFL without flags and mask, in the kernel's form of the structure on every architecture.
         let default = [0u64; 8];
@@ -163,5 +198,4 @@ fn prepare() -> io::Result<()> {
         // Marks rather than closes: std's own pipe, by which a failed exec is reported, must live until the exec.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Group, User, geteuid};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,6 +18,12 @@ pub fn own_user() -> u32 {
 /// `None`: the machine has no such user. May ask a name service, and so may take a while.
 pub fn user_id(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|u| u.uid.as_raw())
+}
+
+/// Number and listed members of a group; as above.
+pub fn group(name: &str) -> Option<(u32, Vec<String>)> {
+    let group = Group::from_name(name).ok().flatten()?;
+    Some((group.gid.as_raw(), group.mem))
 }
 
 /// What `uname -n` prints.
@@ -59,6 +65,12 @@ pub fn in_memory(name: &str, content: &[u8]) -> io::Result<std::os::fd::OwnedFd>
     file.write_all(content)?;
     file.rewind()?;
     Ok(file.into())
+}
+
+/// Where an open file is; empty when the kernel does not say.
+pub fn path_of(fd: std::os::fd::BorrowedFd<'_>) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
 }
 
 /// The mode as given, whatever the umask.

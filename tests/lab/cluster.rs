@@ -306,6 +306,13 @@ impl Cluster {
         out.lines().filter_map(|l| l.parse().ok()).collect()
     }
 
+    /// What `hb_lab status` prints.
+    pub fn lab_status(&self) -> String {
+        let mut command = std::process::Command::new(&self.lab.plan.program);
+        command.args(["status", &self.lab.plan.name]);
+        Said::from(command.output().expect("hb_lab runs")).good("hb_lab status")
+    }
+
     pub fn program(&self, name: &str) -> String {
         self.lab.plan.programs.join(name).display().to_string()
     }

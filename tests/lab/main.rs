@@ -6,17 +6,24 @@
 
 mod bad_input;
 mod by_hand;
+mod clients;
 mod cluster;
 mod configured;
 mod differing;
+mod dopd;
 mod faults;
+mod fencing;
 mod installed;
 mod looking;
 mod media;
 mod moves;
+mod nodes;
 mod packets;
 mod partitions;
 mod ping;
+mod rc_scripts;
 mod reloading;
 mod resources;
+mod respawn;
+mod watchdog;
 mod watching;

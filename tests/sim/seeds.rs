@@ -43,6 +43,12 @@ fn planned_moves_never_have_two_owners_even_for_a_moment() {
     play_many(0..100, 3, Kind::Planned);
 }
 
+#[test]
+fn with_fencing_nothing_is_ever_up_twice_whatever_happens() {
+    play_many(0..300, 2, Kind::Fenced);
+    play_many(0..150, 3, Kind::Fenced);
+}
+
 /// Thirty days with a fault every few hours, on networks that lose, delay, repeat and disorder packets all the time.
 fn a_month(seed: u64, nodes: usize) {
     const MONTH: Instant = Instant::from_millis(30 * 24 * 3_600_000);
@@ -131,6 +137,7 @@ fn one_seed() {
     }
     let kind = match env("SIM_KIND").as_str() {
         "planned" => Kind::Planned,
+        "fenced" => Kind::Fenced,
         _ => Kind::Anything,
     };
     let nodes = env("SIM_NODES").parse().unwrap_or(2);

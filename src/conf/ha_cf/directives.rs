@@ -42,13 +42,12 @@ use Shape::{Line, Many, One};
 
 const NO_CRM: Effect = Nothing("it is for the cluster resource manager, which this version does not have");
 const NO_LOGD: Effect = Nothing("there is no logging daemon; write `logfile` or `logfacility`");
-const NO_STONITH: Effect = Nothing("this version cannot reset other machines");
 
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("apiauth",                 Line, "apiauth CLIENT [uid=USER,...] [gid=GROUP,...]", Nothing("this version decides by the owner of the client's FIFO")),
+    row("apiauth",                 Line, "apiauth CLIENT [uid=USER,...] [gid=GROUP,...]", Works),
     row("auto_failback",           One,  "auto_failback on|off|legacy",        Works),
-    row("autojoin",                One,  "autojoin none",                      Works),
+    row("autojoin",                One,  "autojoin none|other|any",            Works),
     row("baud",                    One,  "baud RATE",                          Works),
     row("bcast",                   Many, "bcast INTERFACE...",                 Works),
     row("cluster",                 One,  "cluster NAME",                       Works),
@@ -66,7 +65,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("debugfile",               One,  "debugfile PATH",                     Works),
     row("enable_config_writes",    One,  "enable_config_writes true|false",    NO_CRM),
     row("env",                     Many, "env NAME=VALUE",                     Works),
-    row("failfast",                Line, "failfast USER PROGRAM [ARGUMENT...]", Nothing("this version starts no client programs")),
+    row("failfast",                Line, "failfast USER PROGRAM [ARGUMENT...]", Works),
     row("hbaping",                 Line, "hbaping NAME WWN",                   Nothing("there is no Fibre Channel ping; use `ping ADDRESS`")),
     row("hbgenmethod",             One,  "hbgenmethod file|time",              Works),
     row("hopfudge",                One,  "hopfudge NUMBER",                    Works),
@@ -93,11 +92,11 @@ pub const DIRECTIVES: &[Directive] = &[
     row("record_config_changes",   One,  "record_config_changes true|false",   NO_CRM),
     row("record_pengine_inputs",   One,  "record_pengine_inputs true|false",   NO_CRM),
     row("resource_timeout",        One,  "resource_timeout TIME",              Works),
-    row("respawn",                 Line, "respawn USER PROGRAM [ARGUMENT...]", Nothing("this version starts no client programs")),
+    row("respawn",                 Line, "respawn USER PROGRAM [ARGUMENT...]", Works),
     row("rtprio",                  One,  "rtprio PRIORITY",                    Works),
     row("serial",                  Many, "serial DEVICE...",                   Works),
-    row("stonith",                 Line, "stonith TYPE FILE",                  NO_STONITH),
-    row("stonith_host",            Line, "stonith_host HOST TYPE PARAMETER...", NO_STONITH),
+    row("stonith",                 Line, "stonith TYPE FILE",                  Works),
+    row("stonith_host",            Line, "stonith_host HOST TYPE PARAMETER...", Works),
     row("syslogmsgfmt",            One,  "syslogmsgfmt true|false",            Works),
     row("tipc",                    Many, "tipc NAME",                          Nothing("there is no such medium; use bcast, ucast, mcast or serial")),
     row("traditional_compression", One,  "traditional_compression true|false", Nothing("messages are never compressed")),
@@ -107,10 +106,10 @@ pub const DIRECTIVES: &[Directive] = &[
     row("udpport",                 One,  "udpport PORT",                       Works),
     row("use_apphbd",              One,  "use_apphbd off",                     Works),
     row("use_logd",                One,  "use_logd off",                       Works),
-    row("uuidfrom",                One,  "uuidfrom file|nodename",             Nothing("the uuid is always kept in a file")),
+    row("uuidfrom",                One,  "uuidfrom file|nodename",             Works),
     row("vip_lease",               One,  "vip_lease on|off",                   Nothing("there is no lease yet: an address stays on a machine whose heartbeat was killed")),
     row("warntime",                One,  "warntime TIME",                      Works),
-    row("watchdog",                One,  "watchdog DEVICE",                    Nothing("this version does not feed a watchdog")),
+    row("watchdog",                One,  "watchdog DEVICE",                    Works),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Directive> {

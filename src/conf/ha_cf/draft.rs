@@ -1,7 +1,9 @@
 //! What has been read so far, and what one word of a list directive does to it.
 
+use super::fencing::FenceLine;
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
+use crate::conf::access::Accounts;
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +25,8 @@ pub(super) struct Draft {
     pub(super) seen: BTreeMap<&'static str, usize>,
     /// Directives with a value that was refused: nothing is compared with them.
     pub(super) refused: BTreeSet<&'static str>,
-    /// Clients of apiauth lines and their line.
-    pub(super) apiauth: BTreeMap<String, usize>,
+    /// Lines `stonith` and `stonith_host`.
+    pub(super) fencing: Vec<FenceLine>,
 }
 
 impl Draft {
@@ -49,10 +51,16 @@ impl Draft {
             realtime: true,
             rtprio: 1,
             generation_from_time: false,
+            autojoin: super::Autojoin::None,
+            autojoin_line: 0,
+            uuid_from_name: false,
             resource_timeout: Duration::ZERO,
             vip_lease: false,
             watchdog: None,
             clients: Vec::new(),
+            apiauth: Vec::new(),
+            accounts: Accounts::default(),
+            fencing: Vec::new(),
             env: Vec::new(),
             parameters: Vec::new(),
         };
@@ -69,7 +77,7 @@ impl Draft {
             parameters: BTreeMap::new(),
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
-            apiauth: BTreeMap::new(),
+            fencing: Vec::new(),
         };
         for (name, value, _) in DEFAULTS {
             let read = draft.single(name, value);
@@ -140,14 +148,17 @@ impl Draft {
                 cf.msgfmt_netstring = word == "netstring";
             }
             "compression" => values::one_of(word, &["zlib", "bz2"])?,
-            "uuidfrom" => values::one_of(word, &["file", "nodename"])?,
+            "uuidfrom" => {
+                values::one_of(word, &["file", "nodename"])?;
+                cf.uuid_from_name = word == "nodename";
+            }
             "autojoin" => {
                 values::one_of(word, &["none", "other", "any"])?;
-                if word != "none" {
-                    return Err(format!(
-                        "`autojoin {word}` does not go together with haresources: write `autojoin none` and a node line"
-                    ));
-                }
+                cf.autojoin = match word {
+                    "other" => super::Autojoin::Other,
+                    "any" => super::Autojoin::Any,
+                    _ => super::Autojoin::None,
+                };
             }
             "crm" | "pacemaker" if values::boolean(word) != Ok(false) => {
                 return Err(format!(

@@ -233,8 +233,8 @@ fn what_has_no_effect_says_so_unless_it_asks_for_nothing() {
     #[rustfmt::skip]
     let table = [
         ("memreserve 6500", 0), ("memreserve 7000", 1), ("log_badpack yes", 0), ("log_badpack off", 1),
-        ("use_logd off", 0), ("use_logd yes", 1), ("ping 10.0.0.1", 0), ("watchdog /dev/watchdog", 1),
-        ("uuidfrom file", 0), ("uuidfrom nodename", 1), ("cluster mine", 0), ("quorum_server q", 1),
+        ("use_logd off", 0), ("use_logd yes", 1), ("ping 10.0.0.1", 0), ("watchdog /dev/watchdog", 0),
+        ("uuidfrom file", 0), ("uuidfrom nodename", 0), ("cluster mine", 0), ("quorum_server q", 1),
     ];
     for (line, warnings) in table {
         let parsed = read(&with(line));

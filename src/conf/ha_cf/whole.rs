@@ -1,8 +1,9 @@
 //! What only the whole file can tell: values that must fit each other, the own node, the order of lines.
 
 use super::draft::Draft;
-use super::{AutoFailback, HaCf, MediumKind, MediumSpec, NodeKind};
-use crate::conf::Complaints;
+use super::fencing;
+use super::{AutoFailback, Autojoin, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
+use crate::conf::{Complaints, access};
 use crate::ids::NodeName;
 use crate::time::Duration;
 
@@ -11,11 +12,14 @@ const SHORT_INITDEAD: Duration = Duration::from_secs(10);
 
 pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> HaCf {
     times(&mut draft, bad);
+    joining(&mut draft, me);
     nodes(&draft, me, bad);
     media(&draft, bad);
     failback(&mut draft, bad);
     logs(&draft, bad);
     let mut cf = draft.cf;
+    cf.apiauth = access::with_defaults(std::mem::take(&mut cf.apiauth));
+    cf.fencing = fencing::devices(draft.fencing, me, bad);
     cf.parameters = draft.parameters.into_iter().collect();
     cf
 }
@@ -114,6 +118,18 @@ fn times(draft: &mut Draft, bad: &mut Complaints) {
                 written(keepalive)
             ),
         );
+    }
+}
+
+/// `autojoin any` needs no node line for this node: it is one all the same.
+fn joining(draft: &mut Draft, me: &NodeName) {
+    draft.cf.autojoin_line = draft.seen.get("autojoin").copied().unwrap_or(0);
+    if draft.cf.autojoin == Autojoin::Any && !draft.cf.nodes.iter().any(|n| n.name == *me) {
+        draft.cf.nodes.push(NodeSpec {
+            name: me.clone(),
+            kind: NodeKind::Normal,
+            line: 0,
+        });
     }
 }
 

@@ -1,8 +1,11 @@
 //! Directives that take the whole rest of their line: what their words do to the draft.
 
 use super::draft::Draft;
+use super::fencing::{self, FenceLine};
 use super::values::{self, shown};
 use super::{ClientLine, MediumKind};
+use crate::clients::request::{self, Kind};
+use crate::conf::access::ApiAuth;
 
 impl Draft {
     /// Applies the whole rest of a line. `Ok(Some(text))` is a warning.
@@ -70,11 +73,17 @@ impl Draft {
             ("respawn" | "failfast", given) => Err(missing(given, &["user", "program"])),
             ("apiauth", [client, lists @ ..]) => self.apiauth(client, lists, line),
             ("stonith", [_, file, rest @ ..]) => {
-                values::absolute(file)?;
+                if let Some(why) = fencing::file_fault(file) {
+                    return Err(why);
+                }
+                self.fence_line("stonith", &words[..2], line);
                 Ok(extra(rest))
             }
             ("stonith", given) => Err(missing(given, &["type", "file"])),
-            ("stonith_host", [_, _, ..]) => Ok(None),
+            ("stonith_host", [_, _, ..]) => {
+                self.fence_line("stonith_host", words, line);
+                Ok(None)
+            }
             ("stonith_host", given) => Err(missing(given, &["host", "type"])),
             ("apiauth", []) => Err("the client is missing".to_owned()),
             (_, given) => {
@@ -88,25 +97,52 @@ impl Draft {
         }
     }
 
+    fn fence_line(&mut self, directive: &'static str, words: &[&str], line: usize) {
+        self.fencing.push(FenceLine {
+            directive,
+            words: words.iter().map(|w| (*w).to_owned()).collect(),
+            line,
+        });
+    }
+
     fn apiauth(&mut self, client: &str, lists: &[&str], line: usize) -> Result<Option<String>, String> {
-        if let Some(before) = self.apiauth.insert(client.to_owned(), line) {
+        if let Some(before) = self.cf.apiauth.iter().find(|a| a.client == client) {
             return Err(format!(
-                "client {} is already in line {before}: write one line a client",
+                "client {} is already in line {}: write one line a client",
+                shown(client),
+                before.line
+            ));
+        }
+        if request::kind_of_id(client) != Some(Kind::Named) {
+            return Err(format!(
+                "\"{}\" is not a name of a client: a letter, then letters, digits, - and _, at most 31 in all",
                 shown(client)
             ));
         }
+        let (mut users, mut groups) = (Vec::new(), Vec::new());
         for list in lists {
-            let names = list.strip_prefix("uid=").or_else(|| list.strip_prefix("gid="));
-            if names.is_none_or(|n| n.is_empty() || n.split(',').any(str::is_empty)) {
+            let (names, into) = match (list.strip_prefix("uid="), list.strip_prefix("gid=")) {
+                (Some(names), _) => (names, &mut users),
+                (None, Some(names)) => (names, &mut groups),
+                (None, None) => ("", &mut users),
+            };
+            if names.is_empty() || names.split(',').any(str::is_empty) {
                 return Err(format!(
                     "\"{}\" is neither uid=NAME,... nor gid=NAME,... (no blanks)",
                     shown(list)
                 ));
             }
+            into.extend(names.split(',').map(str::to_owned));
         }
         if lists.is_empty() {
             return Err(format!("client {} has no list: write who may use it", shown(client)));
         }
+        self.cf.apiauth.push(ApiAuth {
+            client: client.to_owned(),
+            users,
+            groups,
+            line,
+        });
         Ok(None)
     }
 }
