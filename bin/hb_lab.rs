@@ -57,6 +57,20 @@ fn arguments() -> Command {
                         .help("join the first two nodes by a serial line"),
                 )
                 .arg(
+                    Arg::new("classic")
+                        .long("classic")
+                        .value_name("NODE")
+                        .action(ArgAction::Append)
+                        .help("heartbeat 3.0.6 runs in this node; needs root, and Debian's packages unpacked"),
+                )
+                .arg(
+                    Arg::new("packages")
+                        .long("packages")
+                        .value_name("DIR")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("where they are unpacked [default: $HB_LAB_CLASSIC, or classic/root of the build]"),
+                )
+                .arg(
                     Arg::new("ping")
                         .long("ping")
                         .value_name("ADDRESS")
@@ -266,6 +280,13 @@ fn up(args: &ArgMatches) -> io::Result<()> {
     options.ping = args.get_many("ping").into_iter().flatten().copied().collect();
     let count = args.get_one::<u8>("nodes").copied().unwrap_or(2);
     options.nodes = (1..=count).map(|n| format!("node{n}")).collect();
+    options.classic = args
+        .get_many::<String>("classic")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    options.packages = args.get_one::<PathBuf>("packages").cloned();
     if let Some(dir) = args.get_one::<PathBuf>("config") {
         options.config = Config::Site(dir.clone());
     }

@@ -42,6 +42,13 @@ fn command() -> Command {
                 .requires("t")
                 .help("With -t: as JSON"),
         )
+        .arg(
+            Arg::new("classic")
+                .long("classic")
+                .action(ArgAction::SetTrue)
+                .requires("t")
+                .help("With -t: also say what in the files heartbeat 3.0.6 takes differently"),
+        )
         .arg(flag("f", "Stay in the foreground, log also to standard error"))
         .arg(flag("d", "Accepted as in the classic; use \"debug 1\" in ha.cf or SIGUSR1").action(ArgAction::Count))
         .arg(flag("l", "Accepted as in the classic; use \"realtime off\" in ha.cf"))
@@ -93,7 +100,7 @@ fn main() -> ExitCode {
     } else if on("D") || on("W") {
         start::defaults(on("W"))
     } else if on("t") {
-        start::test_files(args.get_flag("json"))
+        start::test_files(args.get_flag("json"), args.get_flag("classic"))
     } else if on("s") {
         start::status()
     } else if on("k") {
@@ -104,7 +111,7 @@ fn main() -> ExitCode {
         start::reload()
     } else {
         if on("v") {
-            start::test_files(false);
+            start::test_files(false, false);
         }
         start::start(on("f"))
     }

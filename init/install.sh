@@ -8,6 +8,8 @@
 #   init/install.sh --uninstall               removes what was installed
 #
 # ha.cf, haresources and authkeys are never touched; of the other files in /etc those that somebody has changed are kept.
+# Over an installed heartbeat 3.0.6: its programs are put aside, and are back in their places after --uninstall. What runs
+# goes on running until it is stopped.
 set -eu
 
 usage() {
@@ -44,7 +46,10 @@ umask 022
 
 libdir=$PREFIX/lib/heartbeat
 docdir=$PREFIX/share/doc/heartbeat
-# A line for each path we own: "file PATH", "conf CKSUM PATH", "dir PATH"; without DESTDIR.
+# Programs of another heartbeat that ours stand in the place of.
+aside=$libdir/replaced
+# A line for each path we own: "file PATH", "conf CKSUM PATH", "dir PATH", and "aside PATH" for what was there before us;
+# without DESTDIR.
 manifest=$libdir/installed
 new=$(mktemp)
 trap 'rm -f "$new" "$new.1"' EXIT
@@ -72,9 +77,23 @@ make_dir() { # PATH [MODE]
 	fi
 }
 
+# Somebody else's program in a place of ours: moved, so that a process that runs from it is not disturbed.
+put_aside() { # PATH
+	if [ ! -e "$DESTDIR$1" ] && [ ! -L "$DESTDIR$1" ]; then return 0; fi
+	if [ -f "$DESTDIR$manifest" ] && grep -qxF -e "file $1" "$DESTDIR$manifest"; then return 0; fi
+	if [ -f "$DESTDIR$manifest" ] && awk -v path="$1" '$1 == "conf" && $3 == path { found = 1 } END { exit !found }' "$DESTDIR$manifest"; then
+		return 0
+	fi
+	mkdir -p "$DESTDIR$aside$(dirname "$1")"
+	mv -f "$DESTDIR$1" "$DESTDIR$aside$1"
+	echo "aside $1" >>"$new"
+	say "$1 was another heartbeat's: it is in $aside now"
+}
+
 # Beside its final place, then renamed: a running program keeps the file it runs from.
 put() { # MODE SOURCE PATH
 	make_dir "$(dirname "$3")"
+	put_aside "$3"
 	cp "$2" "$DESTDIR$3.new"
 	chmod "$1" "$DESTDIR$3.new"
 	mv -f "$DESTDIR$3.new" "$DESTDIR$3"
@@ -114,6 +133,13 @@ link() { # TARGET PATH
 	fi
 }
 
+# A link in a place where another heartbeat may have a program.
+link_program() { # TARGET PATH
+	make_dir "$(dirname "$2")"
+	put_aside "$2"
+	link "$1" "$2"
+}
+
 programs() {
 	awk '/^\[\[bin\]\]/ { bin = 1; next } /^\[/ { bin = 0 } bin && $1 == "name" { gsub(/"/, "", $3); print $3 }' \
 		"$source_dir/Cargo.toml"
@@ -126,13 +152,17 @@ install_programs() {
 			exit 1
 		fi
 		put 755 "$from/$name" "$libdir/$name"
+		# Where Debian had them: for old respawn lines, cron jobs and checks.
+		case $name in
+		heartbeat | ipfail | dopd | drbd-peer-outdater | send_arp) link_program "../../lib/heartbeat/$name" "$PREFIX/libexec/heartbeat/$name" ;;
+		esac
 		# Where scripts of the old program look.
 		case $name in
-		ResourceManager | mach_down | req_resource | hb_*) link "../../lib/heartbeat/$name" "$PREFIX/share/heartbeat/$name" ;;
+		ResourceManager | mach_down | req_resource | hb_*) link_program "../../lib/heartbeat/$name" "$PREFIX/share/heartbeat/$name" ;;
 		esac
 		case $name in
-		cl_status | hb_lab | hb_monitor) link "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
-		heartbeat | meatclient | hb_*) link "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
+		cl_status | hb_lab | hb_monitor) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
+		heartbeat | meatclient | hb_*) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
 }
@@ -159,11 +189,19 @@ install_site() {
 		put_conf "$mode" "$file" "$etc/${file#"$source_dir"/ha.d/}"
 	done
 	for name in IPaddr IPaddr2 IPv6addr; do
+		# The one of 3.0.6; a script of the site's own is kept.
+		if [ -f "$DESTDIR$etc/resource.d/$name" ] && grep -q hto-mapfuncs "$DESTDIR$etc/resource.d/$name"; then
+			put_aside "$etc/resource.d/$name"
+		fi
 		link "$libdir/IPaddr" "$etc/resource.d/$name"
 	done
 }
 
 install_service() {
+	# The old one runs the old program. What a site says about it is in /etc/default.
+	if [ -f "$DESTDIR$SYSCONFDIR/init.d/heartbeat" ] && grep -q 'HA_NOARCHBIN' "$DESTDIR$SYSCONFDIR/init.d/heartbeat"; then
+		put_aside "$SYSCONFDIR/init.d/heartbeat"
+	fi
 	put_conf 755 "$source_dir/init/heartbeat" "$SYSCONFDIR/init.d/heartbeat"
 	put_conf 644 "$source_dir/init/logrotate" "$SYSCONFDIR/logrotate.d/heartbeat"
 	put_text 644 "$source_dir/init/heartbeat.service" "$PREFIX/lib/systemd/system/heartbeat.service"
@@ -201,7 +239,7 @@ install_state() {
 # What the last version had and this one has not. Its directories stay ours.
 remove_leftovers() {
 	[ -f "$DESTDIR$manifest" ] || return 0
-	grep '^dir ' "$DESTDIR$manifest" >>"$new" || true
+	grep -e '^dir ' -e '^aside ' "$DESTDIR$manifest" >>"$new" || true
 	awk '$1 == "file" { print $2 }' "$DESTDIR$manifest" | while read -r path; do
 		if ! grep -qxF "file $path" "$new"; then rm -f "$DESTDIR$path"; fi
 	done
@@ -243,6 +281,13 @@ uninstall_all() {
 			;;
 		esac
 	done <"$new"
+	while read -r kind path; do
+		if [ "$kind" = aside ] && [ ! -e "$DESTDIR$path" ] && [ ! -L "$DESTDIR$path" ]; then
+			mv "$DESTDIR$aside$path" "$DESTDIR$path"
+			say "$path is back"
+		fi
+	done <"$new"
+	find "$DESTDIR$aside" -depth -type d -exec rmdir {} \; 2>/dev/null || true
 	# The inner ones first.
 	awk '$1 == "dir" { print $2 }' "$new" | sort -r | while read -r path; do
 		rmdir "$DESTDIR$path" 2>/dev/null || true

@@ -4,6 +4,7 @@
 //! Impure: reads files and asks the kernel for interfaces and users. Never asks a name server for host names: a reload
 //! runs inside the living daemon, and a name server that hangs must not stop its beat.
 
+pub mod classic;
 pub mod keygen;
 mod machine;
 mod node;

@@ -3,6 +3,7 @@
 //!
 //! One move at a time on each node; further requests wait in a queue.
 
+use super::group::Group;
 use super::manager::{Groups, Order, Phase};
 use super::messages::TO;
 use super::peer::ClaimState;
@@ -20,6 +21,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The longest a move may take, as in heartbeat 3.0.6: scripts may be slow.
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
+/// A classic node that moves something itself is done by then, or is not waited for.
+const CALM_WITHIN: Duration = Duration::from_secs(20);
 /// A failback that did not work is not tried again before.
 const FAILBACK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,8 @@ pub struct Request {
     /// Of the command that asked.
     pub reqid: Option<String>,
     pub why: String,
+    /// It does not wait longer than that for a classic node to calm down.
+    pub begin_by: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,12 +119,16 @@ impl Groups {
             to,
             reqid,
             why: why.to_owned(),
+            begin_by: self.bench.now.mono + CALM_WITHIN,
         });
     }
 
     /// Begins the next queued move, or the return of groups to a node that joined.
     pub(super) fn begin_next_move(&mut self, caught_up: &dyn Fn(&NodeName) -> bool) {
         while self.handover.is_none() && self.taking.is_none() {
+            if self.classic_is_in_flux() {
+                return;
+            }
             let Some(request) = self.queue.pop_front() else { break };
             self.begin(request);
         }
@@ -151,14 +160,33 @@ impl Groups {
             to: Some(name),
             reqid: None,
             why: "auto_failback".to_owned(),
+            begin_by: now,
         });
+    }
+
+    /// A classic node ignores a request, without a word to us, while it is not stable or has not heard that we are.
+    fn classic_is_in_flux(&self) -> bool {
+        let waits = |r: &Request| self.bench.now.mono < r.begin_by;
+        self.mode != AutoFailback::Legacy
+            && self.queue.front().is_some_and(waits)
+            && self
+                .peers
+                .values()
+                .any(|p| p.can_serve() && !p.ours && p.told && !(p.stable && self.told.stable))
     }
 
     fn begin(&mut self, mut request: Request) {
         let me = self.me.clone();
+        let to_classic = request
+            .to
+            .as_ref()
+            .and_then(|to| self.peers.get(to))
+            .is_some_and(|p| !p.ours);
         request.keys.retain(|k| {
+            // What failed here is given to a classic node by its name only.
+            let given = |g: &Group| !g.is_stopped() || (to_classic && g.failed_at.is_some());
             self.group_index(Some(k.as_str()))
-                .is_some_and(|i| !self.groups[i].is_stopped())
+                .is_some_and(|i| given(&self.groups[i]))
         });
         if request.keys.is_empty() {
             self.tell_phase(
@@ -391,6 +419,7 @@ impl Groups {
                 to: None,
                 reqid: h.reqid,
                 why: "hb_standby".to_owned(),
+                begin_by: self.bench.now.mono,
             });
         }
         let mirrored = set.mirrored();

@@ -32,6 +32,13 @@ pub(super) const MOVING_FOR: Duration = Duration::from_secs(10);
 const PASSED_ON: Duration = Duration::from_millis(2500);
 /// After `shutdone` we stay this long for peers that missed something, as in heartbeat 3.0.6.
 const LINGER: Duration = Duration::from_secs(1);
+/// … and so long at most until a classic peer has taken over: it never gives back what it takes from a node that starts
+/// again meanwhile. Two of the classic never meet that, as its own stop takes three seconds.
+const LINGER_CLASSIC: Duration = Duration::from_secs(6);
+/// A classic peer that is calm for this long without taking an orphan never takes it.
+const CLASSIC_TAKES_WITHIN: Duration = Duration::from_secs(3);
+/// A classic peer that is calm for this long without giving back what prefers a node that has just started forgot it.
+const CLASSIC_GIVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is to be done, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +71,7 @@ pub(super) enum Phase {
     Stopping,
     /// Everything is released and `shutdone` is out; waiting until the moment or until all groups have found an owner.
     Leaving {
+        since: Instant,
         until: Instant,
     },
     Stopped,
@@ -95,6 +103,8 @@ pub struct Groups {
     pub(super) told: Told,
     pub(super) tell_at: Instant,
     pub(super) failback_at: Instant,
+    /// Everything that prefers this node was asked for since it started, or came without.
+    came_home: bool,
     /// Do not start orphans before: a handover was called off and the taker may not know yet.
     pub(super) hold_off: Instant,
     remembered: Vec<ResourceName>,
@@ -152,6 +162,7 @@ impl Groups {
             told: Told::default(),
             tell_at: Instant::NEVER,
             failback_at: now.mono,
+            came_home: resumed.is_some(),
             hold_off: now.mono,
             remembered: Vec::new(),
             orders: Vec::new(),
@@ -271,15 +282,23 @@ impl Groups {
                 if !peer.alive || peer.active != active {
                     peer.silent_since = now.mono;
                 }
+                let joins = active && !peer.active && !peer.ours;
                 peer.alive = true;
                 peer.active = active;
+                if joins && self.mode == AutoFailback::Legacy && self.phase == Phase::Serving {
+                    self.let_legacy_have_its_own(node);
+                }
                 self.fencing_heard(node, fresh);
             }
             Up::Restarted { node } => {
                 if let Some(peer) = self.peers.get_mut(node) {
                     // What it claimed stays claimed until it speaks: it may have been started again with its groups.
                     peer.told = false;
+                    // Another program may have been put in its place.
+                    peer.ours = false;
+                    peer.stable = false;
                     peer.leaving = false;
+                    peer.gives_up = false;
                     peer.silent_since = now.mono;
                 }
                 self.fencing_heard(node, true);
@@ -289,6 +308,8 @@ impl Groups {
                 if let Some(peer) = self.peers.get_mut(node) {
                     peer.told = false;
                     peer.silent_since = now.mono;
+                    // It found us returning too, and that is what it does then.
+                    peer.gives_up = !peer.ours;
                 }
                 self.tell_at = now.mono;
             }
@@ -324,6 +345,18 @@ impl Groups {
         }
     }
 
+    /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
+    /// has heard by then that we are active.
+    fn let_legacy_have_its_own(&mut self, node: &NodeName) {
+        for group in self
+            .groups
+            .iter_mut()
+            .filter(|g| g.spec.node == *node && g.is_wanted_here())
+        {
+            group.release(&mut self.bench, &format!("node {node} takes its own in legacy mode"));
+        }
+    }
+
     fn serve(&mut self) {
         self.phase = Phase::Serving;
         self.tell_at = self.bench.now.mono;
@@ -355,6 +388,7 @@ impl Groups {
             peer.set = Set::NONE;
         }
         peer.failback_due = false;
+        peer.gives_up = false;
         for group in &mut self.groups {
             // It has not passed anything on.
             group.claimed = false;
@@ -392,7 +426,8 @@ impl Groups {
         self.note_done(i, &done);
         match done {
             Done::Released => self.released(i),
-            Done::Acquired | Done::Failed { .. } | Done::Blocked { .. } => {}
+            Done::Failed { .. } => self.failed_beside_classic(i),
+            Done::Acquired | Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -447,6 +482,61 @@ impl Groups {
         if let Some(asker) = self.groups[i].asked_by.take() {
             self.groups[i].moving = Some((asker.clone(), until));
             self.answer_ip_request(&asker, i, true);
+        }
+    }
+
+    /// Group `i` cannot be started here. One of ours sees that and tries; a classic node is given the set that the group
+    /// is in, as its own scripts do (it waits 30 s before). There the set can come back in the same way.
+    fn failed_beside_classic(&mut self, i: usize) {
+        let set = if self.groups[i].spec.node == self.me {
+            Set::LOCAL
+        } else {
+            Set::FOREIGN
+        };
+        let able = |p: &&Peer| p.can_serve() && !p.ours && p.told;
+        let Some(to) = self.peers.values().find(able).map(|p| p.name.clone()) else {
+            return;
+        };
+        if self.phase != Phase::Serving || self.mode == AutoFailback::Legacy {
+            return;
+        }
+        let failed = self.groups[i].key().clone();
+        let mut keys = self.keys_held(|g| set.holds(g.spec.node == self.me));
+        log::info!(
+            "group {failed}: node {to}, of heartbeat 3.0.6, is asked to take our {} resources",
+            set.as_str()
+        );
+        keys.push(failed);
+        self.request(set, keys, Some(to), None, "it cannot be started here");
+    }
+
+    /// With `auto_failback on` a classic node gives back by itself what prefers a node that starts, unless that starts
+    /// while it is still taking over. Then it is asked once.
+    fn come_home(&mut self) {
+        let now = self.bench.now.mono;
+        if self.came_home || self.mode != AutoFailback::On {
+            return;
+        }
+        let mine = |g: &&Group| g.spec.node == self.me;
+        let with = |p: &&Peer| {
+            p.can_serve() && !p.ours && p.told && p.stable && self.groups.iter().filter(mine).any(|g| p.holds(g.key()))
+        };
+        match self.peers.values().find(with) {
+            None => {
+                // Everything is here: nothing to come any more.
+                self.came_home = self.groups.iter().filter(mine).all(Group::is_running);
+            }
+            Some(p)
+                if now - p.calm_since >= CLASSIC_GIVES_WITHIN && self.handover.is_none() && self.taking.is_none() =>
+            {
+                log::info!(
+                    "node {}: has not given back what prefers this node; asking for it",
+                    p.name
+                );
+                self.came_home = true;
+                self.takeover_command(Set::LOCAL, None);
+            }
+            Some(_) => {}
         }
     }
 
@@ -533,6 +623,7 @@ impl Groups {
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
+                self.come_home();
                 self.begin_next_move(caught_up);
             }
             Phase::Stopping => {
@@ -540,18 +631,34 @@ impl Groups {
                     log::info!("All HA resources relinquished.");
                     let shutdone = self.with_claims(Message::new("shutdone").with("st", "dead"));
                     self.orders.push(Order::Send(shutdone));
+                    for peer in self.peers.values_mut() {
+                        peer.has_all = false;
+                    }
                     self.phase = Phase::Leaving {
+                        since: now.mono,
                         until: now.mono + LINGER,
                     };
                 }
             }
-            Phase::Leaving { until } => {
+            Phase::Leaving { since, until } => {
                 let all_found = self.groups.iter().all(|g| g.moving.is_none());
                 let alone = !self.peers.values().any(|p| p.alive);
                 let only_ours = self.peers.values().all(|p| !p.alive || p.ours);
-                if now.mono >= until || alone || (all_found && only_ours) {
+                let taking =
+                    |p: &Peer| p.can_serve() && p.told && !p.ours && !p.has_all && self.mode != AutoFailback::Legacy;
+                if alone || (all_found && only_ours) {
                     self.phase = Phase::Stopped;
                     self.orders.push(Order::Stopped);
+                } else if now.mono >= until {
+                    if self.peers.values().any(taking) && until < since + LINGER_CLASSIC {
+                        self.phase = Phase::Leaving {
+                            since,
+                            until: until + LINGER / 2,
+                        };
+                    } else {
+                        self.phase = Phase::Stopped;
+                        self.orders.push(Order::Stopped);
+                    }
                 }
             }
         }
@@ -616,7 +723,13 @@ impl Groups {
                     continue;
                 };
                 contested = true;
-                if theirs.state != ClaimState::Stopping
+                // A classic node never lets go, or lets go of everything and says so.
+                let it_decides = !peer.ours && self.mode != AutoFailback::Legacy;
+                if it_decides {
+                    if theirs.state != ClaimState::Stopping && !peer.gives_up {
+                        lost_to = Some(peer.name.clone());
+                    }
+                } else if theirs.state != ClaimState::Stopping
                     && *place::keeper(preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
                 {
                     lost_to = Some(peer.name.clone());
@@ -698,12 +811,19 @@ impl Groups {
         let key = group.key();
         let joining =
             |p: &Peer| p.alive && !p.active && !p.leaving && now - p.silent_since < self.initdead.max(self.deadtime);
+        let leaves_orphans = |p: &Peer| {
+            self.mode != AutoFailback::Legacy
+                && !p.ours
+                && p.told
+                && p.stable
+                && now - p.calm_since >= CLASSIC_TAKES_WITHIN
+        };
         let candidates = |with_failed: bool| -> Vec<&NodeName> {
             self.order
                 .iter()
                 .filter(|n| match self.peers.get(*n) {
                     None => with_failed || group.failed_at.is_none(),
-                    Some(p) => (p.can_serve() || joining(p)) && (with_failed || !p.failed(key)),
+                    Some(p) => (p.can_serve() || joining(p)) && (with_failed || !p.failed(key)) && !leaves_orphans(p),
                 })
                 .collect()
         };
@@ -771,10 +891,14 @@ impl Groups {
                 self.bench.now.mono,
             ));
         }
+        for peer in self.peers.values().filter(|p| p.alive && !p.ours && p.told) {
+            at = at.min(later(peer.calm_since + CLASSIC_TAKES_WITHIN, self.bench.now.mono));
+            at = at.min(later(peer.calm_since + CLASSIC_GIVES_WITHIN, self.bench.now.mono));
+        }
         at = at
             .min(later(self.hold_off, self.bench.now.mono))
             .min(later(self.failback_at, self.bench.now.mono));
-        if let Phase::Leaving { until } = self.phase {
+        if let Phase::Leaving { until, .. } = self.phase {
             at = at.min(until);
         }
         at.min(self.moves_deadline()).min(self.fencing_deadline())

@@ -30,7 +30,7 @@ const ASK_FOR: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     set: Option<Set>,
-    stable: bool,
+    pub stable: bool,
     claims: Vec<(ResourceName, Claim)>,
     /// The claims as they were written.
     text: String,
@@ -139,7 +139,7 @@ impl Groups {
         }
         match kind {
             "starting" => self.peer_starts(from),
-            "resource" | "hb_claims" => self.peer_tells(from, message),
+            "resource" | "hb_claims" => self.peer_tells(from, number, message),
             "ask_resources" => self.standby_message(from, message),
             "shutdone" => self.peer_left(from),
             "hb_takeover" => self.peer_wants(from, message),
@@ -256,6 +256,8 @@ impl Groups {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.leaving = false;
         peer.stable = false;
+        peer.gives_up = false;
+        peer.calm_since = self.bench.now.mono;
         if !peer.ours {
             // It will say what it holds once it has heard us.
             peer.told = false;
@@ -273,9 +275,17 @@ impl Groups {
         }
     }
 
-    fn peer_tells(&mut self, from: &NodeName, message: &Message) {
+    fn peer_tells(&mut self, from: &NodeName, number: (Generation, Seq), message: &Message) {
+        let now = self.bench.now.mono;
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let was_stable = peer.stable;
+        if !peer.ours {
+            // One that was lost and sent again tells what was, not what is.
+            if number <= peer.newest {
+                return;
+            }
+            peer.newest = number;
+        }
+        let (was_stable, had) = (peer.stable, peer.set);
         if let Some(stable) = message.get(fields::ISSTABLE) {
             peer.stable = stable == "1";
         }
@@ -293,6 +303,10 @@ impl Groups {
             };
             peer.told = true;
             peer.leaving = message.get(fields::INFO) == Some("shutdown");
+            peer.has_all |= message.get(fields::INFO) == Some("mach_down");
+            if peer.stable != was_stable || peer.set != had {
+                peer.calm_since = now;
+            }
             self.claims_of_classic(from);
         }
         let Some(peer) = self.peers.get(from) else { return };
@@ -315,6 +329,9 @@ impl Groups {
     }
 
     /// A classic node says only which sets it holds: it claims every group of them.
+    ///
+    /// It says so when its work *begins*, also when the work is to release them: what it gives up it still has until it
+    /// says `done` or `shutdone`, or is stable again.
     fn claims_of_classic(&mut self, from: &NodeName) {
         let stamp = self.bench.now.wall.0;
         let specs: Vec<(ResourceName, bool)> = self
@@ -326,12 +343,15 @@ impl Groups {
         peer.claims_text.clear();
         for (key, preferred) in specs {
             if peer.set.holds(preferred) {
-                peer.claims.entry(key).or_insert(Claim {
+                let claim = peer.claims.entry(key).or_insert(Claim {
                     state: ClaimState::Running,
                     stamp,
                 });
-            } else {
+                claim.state = ClaimState::Running;
+            } else if peer.stable {
                 peer.claims.remove(&key);
+            } else if let Some(claim) = peer.claims.get_mut(&key) {
+                claim.state = ClaimState::Stopping;
             }
         }
     }
@@ -341,6 +361,7 @@ impl Groups {
         log::info!("Received shutdown notice from '{from}'.");
         peer.leaving = true;
         peer.stable = true;
+        peer.gives_up = false;
         peer.set = Set::NONE;
         if !peer.ours {
             peer.forget_claims();
@@ -586,6 +607,10 @@ impl Groups {
     pub(super) fn moves_deadline(&self) -> Instant {
         let handover = self.handover.as_ref().map_or(Instant::NEVER, |h| h.deadline());
         let taking = self.taking.as_ref().map_or(Instant::NEVER, |t| t.until);
-        handover.min(taking).min(self.wanted_deadline())
+        let queued = self.queue.front().map_or(Instant::NEVER, |r| r.begin_by);
+        handover
+            .min(taking)
+            .min(super::manager::later(queued, self.bench.now.mono))
+            .min(self.wanted_deadline())
     }
 }

@@ -113,6 +113,12 @@ pub struct Peer {
     /// What a classic peer says in `rsc_hold`, from its own view.
     pub set: Set,
     pub stable: bool,
+    /// Since when a classic peer has held what it holds and been as stable as it is.
+    pub calm_since: Instant,
+    /// A classic peer that came back after a partition: it gives everything up and starts anew, whoever has what.
+    pub gives_up: bool,
+    /// A classic peer has finished its takeover of everything.
+    pub has_all: bool,
     pub digest: Option<String>,
     /// Our lines that its haresources does not have, as text; empty when equal.
     pub differs: Vec<String>,
@@ -135,6 +141,9 @@ impl Peer {
             claims_text: String::new(),
             set: Set::NONE,
             stable: false,
+            calm_since: Instant::default(),
+            gives_up: false,
+            has_all: false,
             digest: None,
             differs: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! The directories of a lab: where it keeps its state, and what each node finds in its own ha.d.
 
+use super::classic;
 use super::plan::Plan;
 use crate::sys::namespace;
 use std::fs;
@@ -80,6 +81,13 @@ impl NodeFiles {
 
     /// What the node's programs find their files by.
     pub fn environment(&self, plan: &Plan) -> Vec<(&'static str, PathBuf)> {
+        if self
+            .root
+            .file_name()
+            .is_some_and(|n| plan.is_classic(&n.to_string_lossy()))
+        {
+            return classic::environment();
+        }
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".into());
         vec![
             ("HA_DIR", self.ha_d()),
@@ -131,6 +139,9 @@ pub fn make(plan: &Plan, contents: &Contents) -> io::Result<()> {
     }
     for node in plan.cluster() {
         let files = NodeFiles::of(plan, node);
+        if plan.is_classic(node) {
+            classic::make(&files)?;
+        }
         make_ha_d(plan, &files, contents)?;
         // The machine's own init scripts stay usable; a test may put its own beside them.
         link_all(Path::new("/etc/init.d"), &files.init_d())?;
@@ -165,19 +176,30 @@ fn make_accounts(directory: &Path) -> io::Result<()> {
     fs::write(directory.join("group"), groups)
 }
 
+/// Programs of ours that are resource scripts.
+const OUR_SCRIPTS: [&str; 4] = ["IPaddr", "IPaddr2", "IPv6addr", "drbddisk"];
+
 fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<()> {
     let ha_d = files.ha_d();
     let scripts = ha_d.join("resource.d");
     if let Some(from) = &contents.copy {
         copy_all(from, &ha_d)?;
     }
-    if let Some(from) = samples(&plan.programs) {
+    let is_classic = files
+        .root
+        .file_name()
+        .is_some_and(|n| plan.is_classic(&n.to_string_lossy()));
+    let from = match &plan.packages {
+        Some(packages) if is_classic => Some(packages.join("etc/ha.d")),
+        _ => samples(&plan.programs),
+    };
+    if let Some(from) = from {
         for part in ["resource.d", "rc.d", "harc", "shellfuncs"] {
             copy_missing(&from.join(part), &ha_d.join(part))?;
         }
     }
     fs::create_dir_all(&scripts)?;
-    for script in ["IPaddr", "IPaddr2", "IPv6addr", "drbddisk"] {
+    for script in OUR_SCRIPTS.iter().filter(|_| !is_classic) {
         let program = plan.programs.join(script);
         if program.exists() && !scripts.join(script).exists() {
             symlink(program, scripts.join(script))?;

@@ -5,7 +5,7 @@ use super::options::{Options, contents};
 use super::plan::Plan;
 use super::site::Site;
 use super::watch::Watcher;
-use super::{CLIENT, control, keeper};
+use super::{CLIENT, classic, control, keeper};
 use crate::paths;
 use crate::sys::namespace;
 use std::fs;
@@ -49,7 +49,16 @@ impl Lab {
         for node in &site.nodes {
             check_name("node", node)?;
         }
-        let plan = Plan::new(&options.name, &directory, &program, &programs(&program), &site);
+        let mut plan = Plan::new(&options.name, &directory, &program, &programs(&program), &site);
+        if !options.classic.is_empty() {
+            let packages = classic::packages(options.packages.as_deref(), &plan.programs)?;
+            for node in &options.classic {
+                if !plan.set_classic(node, &packages) {
+                    return Err(io::Error::other(format!("node {node}: is not in ha.cf")));
+                }
+            }
+            classic::check_place(&plan)?;
+        }
         if let Some(far) = plan
             .nodes
             .iter()
@@ -147,11 +156,18 @@ impl Lab {
     /// Switches the node on if it is off, and starts heartbeat in it. The answer is heartbeat's own.
     pub fn start(&self, node: &str) -> io::Result<Output> {
         self.ask(&format!("on {node}"))?;
+        if self.plan.is_classic(node) {
+            // Its init script makes the directories it needs in the empty /run.
+            return self.exec(node, &["/etc/init.d/heartbeat", "start"]);
+        }
         self.exec(node, &[&self.program("heartbeat")])
     }
 
     /// `heartbeat -k`: returns when heartbeat has given everything up.
     pub fn stop(&self, node: &str) -> io::Result<Output> {
+        if self.plan.is_classic(node) {
+            return self.exec(node, &["heartbeat", "-k"]);
+        }
         self.exec(node, &[&self.program("heartbeat"), "-k"])
     }
 
@@ -357,6 +373,10 @@ pub fn run_inside(plan: &Plan, node: &str, words: &[String]) -> io::Result<ExitS
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("node {node}: no command is given")))?;
     let mut command = Command::new(program);
+    if plan.is_classic(node) {
+        // Only what the caller's own session has to do with it: the classic keeps the environment it is started in.
+        command.env_clear();
+    }
     command.args(arguments).envs(environment).current_dir("/");
     namespace::let_die_with_us(&mut command)
         .status()

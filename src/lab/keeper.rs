@@ -1,9 +1,9 @@
 //! Process 1 of a node: makes the node's network, mounts and name, then collects dead processes until it is ended.
 
-use super::control;
 use super::files::NodeFiles;
 use super::netlink;
 use super::plan::{Node, Plan, Role};
+use super::{classic, control};
 use crate::sys::namespace::{self, Everybody, RouteSocket, Told};
 use crate::sys::poll::{Want, wait};
 use crate::time::Instant;
@@ -118,6 +118,9 @@ pub fn ask(kernel: &RouteSocket, what: &str, request: &[u8]) -> io::Result<()> {
 /// The node's own /proc, /run and /var/log; its files are also where the classic has them, if those places exist.
 fn mounts(plan: &Plan, name: &str) -> io::Result<()> {
     let files = NodeFiles::of(plan, name);
+    if let (Some(packages), true) = (&plan.packages, plan.is_classic(name)) {
+        classic::mounts(packages, &files)?;
+    }
     let named = |what: &str, result: io::Result<()>| {
         result.map_err(|e| io::Error::new(e.kind(), format!("{what}: cannot be mounted: {e}")))
     };

@@ -14,6 +14,7 @@
 //! The switch is a program and not the kernel's bridge: cutting one pair of nodes, one direction, or every third frame
 //! needs neither iptables nor a kernel module nor root.
 
+pub mod classic;
 pub mod control;
 pub mod demo;
 pub mod fabric;

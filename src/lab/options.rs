@@ -42,6 +42,10 @@ pub struct Options {
     pub config: Config,
     /// A serial line between the first two nodes.
     pub serial: bool,
+    /// Nodes with heartbeat 3.0.6 …
+    pub classic: Vec<String>,
+    /// … from packages unpacked there; `None`: see [`classic::packages`](super::classic::packages).
+    pub packages: Option<PathBuf>,
     /// Ping nodes: hosts of their own on the lab's switch, each named by its address. Those that a file names and that are
     /// not here are addresses of the client.
     pub ping: Vec<IpAddr>,
@@ -58,6 +62,8 @@ impl Options {
             nodes: Vec::new(),
             config: Config::default(),
             serial: false,
+            classic: Vec::new(),
+            packages: None,
             ping: Vec::new(),
             owned: true,
             program: None,

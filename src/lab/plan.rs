@@ -21,6 +21,8 @@ pub struct Link {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
     pub name: String,
+    /// Its programs are those of heartbeat 3.0.6.
+    pub classic: bool,
     pub role: Role,
     pub links: Vec<Link>,
 }
@@ -55,6 +57,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// Where heartbeat and its helpers are.
     pub programs: PathBuf,
+    /// Where the packages of heartbeat 3.0.6 are unpacked, for the nodes that have it.
+    pub packages: Option<PathBuf>,
     /// A serial line joins the first two nodes.
     pub serial: bool,
     /// The cluster's nodes, the client, and the ping nodes.
@@ -72,6 +76,7 @@ impl Plan {
             .enumerate()
             .map(|(i, name)| Node {
                 name: name.to_owned(),
+                classic: false,
                 role: if name == CLIENT { Role::Client } else { Role::Cluster },
                 links: links
                     .iter()
@@ -85,6 +90,7 @@ impl Plan {
             directory: directory.to_owned(),
             program: program.to_owned(),
             programs: programs.to_owned(),
+            packages: None,
             serial: site.serial && site.nodes.len() >= 2,
             nodes,
         };
@@ -146,6 +152,7 @@ impl Plan {
         let number = self.nodes.len() as u8;
         self.nodes.push(Node {
             name: host.to_string(),
+            classic: false,
             role: Role::Ping,
             links: vec![Link {
                 name: "eth0".to_owned(),
@@ -176,6 +183,20 @@ impl Plan {
         cluster.map(|n| n.name.as_str())
     }
 
+    /// The node has heartbeat 3.0.6, from packages unpacked in `packages`.
+    pub fn set_classic(&mut self, name: &str, packages: &Path) -> bool {
+        self.packages = Some(packages.to_owned());
+        let node = self
+            .nodes
+            .iter_mut()
+            .find(|n| n.name == name && n.role == Role::Cluster);
+        node.map(|n| n.classic = true).is_some()
+    }
+
+    pub fn is_classic(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|n| n.classic)
+    }
+
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
     }
@@ -199,11 +220,17 @@ impl Plan {
         let _ = writeln!(out, "name {}", self.name);
         let _ = writeln!(out, "program {}", self.program.display());
         let _ = writeln!(out, "programs {}", self.programs.display());
+        if let Some(packages) = &self.packages {
+            let _ = writeln!(out, "packages {}", packages.display());
+        }
         if self.serial {
             out.push_str("serial yes\n");
         }
         for node in &self.nodes {
             let _ = writeln!(out, "{} {}", node.role.word(), node.name);
+            if node.classic {
+                out.push_str("classic yes\n");
+            }
             for link in &node.links {
                 let mac = link.mac.map(|b| format!("{b:02x}")).join(":");
                 let _ = write!(out, "link {} {mac}", link.name);
@@ -222,6 +249,7 @@ impl Plan {
             directory: directory.to_owned(),
             program: PathBuf::new(),
             programs: PathBuf::new(),
+            packages: None,
             serial: false,
             nodes: Vec::new(),
         };
@@ -232,7 +260,9 @@ impl Plan {
                 "name" => plan.name = rest.to_owned(),
                 "program" => plan.program = rest.into(),
                 "programs" => plan.programs = rest.into(),
+                "packages" => plan.packages = Some(rest.into()),
                 "serial" => plan.serial = true,
+                "classic" => plan.nodes.last_mut().ok_or_else(bad)?.classic = rest == "yes",
                 "link" => {
                     let link = parse_link(rest).ok_or_else(bad)?;
                     plan.nodes.last_mut().ok_or_else(bad)?.links.push(link);
@@ -241,6 +271,7 @@ impl Plan {
                     let roles = [Role::Cluster, Role::Ping, Role::Client];
                     plan.nodes.push(Node {
                         name: rest.to_owned(),
+                        classic: false,
                         role: roles.into_iter().find(|r| r.word() == word).ok_or_else(bad)?,
                         links: Vec::new(),
                     });
@@ -372,7 +403,9 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_the_same() {
-        let plan = plan("bcast eth0 eth1\nserial x\nnode a b c\n", "a 1.2.3.4/8\n");
+        let mut plan = plan("bcast eth0 eth1\nserial x\nnode a b c\n", "a 1.2.3.4/8\n");
+        assert!(plan.set_classic("b", Path::new("/packages")));
+        assert!(!plan.set_classic("client", Path::new("/packages")));
         assert_eq!(Plan::parse(Path::new("/x"), &plan.to_text()), Ok(plan));
         for bad in ["x", "link eth0 02", "node a\nlink eth0 zz", "what is it"] {
             assert!(Plan::parse(Path::new("/x"), bad).is_err(), "{bad}");

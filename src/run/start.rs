@@ -218,7 +218,7 @@ pub fn resume() -> ExitCode {
 }
 
 /// `-t`: every mistake in every file.
-pub fn test_files(json: bool) -> ExitCode {
+pub fn test_files(json: bool, classic: bool) -> ExitCode {
     let me = match node() {
         Ok(me) => me,
         Err(code) => return code,
@@ -228,6 +228,11 @@ pub fn test_files(json: bool) -> ExitCode {
         loaded
             .complaints
             .extend(check::host_names(&check::Files::installed().ha_cf, cf));
+    }
+    if classic {
+        let files = check::Files::installed();
+        let differences = check::classic::differences(&files, &loaded.texts);
+        loaded.complaints.extend(differences);
     }
     loaded.complaints.extend(check::remembered());
     let errors = loaded

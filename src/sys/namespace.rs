@@ -200,6 +200,33 @@ pub fn bind_mount(what: &Path, at: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Lays directories over one another, the first on top; what is written goes to `upper`. No colon or comma may be in a
+/// path: they are the mount option's own signs.
+pub fn overlay_mount(lower: &[&Path], upper: &Path, work: &Path, at: &Path) -> io::Result<()> {
+    let shown: Vec<String> = lower.iter().map(|p| p.display().to_string()).collect();
+    let all = [shown.join(""), upper.display().to_string(), work.display().to_string()].concat();
+    if all.contains([':', ',']) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("\"{all}\" has a colon or a comma in it"),
+        ));
+    }
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        shown.join(":"),
+        upper.display(),
+        work.display()
+    );
+    mount(
+        Some("overlay"),
+        at,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )?;
+    Ok(())
+}
+
 /// /proc of the caller's own process namespace, so that `ps` shows the node's processes.
 pub fn mount_proc() -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
