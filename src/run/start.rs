@@ -20,6 +20,10 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 /// `-k` says so often that it still waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// An heir that takes its master's place is there within this time.
+const SUCCESSION: Duration = Duration::from_secs(10);
+const NAP: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Exit codes of heartbeat 3.0.6.
 const OK: u8 = 0;
 const FAILED: u8 = 1;
@@ -168,20 +172,43 @@ pub fn status() -> ExitCode {
 
 /// `-k`: stop, and wait until it is gone.
 pub fn stop() -> ExitCode {
-    let Some(pid) = state::running() else {
+    let Some(mut pid) = state::running() else {
         say("INFO: Heartbeat already stopped.\n");
         return ExitCode::from(OK);
     };
-    if let Err(e) = process::signal(pid, false) {
-        complain(&format!("ERROR: Could not kill pid {pid}: {e}\n"));
-        return ExitCode::from(NOT_PERMITTED);
-    }
-    while !process::wait_gone(pid, PATIENCE) {
+    loop {
+        match process::signal(pid, false) {
+            Err(e) if process::is_alive(pid) => {
+                complain(&format!("ERROR: Could not kill pid {pid}: {e}\n"));
+                return ExitCode::from(NOT_PERMITTED);
+            }
+            Ok(()) | Err(_) => {}
+        }
+        while !process::wait_gone(pid, PATIENCE) {
+            complain(&format!(
+                "heartbeat: pid {pid} is still releasing its resources; see the log\n"
+            ));
+        }
+        // An orderly end takes the pid file away. A master that was killed leaves it, and its heir writes a new one.
+        let until = sys::now() + SUCCESSION;
+        pid = loop {
+            match (state::recorded_pid(), state::running()) {
+                (None, _) => return ExitCode::from(OK),
+                (Some(_), Some(heir)) => break heir,
+                (Some(_), None) if sys::now() < until => std::thread::sleep(NAP),
+                (Some(_), None) => {
+                    complain(&format!(
+                        "heartbeat: pid {pid} died before it had released everything, and nothing took its place: see the \
+                         log, and what still runs\n"
+                    ));
+                    return ExitCode::from(FAILED);
+                }
+            }
+        };
         complain(&format!(
-            "heartbeat: pid {pid} is still releasing its resources; see the log\n"
+            "heartbeat: the master process was killed; waiting for its heir, pid {pid}\n"
         ));
     }
-    ExitCode::from(OK)
 }
 
 /// `-r`: check the files, then have the running daemon read them; start when it does not run.
