@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An heir that takes its master's place is there within this time.
 const SUCCESSION: Duration = Duration::from_secs(10);
-const NAP: std::time::Duration = std::time::Duration::from_millis(20);
+const NAP: Duration = Duration::from_millis(20);
 
 /// Exit codes of heartbeat 3.0.6.
 const OK: u8 = 0;
