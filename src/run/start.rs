@@ -2,7 +2,7 @@
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
 use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
-use super::{client, core, heir, master, state};
+use super::{client, core, heir, logger, master, state};
 use crate::check;
 use crate::clients::json::Json;
 use crate::conf::{Complaint, Severity, ha_cf};
@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An heir that takes its master's place is there within this time.
 const SUCCESSION: Duration = Duration::from_secs(10);
 const NAP: Duration = Duration::from_millis(20);
+
+/// The end of the master waits so long for its last log lines.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Exit codes of heartbeat 3.0.6.
 const OK: u8 = 0;
@@ -53,13 +56,15 @@ pub fn act(role: &str) -> ExitCode {
         }
         other => Err(std::io::Error::other(format!("{ROLE}={other}: no such role"))),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{role} process ends: {e}");
             ExitCode::from(FAILED)
         }
-    }
+    };
+    logger::settle(LAST_LINES_WITHIN);
+    code
 }
 
 fn say(text: &str) {

@@ -196,6 +196,8 @@ fn a_stop_of_both_nodes_releases_everything_and_ends() {
     }
     for node in ["hello", "web"] {
         assert_eq!(c.run(node, &[&heartbeat, "-s"]).code, Some(3));
+        // The last line is in the log when the stop has ended.
+        assert!(c.log(node).contains("Heartbeat shutdown complete."), "{}", c.log(node));
         let calls = c.calls(node);
         assert_ne!(
             calls.last().map(String::as_str),
