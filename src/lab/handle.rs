@@ -24,6 +24,8 @@ const GONE_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Lab {
     pub plan: Plan,
+    /// Lines of a site's ha.cf that its nodes did not get, each with the reason; known when the lab is made.
+    pub left_out: Vec<String>,
     switch: Option<Child>,
 }
 
@@ -43,7 +45,7 @@ impl Lab {
             Some(program) => program.clone(),
             None => this_program()?,
         };
-        let contents = contents(options)?;
+        let contents = contents(options, &programs(&program))?;
         let mut site = Site::read(&contents.ha_cf, &contents.haresources);
         site.serial |= options.serial;
         site.hosts = options.ping.clone();
@@ -84,6 +86,7 @@ impl Lab {
         })?;
         Ok(Self {
             plan,
+            left_out: contents.left_out,
             switch: options.owned.then_some(switch),
         })
     }
@@ -100,6 +103,7 @@ impl Lab {
         }
         Ok(Self {
             plan: control::read_plan(&directory)?,
+            left_out: Vec::new(),
             switch: None,
         })
     }
