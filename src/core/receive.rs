@@ -6,7 +6,7 @@ use super::table::COMMANDS;
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
-use crate::msg::{Message, Value, fields};
+use crate::msg::{Message, Value, fields, netstring};
 use crate::time::{Duration, Instant, Now};
 use log::Level;
 
@@ -33,6 +33,10 @@ impl Core {
             return;
         }
         if self.knows(at, medium, packet) {
+            return;
+        }
+        if self.is_spent(packet) {
+            self.counters.add("stale_packets");
             return;
         }
         let link = self.media[medium.0].link.clone();
@@ -99,6 +103,16 @@ impl Core {
             node.newest.extend_from_slice(packet);
             node.newest_by = bit(medium);
         }
+    }
+
+    /// It would be dropped as a repetition if its signature were right, so the signature need not be looked at: somebody
+    /// who records packets could send them again faster than they can be checked.
+    fn is_spent(&self, packet: &[u8]) -> bool {
+        let Some((src, generation, seq)) = netstring::claims(packet) else {
+            return false;
+        };
+        let node = self.nodes.iter().find(|n| n.name.as_str() == src && n.name != self.me);
+        node.is_some_and(|n| !n.is_dead() && n.generation == Some(Generation(generation)) && n.window.is_old(Seq(seq)))
     }
 
     pub(super) fn refused(&mut self, now: Instant, medium: MediumId, bytes: usize, refusal: &Refusal) {

@@ -23,6 +23,7 @@ pub mod program;
 pub mod reboot;
 pub mod signals;
 pub mod terminal;
+pub mod trace;
 pub mod tty;
 pub mod udp;
 pub mod watchdog;

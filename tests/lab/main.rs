@@ -26,5 +26,9 @@ mod rc_scripts;
 mod reloading;
 mod resources;
 mod respawn;
+mod storage;
+#[path = "../bench/storm.rs"]
+mod storm;
+mod storms;
 mod watchdog;
 mod watching;
