@@ -50,6 +50,8 @@ pub struct Guard {
     /// The last window with many bad packets.
     busy: Instant,
     changed: bool,
+    /// The last order named the addresses.
+    named: bool,
 }
 
 impl Guard {
@@ -65,6 +67,7 @@ impl Guard {
             share: SHARE,
             busy: now,
             changed: false,
+            named: false,
         }
     }
 
@@ -96,7 +99,7 @@ impl Guard {
         if now - self.window < WINDOW && !first && !(self.shut && self.changed) {
             return None;
         }
-        let was = (self.shut, self.share, self.sources(now).is_some());
+        let was = (self.shut, self.share, self.named);
         if first {
             self.shut = true;
             self.share = SHARE;
@@ -116,7 +119,8 @@ impl Guard {
             return Some(Order::Open);
         }
         let sources = self.sources(now);
-        let new = was != (self.shut, self.share, sources.is_some()) || std::mem::take(&mut self.changed);
+        self.named = sources.is_some();
+        let new = was != (self.shut, self.share, self.named) || std::mem::take(&mut self.changed);
         (self.shut && new).then_some(Order::Shut {
             sources,
             share: self.share,
