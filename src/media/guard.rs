@@ -120,7 +120,8 @@ impl Guard {
         }
         let sources = self.sources(now);
         self.named = sources.is_some();
-        let new = was != (self.shut, self.share, self.named) || std::mem::take(&mut self.changed);
+        let changed = std::mem::take(&mut self.changed);
+        let new = changed || was != (self.shut, self.share, self.named);
         (self.shut && new).then_some(Order::Shut {
             sources,
             share: self.share,
