@@ -26,7 +26,7 @@ const SITE: &str = "site";
 
 /// How far the remembered numbers of living peers may lag behind. A peer that dies is remembered at once, so this is
 /// what can be played to us again after *both* died within it: at most so long the peer looks alive once more.
-pub(super) const LIVES_EVERY: Duration = Duration::from_secs(30);
+pub(super) const LIVES_EVERY: Duration = Duration::from_secs(10);
 
 /// hostcache, delhostcache and hb_peers as they should be on disk.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -54,7 +54,7 @@ fn recorded_life(c: &Cluster, socket: &UdpSocket) -> Vec<Vec<u8>> {
     c.run("hello", &["hb_takeover", "all"]).good("hb_takeover");
     c.stable(&NODES);
     for n in 0..20 {
-        c.run("web", &["hb_msg", "t=of_a_script", &format!("info={n}")])
+        c.run("web", &["hb_msg", "of_a_script", &format!("info={n}")])
             .good("hb_msg");
     }
     c.stop("web");
