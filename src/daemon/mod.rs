@@ -21,6 +21,7 @@ use crate::conf::{HaCf, Haresources};
 use crate::core::{Core, NodeStatus, Up, ping};
 use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
+use crate::groups::lease::Found;
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, Value, fields};
@@ -71,6 +72,11 @@ pub enum Event {
     JobEnded {
         job: JobId,
         outcome: Outcome,
+    },
+    /// What became of an [`Action::Renew`]. An event for a number answers those before it too.
+    Renewed {
+        number: u64,
+        found: Vec<(String, Found)>,
     },
     /// A message of a connected program, the sign-on included.
     Request {
@@ -142,6 +148,11 @@ pub enum Action {
     Remember {
         held: Vec<ResourceName>,
     },
+    /// These addresses get another lease; the answer is an [`Event::Renewed`].
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
+    },
     /// hostcache and delhostcache as they should be on disk now.
     RememberNodes {
         nodes: String,
@@ -170,6 +181,8 @@ pub struct Daemon {
     transitions: Transitions,
     programs: Vec<ClientReport>,
     notices: Notices,
+    /// Of the beats, the leases have heard of so many.
+    beats: u64,
     out: Vec<Action>,
 }
 
@@ -194,6 +207,7 @@ impl Daemon {
             transitions: Transitions::default(),
             programs: Vec::new(),
             notices: Notices::default(),
+            beats: 0,
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -232,6 +246,7 @@ impl Daemon {
                 }
             }
             Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
+            Event::Renewed { number, found } => self.groups.renewed(now, number, found),
             Event::Request { client, who, message } => self.request(now, client, who, &message),
             Event::ClientGone { client, why } => {
                 let left = self.clients.gone(client, why);
@@ -250,7 +265,10 @@ impl Daemon {
             Event::Programs { clients } => self.programs = clients,
             Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
-            Event::Timer => self.core.timer(now),
+            Event::Timer => {
+                self.core.timer(now);
+                self.groups.look_at_leases(now);
+            }
         }
         self.settle(now);
         std::mem::take(&mut self.out)
@@ -258,6 +276,10 @@ impl Daemon {
 
     /// Lets what happened below reach the rooms above, and what these order reach the media, until all is quiet.
     fn settle(&mut self, now: Now) {
+        if self.core.beats() != self.beats {
+            self.beats = self.core.beats();
+            self.groups.beat(now);
+        }
         loop {
             while let Some(up) = self.core.next_up() {
                 self.note(now, &up);
@@ -284,6 +306,7 @@ impl Daemon {
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
                     Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
+                    Order::Renew { number, addresses } => self.out.push(Action::Renew { number, addresses }),
                     Order::Stopped => self.out.push(Action::Stopped),
                 }
             }

@@ -4,6 +4,7 @@ use super::fencing::{FenceCommand, Fencing};
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
+use super::lease::Leases;
 use super::messages::{Told, is_ours};
 use super::peer::{ClaimState, Peer};
 use super::place;
@@ -57,6 +58,11 @@ pub enum Order {
     },
     Remember {
         held: Vec<ResourceName>,
+    },
+    /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
     },
     /// The orderly stop is complete.
     Stopped,
@@ -112,6 +118,7 @@ pub struct Groups {
     counts: Counts,
     pub(super) transitions: Vec<Transition>,
     calm: Calm,
+    pub(super) leases: Leases,
 }
 
 /// What happened to groups here, in numbers.
@@ -169,7 +176,9 @@ impl Groups {
             counts: Counts::default(),
             transitions: Vec::new(),
             calm: Calm::default(),
+            leases: Leases::default(),
         };
+        groups.set_lease(cf.lease());
         groups.set_peers();
         groups.set_fencing(&cf.fencing);
         groups.groups = haresources
@@ -220,6 +229,7 @@ impl Groups {
         self.bench.limit = cf.resource_timeout;
         self.set_peers();
         self.set_fencing(&cf.fencing);
+        self.set_lease(cf.lease());
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -325,6 +335,7 @@ impl Groups {
                 self.set_peers();
             }
             Up::Woke { .. } => {
+                self.forget_renewals();
                 // The others may have gone on without us: hear them before anything is started.
                 for peer in self.peers.values_mut().filter(|p| p.alive) {
                     peer.told = false;
@@ -901,7 +912,9 @@ impl Groups {
         if let Phase::Leaving { until, .. } = self.phase {
             at = at.min(until);
         }
-        at.min(self.moves_deadline()).min(self.fencing_deadline())
+        at.min(self.moves_deadline())
+            .min(self.fencing_deadline())
+            .min(self.leases_deadline())
     }
 
     pub fn take_orders(&mut self) -> Vec<Order> {
@@ -1002,6 +1015,7 @@ impl Groups {
                     here: g.word(),
                     owned_since: self.owned_since(g, owners.first(), now),
                     failed: self.failed(g),
+                    lease: self.lease_of(g),
                     owners,
                     since: now.mono - g.since,
                     last: g.last.clone(),

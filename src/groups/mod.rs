@@ -17,6 +17,7 @@
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
+//! * `lease`: the kernel keeps addresses only as long as this node beats and its master answers
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -25,6 +26,7 @@ pub mod fencing;
 pub mod group;
 mod handover;
 pub mod job;
+pub mod lease;
 pub mod manager;
 mod messages;
 pub mod peer;

@@ -471,6 +471,7 @@ impl Driver {
             ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
             ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
             ToCore::Watchdog => self.watchdog = fd,
+            ToCore::Renewed { number, found } => self.feed(Event::Renewed { number, found }),
             ToCore::End => self.stopped = true,
         }
     }
@@ -561,6 +562,11 @@ impl Driver {
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                Action::Renew { number, addresses } => {
+                    let at = sys::now();
+                    self.master
+                        .send(ToMaster::Renew { number, at, addresses }.encode(), None);
+                }
                 Action::RememberNodes { nodes, deleted } => {
                     let texts = NodeTexts { nodes, deleted };
                     self.master.send(ToMaster::Nodes { texts }.encode(), None);

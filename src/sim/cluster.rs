@@ -12,6 +12,7 @@ use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::groups::lease::Found;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -355,6 +356,7 @@ impl Sim {
                 self.watch.changed();
             }
         }
+        let mut answers = Vec::new();
         for action in actions {
             self.trace.action(self.now, node, &action);
             match action {
@@ -391,7 +393,25 @@ impl Sim {
                 | Action::Notice { .. } => {}
                 // Every node of the simulator stands in ha.cf.
                 Action::RememberNodes { .. } => {}
+                Action::Renew { number, addresses } => answers.push(self.renew(node, number, addresses)),
             }
+        }
+        for answer in answers {
+            self.handle(node, answer);
+        }
+    }
+
+    /// The master finds what scripts have set; no lease ends here by itself.
+    fn renew(&self, node: usize, number: u64, addresses: Vec<String>) -> Event {
+        let resources = &self.machines[node].resources;
+        let there = |address: &str| resources.iter().any(|(name, r)| name.as_str() == address && r.occupied);
+        let found = addresses.into_iter().map(|address| match there(&address) {
+            true => (address, Found::Renewed),
+            false => (address, Found::Gone),
+        });
+        Event::Renewed {
+            number,
+            found: found.collect(),
         }
     }
 
