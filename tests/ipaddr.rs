@@ -74,6 +74,13 @@ fn on_a_node(test: impl FnOnce(&Cable) + Send) {
             sh("ip addr add 2001:db8::1/64 dev eth0 nodad");
             sh("ip link set eth0 up");
             cable.at_peer(|| sh("ip link set eth0 up"));
+            // An interface that is up drops what is sent, without a word, until the kernel has seen to its carrier.
+            let carries = || {
+                let link = sh("ip -o link show eth0");
+                (link.contains("state UP") && !link.contains("qdisc noop ")).then_some(())
+            };
+            until("the cable carries", carries);
+            cable.at_peer(|| until("the cable carries at the peer", carries));
             test(&cable);
         });
         if let Err(panic) = run.join() {

@@ -222,7 +222,11 @@ fn a_sites_own_files_are_rehearsed() {
     let site = std::env::temp_dir().join(format!("hb-lab-site-{}", std::process::id()));
     std::fs::create_dir_all(site.join("resource.d")).expect("a directory");
     let write = |name: &str, text: &str| std::fs::write(site.join(name), text).expect("a file");
-    write("ha.cf", "bcast eth0 eth1\nping 192.168.31.251\nnode hello world\n");
+    write(
+        "ha.cf",
+        "bcast eth0 eth1\nping 192.168.31.251\nnode hello world\nwatchdog /dev/watchdog\n\
+         stonith_host * external/ipmi world\nrespawn root /no/such/program\nauto_failback on\nlogfacility none\n",
+    );
     write("haresources", "hello 192.168.8.240/19/eth0 httpd\n");
     write("authkeys", "auth 1\n1 crc\n");
     write("resource.d/httpd", "#!/bin/sh\n");
@@ -231,6 +235,15 @@ fn a_sites_own_files_are_rehearsed() {
     let lab = up(&options);
     std::fs::remove_dir_all(&site).expect("removed");
     let Some(lab) = lab else { return };
+    // What a rehearsal must not do is left out, and the files are good without.
+    assert_eq!(lab.left_out.len(), 3, "{:?}", lab.left_out);
+    let heartbeat = env!("CARGO_BIN_EXE_heartbeat");
+    let checked = lab.exec("hello", &[heartbeat, "-t"]).expect("hb_lab runs");
+    let complaints = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{complaints}");
+    for word in ["watchdog", "external/ipmi", "program"] {
+        assert!(!complaints.contains(word), "{complaints}");
+    }
     let of_node = run(&lab, "hello", &["ip", "-o", "-4", "addr"]);
     assert!(
         of_node.contains("eth1") && of_node.contains("192.168.0.1/19"),

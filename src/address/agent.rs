@@ -150,19 +150,24 @@ impl Agent<'_> {
             self.complain(warning);
         }
         // The address is set and works; neighbours that missed the news learn it when their tables age.
-        if let Err(e) = announce::start(added.held.link.index, spec.ip) {
-            let sentence = format!(
-                "{}: is set, but could not be announced on {}: {e}",
-                spec.ip, added.held.link.name
-            );
-            self.complain(&sentence);
-        }
+        let announced = match announce::start(added.held.link.index, spec.ip) {
+            Ok(_) if spec.ip.is_ipv4() => ", announced by gratuitous ARP",
+            Ok(_) => ", announced by neighbour advertisements",
+            Err(e) => {
+                let sentence = format!(
+                    "{}: is set, but could not be announced on {}: {e}",
+                    spec.ip, added.held.link.name
+                );
+                self.complain(&sentence);
+                ""
+            }
+        };
         let verb = if added.fresh {
             "Set"
         } else {
             "Announced again, was there already:"
         };
-        Ok(self.print(&format!("INFO:  {verb} {}\n", describe(&added.held))))
+        Ok(self.print(&format!("INFO:  {verb} {}{announced}\n", describe(&added.held))))
     }
 
     /// What heartbeat asks for; nothing by hand. An address that is there for ever has another owner, who counts on it.

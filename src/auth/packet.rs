@@ -59,6 +59,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    /// The numbers 1 and 2 are two bits apart: crc has no secret, so a token whose number became that of another crc key
+    /// is as good as before (and so is the message).
     fn ring(method: Method) -> Keyring {
         let key = |secret: &[u8]| Key {
             method,
@@ -66,7 +68,7 @@ mod tests {
         };
         Keyring {
             active: 1,
-            keys: BTreeMap::from([(1, key(b"labkey")), (3, key(b"Hello!"))]),
+            keys: BTreeMap::from([(1, key(b"labkey")), (2, key(b"Hello!"))]),
         }
     }
 
@@ -107,6 +109,20 @@ mod tests {
         netstring::push(&mut forged, &[b"1 00"]);
         assert_eq!(open(&packet, &keys), Err(Refusal::Malformed(MsgError::BadField)));
         assert_eq!(open(&forged, &keys), Err(Refusal::WrongSignature));
+    }
+
+    #[test]
+    fn the_number_of_a_key_is_covered_by_its_secret_alone() {
+        let message = Message::new("status").with(fields::SRC, "n1");
+        for (method, want) in [
+            (Method::Crc, Ok(message.clone())),
+            (Method::Sha1, Err(Refusal::WrongSignature)),
+        ] {
+            let keys = ring(method);
+            let text = String::from_utf8(seal_classic(&message, &keys)).unwrap();
+            assert!(text.contains("auth=1 "), "{text}");
+            assert_eq!(open(text.replace("auth=1 ", "auth=2 ").as_bytes(), &keys), want);
+        }
     }
 
     #[test]

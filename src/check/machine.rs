@@ -2,7 +2,7 @@
 
 use super::read::complain;
 use crate::conf::ha_cf::ClientLine;
-use crate::conf::{Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
+use crate::conf::{ApiAuth, Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
 use crate::jobs::fence;
 use crate::paths;
 use crate::sys::files::{self, Interface};
@@ -21,6 +21,9 @@ pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
         for (severity, message) in client_faults(client) {
             complain(all, file, client.line, severity, message);
         }
+    }
+    for (line, message) in apiauth_faults(&cf.apiauth) {
+        complain(all, file, line, Severity::Warning, message);
     }
     if let Some(device) = cf.watchdog.as_deref().filter(|d| !d.exists()) {
         let message = format!(
@@ -174,6 +177,29 @@ fn client_faults(client: &ClientLine) -> Vec<(Severity, String)> {
     faults
 }
 
+/// Names that let nobody in. The defaults, which are in no line, may name what this machine does not have.
+fn apiauth_faults(lines: &[ApiAuth]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let number = |name: &str| name.parse::<u32>().is_ok();
+    for auth in lines.iter().filter(|a| a.line > 0) {
+        for name in auth.users.iter().filter(|n| !number(n) && files::user_id(n).is_none()) {
+            let text = format!(
+                "apiauth {}: there is no user {name}, so this lets nobody in: create it (useradd) or write another",
+                auth.client
+            );
+            found.push((auth.line, text));
+        }
+        for name in auth.groups.iter().filter(|n| !number(n) && files::group(n).is_none()) {
+            let text = format!(
+                "apiauth {}: there is no group {name}, so this lets nobody in: create it (groupadd) or write another",
+                auth.client
+            );
+            found.push((auth.line, text));
+        }
+    }
+    found
+}
+
 fn program_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Ok(facts) if !facts.is_file() => Some("is not a program: write the path of one".to_owned()),
@@ -283,6 +309,16 @@ mod tests {
         let text = format!("auto_failback on\nlogfacility none\n{lines}\nnode n1\n");
         let parsed = ha_cf::parse(Path::new("ha.cf"), &text, &"n1".parse().unwrap());
         parsed.value.expect("a good file")
+    }
+
+    #[test]
+    fn unknown_names_of_apiauth_are_told_with_their_line() {
+        let cf = cf("apiauth a uid=root,no-such-user,7 gid=0,no-such-group\napiauth b gid=root uid=4000000000");
+        let faults = apiauth_faults(&cf.apiauth);
+        let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [3, 3], "{faults:?}");
+        assert!(faults[0].1.starts_with("apiauth a: there is no user no-such-user,"));
+        assert!(faults[1].1.starts_with("apiauth a: there is no group no-such-group,"));
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct Node {
     pub late_beats: u64,
     /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
     pub lost_since_status: u64,
+    /// Its present life has beaten: what it was silent between two lives is no late beat.
+    pub beating: bool,
     pub weight: i32,
     pub site: String,
     /// ha.cf does not name it: it joined by itself or with hb_addnode.
@@ -124,6 +126,7 @@ impl Node {
             ack_digit: digit,
             late_beats: 0,
             lost_since_status: 0,
+            beating: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),
             joined: false,

@@ -5,7 +5,7 @@
 //! no earlier life of this one can have made it up.
 
 use super::layer::{Core, Up};
-use super::node::NodeStatus;
+use super::node::{Node, NodeStatus};
 use crate::auth;
 use crate::daemon::Action;
 use crate::ids::{MediumId, NodeName};
@@ -57,6 +57,11 @@ impl Core {
     pub(super) fn hear_echo(&mut self, now: Now, medium: MediumId, node: &NodeName, packet: &[u8]) {
         let Some(i) = self.index(node) else { return };
         if !self.nodes[i].questions.iter().any(|q| **q == *packet) {
+            // The same host as a ping node and in a group: each socket hears the answers to both.
+            let asked = |n: &Node| n.questions.iter().any(|q| **q == *packet);
+            if self.nodes.iter().any(asked) {
+                return;
+            }
             match auth::open(packet, &self.keys) {
                 Err(refusal) => self.refused(now.mono, medium, packet.len(), &refusal),
                 Ok(_) => self

@@ -229,6 +229,7 @@ impl Core {
             let node = &mut self.nodes[i];
             node.generation = Some(generation);
             node.window.restart_at(seq);
+            node.beating = false;
             // It begins to count, and to acknowledge, with what we say from now on.
             node.acked = self.history.newest();
             node.begin_figures();
@@ -328,7 +329,7 @@ impl Core {
     fn take_status(&mut self, now: Now, i: usize, message: &Message) {
         let (keepalive, deadtime, warntime) = (self.cf.keepalive, self.cf.deadtime, self.cf.warntime);
         let node = &mut self.nodes[i];
-        if let Some(heard) = node.heard {
+        if let Some(heard) = node.heard.filter(|_| node.beating) {
             let interval = now.mono - heard;
             node.longest_interval = node.longest_interval.max(interval);
             if interval > warntime && !node.is_dead() {
@@ -348,6 +349,7 @@ impl Core {
         }
         let node = &mut self.nodes[i];
         node.lost_since_status = 0;
+        node.beating = true;
         node.heard = Some(now.mono);
         node.speaks_protocol = message.get(fields::PROTOCOL).is_some();
         if let Some(dt) = message.hex(fields::DEADTIME) {

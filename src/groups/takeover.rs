@@ -53,6 +53,7 @@ impl Groups {
             return;
         }
         let me = self.me.clone();
+        log::info!("{me} wants to take over [{}]", set.as_str());
         if self.is_moving() || !self.wanted.is_empty() {
             self.tell_phase(&id, "queued", "another move is on its way", None, Some(&me), set);
         }

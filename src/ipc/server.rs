@@ -36,6 +36,8 @@ const MAX_QUEUES: usize = 8 * 1024 * 1024;
 const USUAL_QUEUE: usize = 64 * 1024;
 /// Messages of named clients a turn: a turn stays short whatever waits.
 const MESSAGES_A_TURN: usize = 64;
+/// Fewer clients than this leave nothing behind that matters.
+const CROWD: usize = 8;
 /// Reads of 4096 bytes a turn: from `register`, and from each client.
 const REGISTER_READS: usize = 16;
 const CLIENT_READS: usize = 4;
@@ -103,6 +105,8 @@ pub struct Server {
     casual: PathBuf,
     api: PathBuf,
     talks: BTreeMap<ClientId, Conversation>,
+    /// So many there were at once since `crowd_has_left` was true the last time.
+    most: usize,
     last: u64,
     /// Who gets the first turn.
     turn_of: ClientId,
@@ -152,6 +156,7 @@ impl Server {
             casual: state.as_ref().join("casual"),
             api: state.as_ref().join("api"),
             talks: BTreeMap::new(),
+            most: 0,
             last: 0,
             turn_of: ClientId(0),
             more: false,
@@ -257,6 +262,16 @@ impl Server {
         }
         self.more = room > MESSAGES_A_TURN && !named.is_empty();
         self.turn_of = named.front().copied().unwrap_or(ClientId(0));
+    }
+
+    /// True once when of many clients most are gone: what was needed for them may go back to the system.
+    pub fn crowd_has_left(&mut self) -> bool {
+        self.most = self.most.max(self.talks.len());
+        let left = self.most >= CROWD && self.talks.len() <= self.most / 4;
+        if left {
+            self.most = self.talks.len();
+        }
+        left
     }
 
     /// Whom to wake because something was written for it. Signals merge: one a turn is as good as many.

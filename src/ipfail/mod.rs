@@ -17,6 +17,8 @@ use std::cmp::Ordering;
 /// So many keepalives must one node have been worse. A ping node that dies is noticed by the two nodes within one
 /// keepalive of each other, within three when one of them had lost two answers before.
 const SETTLE_BEATS: u32 = 3;
+/// But heartbeat 3.0.6 looks for dead ping nodes only about once a second, however short the keepalive.
+const SETTLE_LEAST: Duration = Duration::from_millis(1500);
 /// A move that did not happen is asked for again after this time, then after twice as long …
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// … up to this. The same bound for the wait before groups go home to a node whose ping nodes come and go.
@@ -224,7 +226,7 @@ impl Ipfail {
     }
 
     fn settle(&self) -> Duration {
-        self.settings.keepalive * SETTLE_BEATS
+        (self.settings.keepalive * SETTLE_BEATS).max(SETTLE_LEAST)
     }
 
     fn decide(&mut self, now: Instant, actions: &mut Vec<Action>) {

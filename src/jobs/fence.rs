@@ -3,7 +3,8 @@
 //! * `external/NAME`: a plugin of cluster-glue; `PLUGIN VERB [NODE]`, the parameters in its environment, their names asked
 //!   of it first (`getconfignames`);
 //! * `fence_NAME`: an agent of fence-agents; everything as `NAME=VALUE` lines on standard input;
-//! * `meatware`: a person; here only the file with the names of the nodes is read.
+//! * `meatware`: a person; here only the file with the names of the nodes is read;
+//! * `null`: as `meatware`, and a reset succeeds without doing anything: for tests.
 //!
 //! Nothing of the parameters is logged, and passwords are cut out of what the programs write.
 
@@ -87,7 +88,10 @@ impl Fences {
         match &ask.device.kind {
             FenceKind::External(_) => self.run(now, ask, "getconfignames", Vec::new()),
             FenceKind::Agent(_) => self.agent(now, ask),
-            FenceKind::Meatware => {
+            FenceKind::Meatware | FenceKind::Null => {
+                if let Some(node) = &ask.command.node {
+                    log::warn!("Host null-reset: {node} (STONITH device null does not reset anything; for tests only)");
+                }
                 let hosts = parameters(&ask.device).map(|text| people(&text).join("\n"));
                 self.end(job, hosts);
             }
@@ -269,7 +273,7 @@ pub fn program(kind: &FenceKind) -> Result<PathBuf, String> {
     let (path, package) = match kind {
         FenceKind::External(name) => (paths::stonith_plugins().join(name), "cluster-glue"),
         FenceKind::Agent(name) => (paths::fence_agents().join(name), "fence-agents"),
-        FenceKind::Meatware => return Err("people are no program".to_owned()),
+        FenceKind::Meatware | FenceKind::Null => return Err("it is no program".to_owned()),
     };
     let shown = path.display();
     let facts = match std::fs::metadata(&path) {
@@ -294,7 +298,7 @@ pub fn program(kind: &FenceKind) -> Result<PathBuf, String> {
 
 /// What is wrong with a device before it is ever used: no program, no file, parameters that cannot be.
 pub fn fault(device: &FenceDevice) -> Option<String> {
-    if device.kind != FenceKind::Meatware
+    if !matches!(device.kind, FenceKind::Meatware | FenceKind::Null)
         && let Err(why) = program(&device.kind)
     {
         return Some(why);
@@ -306,7 +310,7 @@ pub fn fault(device: &FenceDevice) -> Option<String> {
     match device.kind {
         FenceKind::External(_) => None,
         FenceKind::Agent(_) => agent_parameters(&text).and_then(|p| plugs(&p)).err(),
-        FenceKind::Meatware if people(&text).is_empty() => Some("it names no node that people reset".to_owned()),
-        FenceKind::Meatware => None,
+        FenceKind::Meatware | FenceKind::Null if people(&text).is_empty() => Some("it names no node".to_owned()),
+        FenceKind::Meatware | FenceKind::Null => None,
     }
 }

@@ -1,9 +1,10 @@
 //! The scripts of rc.d: one after the other through `harc`, for messages that the core tells of. Nobody waits for them.
 
-use super::output::Output;
-use super::runner::{KILL_TO_GIVE_UP, TERM_TO_KILL};
+use super::runner::{Jobs, Program};
+use crate::conf::ResourceSpec;
+use crate::groups::job::{Command, Verb};
+use crate::ids::JobId;
 use crate::paths;
-use crate::sys::child::{self, Child};
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -16,30 +17,6 @@ const MOST_WAITING: usize = 64;
 const LONGEST_VALUE: usize = 4096;
 const MOST_FIELDS: usize = 64;
 
-#[derive(Debug)]
-struct Running {
-    kind: String,
-    child: Child,
-    output: Output,
-    began: Instant,
-    push: Push,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Push {
-    InTime { until: Instant },
-    Terminated { kill_at: Instant },
-    Killed { give_up_at: Instant },
-}
-
-impl Push {
-    fn deadline(self) -> Instant {
-        match self {
-            Self::InTime { until: t } | Self::Terminated { kill_at: t } | Self::Killed { give_up_at: t } => t,
-        }
-    }
-}
-
 /// One script that runs, and the messages that wait.
 #[derive(Debug)]
 pub struct RcScripts {
@@ -48,9 +25,8 @@ pub struct RcScripts {
     limit: Duration,
     waiting: VecDeque<(String, Vec<(String, String)>)>,
     dropped: u64,
-    running: Option<Running>,
-    /// Survived SIGKILL; waited for, not awaited.
-    stuck: Vec<Child>,
+    jobs: Jobs,
+    last: u64,
 }
 
 /// The names of rc.d that harc would run.
@@ -108,8 +84,8 @@ impl RcScripts {
             limit,
             waiting: VecDeque::new(),
             dropped: 0,
-            running: None,
-            stuck: Vec::new(),
+            jobs: Jobs::new(Vec::new(), Vec::new()),
+            last: 0,
         }
     }
 
@@ -139,35 +115,22 @@ impl RcScripts {
     }
 
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let running = self.running.iter();
-        let outputs = running.clone().filter_map(|r| r.output.fd());
-        running.map(|r| r.child.fd()).chain(outputs).collect()
+        self.jobs.fds()
     }
 
     pub fn deadline(&self) -> Instant {
-        match &self.running {
-            Some(running) => running.push.deadline(),
-            None if self.waiting.is_empty() => Instant::NEVER,
-            None => Instant::from_millis(0),
+        if self.jobs.running() == 0 && !self.waiting.is_empty() {
+            return Instant::from_millis(0);
         }
+        self.jobs.deadline()
     }
 
-    /// Reads, pushes, buries, starts the next one. Never blocks.
+    /// What has ended has told its end; starts the next one. Never blocks.
     pub fn tick(&mut self, now: Instant) {
-        self.stuck.retain_mut(|child| matches!(child.reap(), Ok(None)));
-        if let Some(mut running) = self.running.take() {
-            if running.turn(now) {
-                self.running = Some(running);
-                return;
-            }
-            if matches!(running.child.reap(), Ok(None)) {
-                self.stuck.push(running.child);
-            }
-        }
-        while self.running.is_none() {
-            let Some((kind, fields)) = self.waiting.pop_front() else {
-                return;
-            };
+        self.jobs.tick(now);
+        if self.jobs.running() == 0
+            && let Some((kind, fields)) = self.waiting.pop_front()
+        {
             self.start(now, kind, &fields);
         }
         if self.dropped > 0 && self.waiting.is_empty() {
@@ -177,73 +140,32 @@ impl RcScripts {
     }
 
     fn start(&mut self, now: Instant, kind: String, fields: &[(String, String)]) {
-        let harc = paths::config().join("harc");
         let mut all = vec![("t".to_owned(), kind.clone())];
         all.extend(fields.iter().filter(|(name, _)| name != "t").cloned());
-        match child::spawn(&harc, std::slice::from_ref(&kind), &with_fields(&self.env, &all)) {
-            Ok((child, pipe)) => {
-                log::debug!("rc.d/{kind}: running [pid {}]", child.pid());
-                self.running = Some(Running {
-                    output: Output::new(now, pipe, format!("rc.d/{kind}"), log::Level::Info),
-                    kind,
-                    child,
-                    began: now,
-                    push: Push::InTime {
-                        until: now + self.limit,
-                    },
-                });
-            }
-            Err(e) => log::error!("rc.d/{kind}: {} cannot be run: {e}", harc.display()),
-        }
-    }
-}
-
-impl Running {
-    /// False when it is over.
-    fn turn(&mut self, now: Instant) -> bool {
-        self.output.read(now);
-        let kind = &self.kind;
-        if self.child.has_ended() {
-            self.output.read(now);
-            if !matches!(self.push, Push::InTime { .. }) {
-                self.child.kill();
-            }
-            let took = (now - self.began).as_secs_f32();
-            match self.child.reap() {
-                Ok(Some(child::Ended::Code(0))) => log::info!("rc.d/{kind}: exit code 0 after {took:.3} s"),
-                Ok(Some(child::Ended::Code(n))) => log::warn!("rc.d/{kind}: exit code {n} after {took:.3} s"),
-                Ok(Some(child::Ended::Signal(n))) => log::warn!("rc.d/{kind}: ended by signal {n} after {took:.3} s"),
-                Ok(None) => return true,
-                Err(e) => log::warn!("rc.d/{kind}: its exit code was lost: {e}"),
-            }
-            self.output.finish(now);
-            return false;
-        }
-        if now < self.push.deadline() {
-            return true;
-        }
-        match self.push {
-            Push::InTime { .. } => {
-                log::warn!("rc.d/{kind}: takes too long, sending SIGTERM");
-                self.child.terminate();
-                self.push = Push::Terminated {
-                    kill_at: now + TERM_TO_KILL,
-                };
-                true
-            }
-            Push::Terminated { .. } => {
-                log::warn!("rc.d/{kind}: still there {TERM_TO_KILL:?} after SIGTERM, sending SIGKILL");
-                self.child.kill();
-                self.push = Push::Killed {
-                    give_up_at: now + KILL_TO_GIVE_UP,
-                };
-                true
-            }
-            Push::Killed { .. } => {
-                log::error!("rc.d/{kind}: survives SIGKILL (it hangs in the kernel), given up");
-                false
-            }
-        }
+        let title = format!("rc.d/{kind}");
+        let Ok(name) = title.parse() else {
+            return log::error!("{title}: is no name of a script");
+        };
+        let command = Command {
+            resource: ResourceSpec {
+                name,
+                script: kind.clone(),
+                args: Vec::new(),
+            },
+            // As much of it goes to the log as of a start.
+            verb: Verb::Start,
+            limit: self.limit,
+        };
+        let program = Program {
+            title,
+            path: paths::config().join("harc"),
+            args: vec![kind],
+            env: with_fields(&self.env, &all),
+            input: None,
+            secrets: Vec::new(),
+        };
+        self.last += 1;
+        self.jobs.start_program(now, JobId(self.last), command, program);
     }
 }
 

@@ -119,6 +119,8 @@ pub struct Contents {
     pub authkeys: String,
     /// A whole ha.d to be copied first.
     pub copy: Option<PathBuf>,
+    /// Lines of a site's ha.cf that the nodes do not get, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 /// Makes the directories of all nodes.

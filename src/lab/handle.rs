@@ -16,10 +16,16 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Killed processes are gone within this time, unless one hangs in the kernel.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+const GONE_PAUSE: Duration = Duration::from_millis(2);
+
 /// A lab that is up. Dropping it ends an owned one.
 #[derive(Debug)]
 pub struct Lab {
     pub plan: Plan,
+    /// Lines of a site's ha.cf that its nodes did not get, each with the reason; known when the lab is made.
+    pub left_out: Vec<String>,
     switch: Option<Child>,
 }
 
@@ -39,7 +45,7 @@ impl Lab {
             Some(program) => program.clone(),
             None => this_program()?,
         };
-        let contents = contents(options)?;
+        let contents = contents(options, &programs(&program))?;
         let mut site = Site::read(&contents.ha_cf, &contents.haresources);
         site.serial |= options.serial;
         site.hosts = options.ping.clone();
@@ -80,6 +86,7 @@ impl Lab {
         })?;
         Ok(Self {
             plan,
+            left_out: contents.left_out,
             switch: options.owned.then_some(switch),
         })
     }
@@ -96,6 +103,7 @@ impl Lab {
         }
         Ok(Self {
             plan: control::read_plan(&directory)?,
+            left_out: Vec::new(),
             switch: None,
         })
     }
@@ -180,9 +188,16 @@ impl Lab {
         }
     }
 
-    /// SIGKILL to every process of the node at once. Its kernel, and so its addresses, live on.
+    /// SIGKILL to every process of the node at once, and a look whether they are gone: a busy machine takes its time. Its
+    /// kernel, and so its addresses, live on.
     pub fn kill(&self, node: &str) -> io::Result<()> {
-        self.ask(&format!("kill {node}")).map(drop)
+        self.ask(&format!("kill {node}"))?;
+        let begun = Instant::now();
+        // The switch, which carries the packets of the others, does not wait for that.
+        while begun.elapsed() < GONE_WITHIN && self.ask(&format!("runs {node}"))?.trim() == "yes" {
+            thread::sleep(GONE_PAUSE);
+        }
+        Ok(())
     }
 
     /// SIGSTOP to every process of the node.

@@ -13,10 +13,13 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// The orders a keeper reads from its standard input, a byte each; it answers each with the same byte.
+/// The orders a keeper reads from its standard input, a byte each; it answers each with the same byte, but `ANYBODY` with
+/// `NOBODY` when no process runs in the node.
 pub const KILL: u8 = b'k';
 pub const FREEZE: u8 = b'z';
 pub const THAW: u8 = b't';
+pub const ANYBODY: u8 = b'a';
+pub const NOBODY: u8 = b'n';
 
 /// What it says when the node is there; anything else is the reason why it is not.
 pub const READY: &str = "ready";
@@ -50,12 +53,32 @@ pub fn run(directory: &Path, name: &str) -> io::Result<()> {
                 KILL => namespace::signal_everybody(Everybody::Kill),
                 FREEZE => namespace::signal_everybody(Everybody::Freeze),
                 THAW => namespace::signal_everybody(Everybody::Thaw),
+                ANYBODY if !anybody() => order = [NOBODY],
                 _ => {}
             }
             out.write_all(&order)?;
             out.flush()?;
         }
     }
+}
+
+/// Whether a process other than this one runs in the node. A dead one that nobody has collected yet holds nothing open.
+fn anybody() -> bool {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return false;
+    };
+    let me = std::process::id();
+    entries.flatten().any(|entry| {
+        let pid = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok());
+        let dead = || {
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            // Its first thread may be dead before the others.
+            let threads = fs::read_dir(entry.path().join("task")).map_or(0, Iterator::count);
+            state.is_none_or(|s| s == 'Z' || s == 'X') && threads <= 1
+        };
+        pid.is_some_and(|pid| pid != me) && !dead()
+    })
 }
 
 fn set_up(directory: &Path, name: &str) -> io::Result<Told> {

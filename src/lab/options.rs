@@ -1,10 +1,11 @@
 //! What a lab is made from.
 
 use super::files::Contents;
+use crate::paths;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the nodes' ha.d comes from.
 #[derive(Clone, Debug)]
@@ -71,8 +72,8 @@ impl Options {
     }
 }
 
-/// The files of every node.
-pub(super) fn contents(options: &Options) -> io::Result<Contents> {
+/// The files of every node; `programs` is where those of heartbeat are.
+pub(super) fn contents(options: &Options, programs: &Path) -> io::Result<Contents> {
     match &options.config {
         Config::Plain { ha_cf, haresources } => {
             let mut nodes = options.nodes.clone();
@@ -80,7 +81,7 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
                 nodes = vec!["node1".into(), "node2".into()];
             }
             let mut text = String::from(
-                "logfile /var/log/ha-log\nkeepalive 100ms\nwarntime 300ms\ndeadtime 500ms\ninitdead 1\nudpport 694\n\
+                "logfile /var/log/ha-log\nkeepalive 100ms\nwarntime 300ms\ndeadtime 500ms\ninitdead 10\nudpport 694\n\
                  bcast eth0\nauto_failback on\n",
             );
             if options.serial {
@@ -97,6 +98,7 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
                 haresources: haresources.clone(),
                 authkeys: "auth 1\n1 sha1 a-lab-is-no-secret\n".into(),
                 copy: None,
+                left_out: Vec::new(),
             })
         }
         Config::Texts {
@@ -108,14 +110,21 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
             haresources: haresources.clone(),
             authkeys: authkeys.clone(),
             copy: None,
+            left_out: Vec::new(),
         }),
         Config::Site(dir) => {
             let read = |name: &str| {
                 let path = dir.join(name);
                 fs::read_to_string(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
             };
+            // What the packages of the classic have is seen in its nodes only.
+            let there = |program: &Path| {
+                let ours = paths::packaged(program).map(|name| programs.join(name));
+                program.exists() || ours.is_some_and(|p| p.exists()) || !options.classic.is_empty()
+            };
+            let (ha_cf, left_out) = rehearsed(&read("ha.cf")?, &there);
             Ok(Contents {
-                ha_cf: read("ha.cf")?,
+                ha_cf,
                 // A cluster with the cluster resource manager has none.
                 haresources: read("haresources").or_else(|e| match e.kind() {
                     io::ErrorKind::NotFound => Ok(String::new()),
@@ -123,7 +132,64 @@ pub(super) fn contents(options: &Options) -> io::Result<Contents> {
                 })?,
                 authkeys: read("authkeys")?,
                 copy: Some(dir.clone()),
+                left_out,
             })
+        }
+    }
+}
+
+/// The ha.cf of a site without what a rehearsal must not do, or cannot do on this machine; and what that is. The lines keep
+/// their numbers. `there` tells whether a program exists.
+fn rehearsed(ha_cf: &str, there: &dyn Fn(&Path) -> bool) -> (String, Vec<String>) {
+    let (mut text, mut left_out) = (String::new(), Vec::new());
+    for line in ha_cf.lines() {
+        let words: Vec<&str> = line.split('#').next().unwrap_or("").split_ascii_whitespace().collect();
+        let why = match words[..] {
+            // A person who is asked may be asked in a lab, too.
+            ["stonith", "meatware", ..] | ["stonith_host", _, "meatware", ..] => None,
+            ["stonith" | "stonith_host", ..] => Some("a rehearsal switches no machine off"),
+            ["watchdog", ..] => Some("it would reset this machine"),
+            ["respawn" | "failfast", _, program, ..] if !there(Path::new(program)) => {
+                Some("this machine has no such program")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            left_out.push(format!("{}: {why}", words.join(" ")));
+            text.push_str("# left out by hb_lab: ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    (text, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rehearsal_leaves_out_what_it_must_not_do_and_keeps_the_lines_in_their_places() {
+        #[rustfmt::skip]
+        let table = [
+            // a line of the site                              left out
+            ("bcast eth0",                                     None),
+            ("# stonith_host * external/ssh web",              None),
+            ("stonith_host * external/ssh web # x",            Some("stonith_host * external/ssh web: a rehearsal switches no machine off")),
+            ("stonith external/ipmi /etc/ha.d/ipmi",           Some("stonith external/ipmi /etc/ha.d/ipmi: a rehearsal switches no machine off")),
+            ("stonith_host * meatware web",                    None),
+            ("stonith meatware /etc/ha.d/meat",                None),
+            ("watchdog /dev/watchdog",                         Some("watchdog /dev/watchdog: it would reset this machine")),
+            ("respawn hacluster /there/is --it",               None),
+            ("failfast hacluster /there/is/not",               Some("failfast hacluster /there/is/not: this machine has no such program")),
+        ];
+        let site: String = table.iter().map(|(line, _)| format!("{line}\n")).collect();
+        let (text, left_out) = rehearsed(&site, &|program| program == Path::new("/there/is"));
+        let want: Vec<&str> = table.iter().filter_map(|(_, out)| *out).collect();
+        assert_eq!(left_out, want);
+        for ((line, out), written) in table.iter().zip(text.lines()) {
+            let mark = if out.is_some() { "# left out by hb_lab: " } else { "" };
+            assert_eq!(written, format!("{mark}{line}"));
         }
     }
 }

@@ -160,7 +160,7 @@ impl Switch {
     }
 
     /// Gives an order to a node's keeper and waits until it has been carried out.
-    fn order(&mut self, node: usize, order: u8) -> io::Result<()> {
+    fn order(&mut self, node: usize, order: u8) -> io::Result<u8> {
         let name = self.plan.nodes[node].name.clone();
         let Some(running) = &mut self.running[node] else {
             return Err(io::Error::other(format!("node {name}: is switched off")));
@@ -170,9 +170,10 @@ impl Switch {
         running.keeper.output.read_exact(&mut answer)?;
         match order {
             keeper::FREEZE => running.frozen = true,
-            _ => running.frozen = false,
+            keeper::KILL | keeper::THAW => running.frozen = false,
+            _ => {}
         }
-        Ok(())
+        Ok(answer[0])
     }
 
     fn run(mut self, listener: &UnixListener, owned: bool) -> io::Result<()> {
@@ -314,12 +315,17 @@ impl Switch {
                     ))),
                 }
             }
+            ["runs", node] => {
+                let node = self.node(node)?;
+                let answer = self.order(node, keeper::ANYBODY)?;
+                Ok(if answer == keeper::NOBODY { "no" } else { "yes" }.to_owned())
+            }
             [verb @ ("kill" | "freeze" | "thaw" | "off" | "on"), node] => {
                 let node = self.node(node)?;
                 match *verb {
-                    "kill" => self.order(node, keeper::KILL)?,
-                    "freeze" => self.order(node, keeper::FREEZE)?,
-                    "thaw" => self.order(node, keeper::THAW)?,
+                    "kill" => drop(self.order(node, keeper::KILL)?),
+                    "freeze" => drop(self.order(node, keeper::FREEZE)?),
+                    "thaw" => drop(self.order(node, keeper::THAW)?),
                     "off" => self.switch_off(node),
                     _ => self.switch_on(node)?,
                 }

@@ -41,6 +41,9 @@ pub fn up(options: &Options) -> io::Result<()> {
         }
         writeln!(out)?;
     }
+    for line in &lab.left_out {
+        writeln!(out, "  left out of ha.cf: {line}")?;
+    }
     if lab.plan.serial {
         writeln!(out, "  a serial line joins the first two nodes")?;
     }

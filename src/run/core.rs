@@ -368,6 +368,9 @@ impl Driver {
                 ServerEvent::Gone { client, why } => Event::ClientGone { client, why },
             });
         }
+        if self.server.crowd_has_left() {
+            process::give_memory_back();
+        }
         self.timers();
         for Wake { pair, pid, signal } in self.server.wakes() {
             self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);

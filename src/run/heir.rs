@@ -1,8 +1,9 @@
 //! The heir: root, asleep on a socket. It keeps the files the master runs with. When the master dies it becomes the master
-//! with them, whatever has happened to the disk meanwhile; when the master says goodbye it ends.
+//! with them, whatever has happened to the disk meanwhile, and goes on stopping if that was asked for; when the master
+//! says goodbye it ends.
 
 use super::link::ToHeir;
-use super::role::{MASTER_TITLE, RESUME, ROLE};
+use super::role::{MASTER_TITLE, RESUME, ROLE, STOPPING};
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{files, process, signals};
@@ -14,7 +15,7 @@ pub fn run() -> io::Result<()> {
     let mut fds = process::inherited(1)?;
     let mut master = End::new(fds.remove(0));
     signals::block_all_but_kill()?;
-    let (mut keep, mut watchdog) = (Vec::new(), None);
+    let (mut keep, mut watchdog, mut stopping) = (Vec::new(), None, false);
     loop {
         wait(&[Want::read(master.fd())], Instant::NEVER)?;
         match master.receive()? {
@@ -22,6 +23,7 @@ pub fn run() -> io::Result<()> {
                 Some(ToHeir::Goodbye) => return Ok(()),
                 Some(ToHeir::Keep { .. }) => keep = bytes,
                 Some(ToHeir::Watchdog) => watchdog = fd,
+                Some(ToHeir::Stopping) => stopping = true,
                 None => {}
             },
             Got::Nothing => {}
@@ -29,7 +31,10 @@ pub fn run() -> io::Result<()> {
                 let legacy = files::in_memory("heartbeat files", &keep)?;
                 let mut fds = vec![legacy.as_fd()];
                 fds.extend(watchdog.as_ref().map(AsFd::as_fd));
-                let env = [(ROLE, "master".to_owned()), (RESUME, fds.len().to_string())];
+                let mut env = vec![(ROLE, "master".to_owned()), (RESUME, fds.len().to_string())];
+                if stopping {
+                    env.push((STOPPING, "1".to_owned()));
+                }
                 return Err(process::become_own(MASTER_TITLE, &env, &fds));
             }
         }

@@ -211,7 +211,10 @@ impl Program {
     }
 
     fn event(&mut self, event: Event) -> Result<(), End> {
-        for action in self.machine.handle(sys::now(), event) {
+        let actions = self.machine.handle(sys::now(), event);
+        // The reason stands in the log before what it leads to.
+        relay::flush(&mut self.client)?;
+        for action in actions {
             let message = match action {
                 Action::Tell(n) => Message::new(NUM_PING_NODES).with(NUM_PING, n.to_string()),
                 Action::TellWorse => Message::new(YOU_ARE_DEAD),

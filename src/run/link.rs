@@ -78,7 +78,9 @@ pub enum ToHeir {
     Keep { texts: Texts },
     /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
     Watchdog,
-    /// An orderly stop: do not take over.
+    /// A stop was asked for: whoever takes over goes on with it.
+    Stopping,
+    /// An orderly stop is complete: do not take over.
     Goodbye,
 }
 
@@ -421,6 +423,7 @@ impl ToHeir {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Stopping => Message::new("stopping"),
             Self::Goodbye => Message::new("goodbye"),
         })
     }
@@ -430,6 +433,7 @@ impl ToHeir {
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
             "watchdog" => Some(Self::Watchdog),
+            "stopping" => Some(Self::Stopping),
             "goodbye" => Some(Self::Goodbye),
             _ => None,
         }

@@ -15,11 +15,16 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Lines that found the pipe full, in this process.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// 65536, the size of a pipe; a line above PIPE_BUF (4096) could be torn, so lines are cut below it.
 const MAX_LINE: usize = 4000;
+/// Begins a line that is no log line: the writer has come so far. Log lines begin with a date.
+const MARK: u8 = 0;
+const MARK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The end that log lines go into.
 #[derive(Debug)]
@@ -116,22 +121,71 @@ impl Places {
     }
 }
 
+/// The last mark that the writer has come to.
+#[derive(Debug, Default)]
+struct Progress {
+    marks: Mutex<u64>,
+    news: Condvar,
+}
+
+impl Progress {
+    /// A number is whole whatever happened to who held it.
+    fn marks(&self) -> MutexGuard<'_, u64> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self, mark: &[u8]) {
+        let mark = std::str::from_utf8(mark).ok().and_then(|m| m.trim_end().parse().ok());
+        *self.marks() = mark.unwrap_or(0);
+        self.news.notify_all();
+    }
+}
+
+/// What the writer of this process is waited with.
+static WRITER: OnceLock<(File, Arc<Progress>)> = OnceLock::new();
+
+/// Waits until all that was logged is written, but not longer than `limit`: the disk may hang. Only the process with the
+/// writer waits.
+pub fn settle(limit: Duration) {
+    let Some((pipe, progress)) = WRITER.get() else { return };
+    let until = Instant::now() + limit;
+    let marks = progress.marks();
+    let mark = marks.saturating_add(1);
+    drop(marks);
+    let text = [&[MARK], mark.to_string().as_bytes(), b"\n"].concat();
+    // While the pipe is full the writer has something to do.
+    while let Err(e) = (&mut &*pipe).write(&text) {
+        if e.kind() != io::ErrorKind::WouldBlock || Instant::now() >= until {
+            return;
+        }
+        std::thread::sleep(MARK_PAUSE);
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    let waited = progress
+        .news
+        .wait_timeout_while(progress.marks(), left, |reached| *reached < mark);
+    drop(waited);
+}
+
 /// The master's side: makes the pipe and starts the thread that reads it. New places are sent through the channel.
 pub fn start_writer(places: Places) -> io::Result<(OwnedFd, Sender<Places>)> {
     let (read, write) = sys::files::pipe()?;
     let (sender, receiver) = channel();
+    let progress = Arc::new(Progress::default());
+    let theirs = Arc::clone(&progress);
+    let _ = WRITER.set((write.try_clone()?.into(), progress));
     std::thread::Builder::new()
         .name("log writer".to_owned())
         .stack_size(128 * 1024)
         .spawn(move || {
             // Threads made before the master goes real-time are normal anyway; this says that it is meant.
             sys::process::normal_priority();
-            write_lines(read, places, &receiver);
+            write_lines(read, places, &receiver, &theirs);
         })?;
     Ok((write, sender))
 }
 
-fn write_lines(pipe: OwnedFd, places: Places, news: &Receiver<Places>) {
+fn write_lines(pipe: OwnedFd, places: Places, news: &Receiver<Places>, progress: &Progress) {
     let mut places = places;
     let mut log = Appender::default();
     let mut debug = Appender::default();
@@ -148,6 +202,10 @@ fn write_lines(pipe: OwnedFd, places: Places, news: &Receiver<Places>) {
         }
         while let Ok(new) = news.try_recv() {
             places = new;
+        }
+        if let [MARK, mark @ ..] = line.as_slice() {
+            progress.reached(mark);
+            continue;
         }
         let is_debug = find(&line, b"]: debug: ");
         if let Some(path) = places.logfile.as_deref().filter(|_| !is_debug) {
@@ -239,6 +297,34 @@ mod tests {
         for (level, text, want) in table {
             assert_eq!(word(level, text), want);
         }
+    }
+
+    #[test]
+    fn the_end_waits_for_the_last_line_but_not_for_a_disk_that_hangs() {
+        let dir = std::env::temp_dir().join(format!("ha-log-end-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let place = |name: &str| Places {
+            logfile: Some(dir.join(name)),
+            ..Places::default()
+        };
+        let (pipe, places) = start_writer(place("ha-log")).unwrap();
+        let mut pipe = File::from(pipe);
+        for round in 1..=3 {
+            for line in 0..200 {
+                writeln!(pipe, "{round} {line}").unwrap();
+            }
+            settle(Duration::from_secs(60));
+            let text = std::fs::read_to_string(dir.join("ha-log")).unwrap();
+            assert_eq!(text.lines().count(), round * 200);
+            assert!(text.ends_with("199\n") && !text.contains('\0'), "{text}");
+        }
+        // Nobody reads this one, so that the writer never comes back from it.
+        let hangs = dir.join("hangs");
+        sys::fifo::make(&hangs, 0o600).unwrap();
+        places.send(place("hangs")).unwrap();
+        writeln!(pipe, "lost").unwrap();
+        settle(Duration::from_millis(50));
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
-use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE};
+use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE, STOPPING};
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
@@ -114,10 +114,11 @@ pub fn run() -> io::Result<()> {
     };
     let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
-    for name in [ROLE, RESUME, READY, FOREGROUND] {
+    let stopping = std::env::var_os(STOPPING).is_some();
+    for name in [ROLE, RESUME, READY, FOREGROUND, STOPPING] {
         process::unset_env(name);
     }
-    match begin(resumed, legacy, watchdog, ready, foreground) {
+    match begin(resumed, stopping, legacy, watchdog, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
             if let Some(mut ready) = ready {
@@ -133,12 +134,13 @@ type Failed = (Option<End>, io::Error);
 
 fn begin(
     resumed: bool,
+    stopping: bool,
     legacy: Option<OwnedFd>,
     watchdog: Option<OwnedFd>,
     ready: Option<End>,
     foreground: bool,
 ) -> Result<Master, Failed> {
-    match prepare(resumed, legacy, foreground) {
+    match prepare(resumed, stopping, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
             if let Some(device) = watchdog {
@@ -173,7 +175,7 @@ fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts
     )))
 }
 
-fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
+fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
     let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
     let (cf, texts, complaints) = read_files(&me, legacy)?;
     let lock = take_lock(resumed)?;
@@ -196,8 +198,9 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
     let held = if resumed { state::read_held() } else { Vec::new() };
     if resumed {
         log::error!(
-            "the master process died; its heir takes over with {} held group(s)",
-            held.len()
+            "the master process died; its heir takes over with {} held group(s){}",
+            held.len(),
+            if stopping { " and goes on stopping" } else { "" }
         );
     } else {
         log::info!(
@@ -247,7 +250,7 @@ fn prepare(resumed: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Resu
         core_deaths: VecDeque::new(),
         heir: None,
         ready: None,
-        stopping: None,
+        stopping: stopping.then(sys::now),
         done: false,
         cf,
     };
@@ -400,8 +403,7 @@ impl Master {
             match asked {
                 Asked::Stop => {
                     log::info!("Heartbeat shutdown in progress. ({})", std::process::id());
-                    self.stopping.get_or_insert_with(sys::now);
-                    self.tell_core(&ToCore::Stop);
+                    self.stop();
                 }
                 Asked::Reload => self.reload(),
                 Asked::MoreDebug => self.debug(true),
@@ -410,6 +412,15 @@ impl Master {
                 Asked::Child => {}
             }
         }
+    }
+
+    /// An orderly stop begins, or is asked for once more. The heir hears of it first: from now on nobody serves.
+    fn stop(&mut self) {
+        self.stopping.get_or_insert_with(sys::now);
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(ToHeir::Stopping.encode(), None);
+        }
+        self.tell_core(&ToCore::Stop);
     }
 
     fn debug(&mut self, more: bool) {
@@ -587,6 +598,8 @@ impl Master {
                     file.put(text);
                 }
             }
+            // The master before this one may have stopped them already.
+            ToMaster::Active if self.stopping.is_some() => {}
             ToMaster::Active => self.programs.begin(),
             ToMaster::Notice { kind, fields } => self.rc.push(&kind, fields),
             ToMaster::Released => {
@@ -656,8 +669,7 @@ impl Master {
             );
             log::error!("heartbeat cannot start: {}", why.trim_end());
             ready.send(format!("error {why}").into_bytes(), None);
-            self.stopping = Some(sys::now());
-            self.tell_core(&ToCore::Stop);
+            self.stop();
             return;
         }
         let warnings: String = broken
@@ -754,6 +766,9 @@ impl Master {
                 );
                 if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
                     heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
+                }
+                if self.stopping.is_some() {
+                    heir.link.send(ToHeir::Stopping.encode(), None);
                 }
                 self.heir = Some(heir);
             }

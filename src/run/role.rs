@@ -4,6 +4,8 @@
 pub const ROLE: &str = "HEARTBEAT_ROLE";
 /// Set for a master that carries on after another one: how many descriptors it is left, its files and perhaps the watchdog.
 pub const RESUME: &str = "HEARTBEAT_RESUME";
+/// Set, with `RESUME`, when the master before this one was stopping.
+pub const STOPPING: &str = "HEARTBEAT_STOPPING";
 /// Set when descriptor 3 waits to hear that the master runs.
 pub const READY: &str = "HEARTBEAT_READY";
 /// Set when log lines also go to standard error.

@@ -2,7 +2,7 @@
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
 use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
-use super::{client, core, heir, master, state};
+use super::{client, core, heir, logger, master, state};
 use crate::check;
 use crate::clients::json::Json;
 use crate::conf::{Complaint, Severity, ha_cf};
@@ -19,6 +19,13 @@ use std::process::ExitCode;
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// `-k` says so often that it still waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An heir that takes its master's place is there within this time.
+const SUCCESSION: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_millis(20);
+
+/// The end of the master waits so long for its last log lines.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Exit codes of heartbeat 3.0.6.
 const OK: u8 = 0;
@@ -49,13 +56,15 @@ pub fn act(role: &str) -> ExitCode {
         }
         other => Err(std::io::Error::other(format!("{ROLE}={other}: no such role"))),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             log::error!("{role} process ends: {e}");
             ExitCode::from(FAILED)
         }
-    }
+    };
+    logger::settle(LAST_LINES_WITHIN);
+    code
 }
 
 fn say(text: &str) {
@@ -168,20 +177,43 @@ pub fn status() -> ExitCode {
 
 /// `-k`: stop, and wait until it is gone.
 pub fn stop() -> ExitCode {
-    let Some(pid) = state::running() else {
+    let Some(mut pid) = state::running() else {
         say("INFO: Heartbeat already stopped.\n");
         return ExitCode::from(OK);
     };
-    if let Err(e) = process::signal(pid, false) {
-        complain(&format!("ERROR: Could not kill pid {pid}: {e}\n"));
-        return ExitCode::from(NOT_PERMITTED);
-    }
-    while !process::wait_gone(pid, PATIENCE) {
+    loop {
+        match process::signal(pid, false) {
+            Err(e) if process::is_alive(pid) => {
+                complain(&format!("ERROR: Could not kill pid {pid}: {e}\n"));
+                return ExitCode::from(NOT_PERMITTED);
+            }
+            Ok(()) | Err(_) => {}
+        }
+        while !process::wait_gone(pid, PATIENCE) {
+            complain(&format!(
+                "heartbeat: pid {pid} is still releasing its resources; see the log\n"
+            ));
+        }
+        // An orderly end takes the pid file away. A master that was killed leaves it, and its heir writes a new one.
+        let until = sys::now() + SUCCESSION;
+        pid = loop {
+            match (state::recorded_pid(), state::running()) {
+                (None, _) => return ExitCode::from(OK),
+                (Some(_), Some(heir)) => break heir,
+                (Some(_), None) if sys::now() < until => std::thread::sleep(NAP),
+                (Some(_), None) => {
+                    complain(&format!(
+                        "heartbeat: pid {pid} died before it had released everything, and nothing took its place: see the \
+                         log, and what still runs\n"
+                    ));
+                    return ExitCode::from(FAILED);
+                }
+            }
+        };
         complain(&format!(
-            "heartbeat: pid {pid} is still releasing its resources; see the log\n"
+            "heartbeat: the master process was killed; waiting for its heir, pid {pid}\n"
         ));
     }
-    ExitCode::from(OK)
 }
 
 /// `-r`: check the files, then have the running daemon read them; start when it does not run.

@@ -108,6 +108,16 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(mlockall(MlockAllFlags::MCL_CURRENT | later)?)
 }
 
+/// What this process has freed goes back to the system, as far as whole pages are free. Takes less than a millisecond for
+/// the few megabytes of a daemon.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; the allocator locks itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Gives up root for good. `None` when the user or the group does not exist.
 pub fn drop_rights(user: &str, group: &str) -> io::Result<Option<()>> {
     let (Some(user), Some(group)) = (User::from_name(user)?, Group::from_name(group)?) else {

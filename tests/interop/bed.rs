@@ -1,6 +1,6 @@
 //! Two nodes, one of each kind, and the questions a scenario asks them.
 
-use ha::lab::{Config, Lab, Options, Watcher};
+use ha::lab::{Config, Inside, Lab, Options, Watcher};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -47,6 +47,9 @@ pub struct Setup {
     pub media: &'static str,
     pub authkeys: &'static str,
     pub serial: bool,
+    /// A host that answers pings, and further lines of ha.cf.
+    pub ping: Option<Ipv4Addr>,
+    pub more: String,
     pub haresources: &'static str,
     /// ERROR lines that the classic also writes about itself in this scenario.
     pub known: &'static [&'static str],
@@ -64,6 +67,8 @@ impl Default for Setup {
             media: "bcast eth0",
             authkeys: "auth 1\n1 sha1 the-key-of-both\n",
             serial: false,
+            ping: None,
+            more: String::new(),
             haresources: "node1 10.77.0.100 web\nnode2 10.77.0.101 mail\n",
             known: &[],
             both_classic: false,
@@ -82,8 +87,8 @@ impl Setup {
     pub fn ha_cf(&self) -> String {
         format!(
             "logfile /var/log/ha-log\nkeepalive {}\nwarntime 1\ndeadtime {}\ninitdead {}\nudpport 694\nbaud 115200\n{}\n\
-             auto_failback {}\nnode node1\nnode node2\n",
-            self.keepalive, self.deadtime, self.initdead, self.media, self.auto_failback
+             auto_failback {}\nnode node1\nnode node2\n{}",
+            self.keepalive, self.deadtime, self.initdead, self.media, self.auto_failback, self.more
         )
     }
 }
@@ -204,6 +209,7 @@ impl Pair {
             authkeys: setup.authkeys.into(),
         };
         options.serial = setup.serial;
+        options.ping = setup.ping.into_iter().map(Into::into).collect();
         let theirs = if ours == PRIMARY { SECONDARY } else { PRIMARY };
         options.classic = vec![theirs.into()];
         if setup.both_classic {
@@ -405,6 +411,22 @@ impl Pair {
                 self.failed(&format!("something moved on {node}: {:?}", self.calls(node)));
             }
         }
+    }
+
+    /// Runs a script of the node's shell.
+    #[track_caller]
+    pub fn shell(&self, node: &str, script: &str) -> String {
+        self.good(node, &["sh", "-c", script])
+    }
+
+    /// In the background; what it writes is [`output`](Self::output).
+    pub fn in_background(&self, node: &str, command: &str, out: &str) -> Inside {
+        let script = format!("exec {command} >/var/log/{out} 2>&1");
+        self.lab.spawn(node, &["sh", "-c", &script]).expect("hb_lab runs")
+    }
+
+    pub fn output(&self, node: &str, out: &str) -> String {
+        std::fs::read_to_string(self.lab.files(node).log().join(out)).unwrap_or_default()
     }
 
     /// A line of all nodes' ha.cf, or of one's.

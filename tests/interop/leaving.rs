@@ -97,6 +97,10 @@ fn each_node_is_reloaded_after_a_change_of_ha_cf_and_nothing_moves() {
             });
             let took = p.settled(&HOME, begun);
             p.nothing_moved();
+            if node == p.theirs {
+                // Its way is the restart in place.
+                p.wait_log(node, "restart exec");
+            }
             p.wait("the other one sees it active", || p.status(other, node) == "active");
             rows.note(format!("the {who} is reloaded, nothing moves"), took);
             watcher.settle();
@@ -105,10 +109,15 @@ fn each_node_is_reloaded_after_a_change_of_ha_cf_and_nothing_moves() {
     });
 }
 
-/// SIGKILL to the main process. Ours is back in place; the classic's is started again before it is dead for the other.
+/// SIGKILL to the main process. Ours is back in place; the classic is started again before it is dead for the other.
 #[test]
 fn each_node_is_started_anew_before_it_is_missed() {
-    both_sides("anew", &Setup::default(), |p, rows| {
+    let setup = Setup {
+        deadtime: "10",
+        initdead: "10",
+        ..Setup::default()
+    };
+    both_sides("anew", &setup, |p, rows| {
         p.started();
         p.grown_up();
         p.forget_calls();
@@ -122,5 +131,18 @@ fn each_node_is_started_anew_before_it_is_missed() {
             p.settled(&HOME, begun),
         );
         p.nothing_moved();
+        let begun = Instant::now();
+        let generation = p.log(p.ours).matches("Heartbeat restart on node").count();
+        p.shell(p.theirs, "kill -9 $(cat /run/heartbeat.pid)");
+        p.wait("its processes are gone", || {
+            p.run(p.theirs, &["pidof", "heartbeat"]).code != Some(0)
+        });
+        p.start(p.theirs);
+        p.wait("ours notices the restart", || {
+            p.log(p.ours).matches("Heartbeat restart on node").count() > generation
+        });
+        let took = p.settled(&HOME, begun);
+        rows.note("the main process of the classic is killed: started again", took);
+        assert!(!p.log(p.ours).contains("is dead"), "{}", p.log(p.ours));
     });
 }

@@ -6,7 +6,9 @@
 //! Without the packages (`tests/interop/packages` gets them) or without root they say `SKIPPED: reason` and pass.
 
 mod bed;
+mod clients;
 mod failing;
+mod ipfail;
 mod keys;
 mod leaving;
 mod legacy;

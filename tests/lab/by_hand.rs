@@ -92,6 +92,7 @@ fn moves_are_refused_with_the_reason_while_the_peer_is_dead() {
     // To take what one has already is done at once.
     let said = c.run("hello", &["hb_takeover"]);
     assert_eq!(said.code, Some(0), "{said:?}");
+    c.wait_log("hello", "hello wants to take over [all]");
     c.stop("hello");
     for command in ["hb_standby", "hb_takeover"] {
         let said = c.run("hello", &[command]);

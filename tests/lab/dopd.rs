@@ -47,7 +47,17 @@ fn calls(c: &Cluster, node: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Its lines in the log of heartbeat.
 fn log(c: &Cluster, node: &str) -> String {
+    let log = c.log(node);
+    log.lines()
+        .filter(|l| l.contains(": dopd: "))
+        .map(|l| format!("{l}\n"))
+        .collect()
+}
+
+/// What it wrote to its standard error: why it ended.
+fn said(c: &Cluster, node: &str) -> String {
     std::fs::read_to_string(c.lab.files(node).log().join("dopd")).unwrap_or_default()
 }
 
@@ -62,9 +72,8 @@ fn dopd_as(c: &Cluster, node: &str, before: &str) -> Inside {
     let ready = log(c, node).matches(": ready").count();
     let inside = c.lab.spawn(node, &["sh", "-c", &script]).expect("hb_lab runs");
     c.wait(&format!("dopd of {node} is ready"), || {
-        let text = log(c, node);
-        assert!(!text.contains("dopd: "), "{text}");
-        text.matches(": ready").count() > ready
+        assert_eq!(said(c, node), "");
+        log(c, node).matches(": ready").count() > ready
     });
     inside
 }

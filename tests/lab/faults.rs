@@ -129,6 +129,56 @@ fn one_owner_at_the_end(c: &Cluster) {
 }
 
 #[test]
+fn a_stop_goes_on_when_the_master_is_killed_and_nothing_is_started_again() {
+    let Some(c) = Setup::haresources("hello 10.77.0.100 service\n").make("kill-stopping") else {
+        return;
+    };
+    // A stop that takes until the test lets it go.
+    for node in c.lab.plan.cluster() {
+        let go = c.lab.files(node).run().join("go");
+        let waits = format!(
+            "[ $verb = stop ] && {{ echo waiting >>$calls; until [ -e {} ]; do sleep 0.1; done; }}",
+            go.display()
+        );
+        let text = crate::cluster::recorder(&c.lab.files(node).state(), &c.lab.files(node).run(), "service", &waits);
+        c.lab.script(node, "ha.d/resource.d/service", &text).expect("a script");
+    }
+    c.lab.write("web", "run/go", "").expect("written");
+    for node in ["hello", "web"] {
+        c.start(node);
+    }
+    c.all_active(&["hello", "web"]);
+    c.stable(&["hello", "web"]);
+    c.wait("hello serves", || c.calls("hello") == ["service start"]);
+    let heartbeat = c.program("heartbeat");
+    let mut stop = c.spawn("hello", &[&heartbeat, "-k"]);
+    c.wait("hello stops its group", || c.calls("hello").len() == 2);
+    // Twice: the heir's own heir must know it as well.
+    for _ in 0..2 {
+        let old = c.processes("hello", "master control process");
+        c.run("hello", &["kill", "-9", &old[0].to_string()]).good("kill -9");
+        c.wait("the heir is master and has an heir", || {
+            let new = c.processes("hello", "master control process");
+            new.len() == 1 && new != old && c.processes("hello", "heir").len() == 1
+        });
+    }
+    c.wait_log("hello", "and goes on stopping");
+    c.lab.write("hello", "run/go", "").expect("written");
+    // The command has waited for the end of the last of them.
+    assert!(stop.wait().expect("it ends").success());
+    assert_eq!(c.run("hello", &[&heartbeat, "-s"]).code, Some(3));
+    for title in ["master control process", "core process", "heir"] {
+        assert!(c.processes("hello", title).is_empty(), "{title}");
+    }
+    c.wait("web serves", || c.calls("web") == ["service start"]);
+    let calls = c.calls("hello");
+    assert_eq!(calls.iter().filter(|l| *l == "service start").count(), 1, "{calls:?}");
+    assert_eq!(calls.last().map(String::as_str), Some("service stop"), "{calls:?}");
+    let addresses = c.run("hello", &["ip", "-4", "addr"]).good("ip addr");
+    assert!(!addresses.contains("10.77.0.100"), "{addresses}");
+}
+
+#[test]
 fn a_stop_of_both_nodes_releases_everything_and_ends() {
     let Some(c) = Setup::haresources("hello 10.77.0.100 service\n").make("stop-both") else {
         return;
@@ -146,6 +196,8 @@ fn a_stop_of_both_nodes_releases_everything_and_ends() {
     }
     for node in ["hello", "web"] {
         assert_eq!(c.run(node, &[&heartbeat, "-s"]).code, Some(3));
+        // The last line is in the log when the stop has ended.
+        assert!(c.log(node).contains("Heartbeat shutdown complete."), "{}", c.log(node));
         let calls = c.calls(node);
         assert_ne!(
             calls.last().map(String::as_str),

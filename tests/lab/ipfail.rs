@@ -9,7 +9,7 @@ const NODES: [&str; 2] = ["hello", "web"];
 /// What routers are to a site: alive as long as the network works.
 const ROUTER: &str = "10.77.0.250";
 const OTHER: &str = "10.77.0.251";
-/// Ten times what ipfail waits before it moves anything (three beats of 100 ms).
+/// Twice what ipfail waits before it moves anything.
 const LONG: Duration = Duration::from_secs(3);
 
 fn cluster(test: &str, auto_failback: &'static str) -> Option<(Cluster, Watcher)> {

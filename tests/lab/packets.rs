@@ -43,13 +43,17 @@ fn clients_socket(c: &Cluster) -> UdpSocket {
     socket
 }
 
-/// The next packet that hello broadcasts.
-fn heard(socket: &UdpSocket, from: &str) -> Vec<u8> {
+/// The next beat from that address. (Nodes send other messages too, such as acknowledgements.)
+fn heard(socket: &UdpSocket, from: &str, keys: &Keyring) -> (Vec<u8>, Message) {
     let mut buffer = [0; 4096];
     loop {
         let (n, sender) = socket.recv_from(&mut buffer).expect("the nodes beat");
-        if sender.ip().to_string() == from {
-            return buffer[..n].to_vec();
+        if sender.ip().to_string() != from {
+            continue;
+        }
+        let message = packet::open(&buffer[..n], keys).expect("what a node sends opens with the key");
+        if message.kind() == "status" {
+            return (buffer[..n].to_vec(), message);
         }
     }
 }
@@ -66,8 +70,7 @@ fn foreign_malformed_and_replayed_packets_are_dropped_and_counted() {
     c.wait_owner(&watcher, "hello", 0);
     let socket = clients_socket(&c);
     let right = keys("auth 1\n1 sha1 key-of-the-lab\n");
-    let old = heard(&socket, "10.77.0.2");
-    let real = packet::open(&old, &right).expect("a beat of web");
+    let (old, real) = heard(&socket, "10.77.0.2", &right);
     let (generation, seq) = (
         real.hex(fields::GENERATION).expect("every message has one"),
         real.hex(fields::SEQ).expect("every message has one"),

@@ -3,13 +3,18 @@
 use crate::cluster::{Cluster, Setup, VIP};
 use ha::lab::Watcher;
 
-/// Cuts the nodes apart until both have the group, heals, and returns the owner at the end.
+/// Cuts the nodes apart until both have the group and miss the other one, heals, and returns the owner at the end.
 fn cut_and_heal(c: &Cluster) -> String {
     let watcher = c.watch(VIP);
     c.wait_owner(&watcher, "hello", 0);
     c.lab.cut("hello", "web").expect("cut");
     c.wait("both have it", || watcher.owners() == ["hello", "web"]);
-    assert_eq!(c.calls("web"), ["service start"]);
+    // The address comes first in the group, its service after it.
+    c.wait("web runs the service", || c.calls("web") == ["service start"]);
+    // They miss each other a moment apart, and who heals in between has had a partition on one side only.
+    c.wait("each takes the other one for dead", || {
+        c.node_status("web", "hello") == "dead" && c.node_status("hello", "web") == "dead"
+    });
     c.lab.heal().expect("healed");
     let since = Watcher::now();
     c.wait("exactly one node has it", || {

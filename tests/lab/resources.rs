@@ -161,7 +161,7 @@ fn a_group_that_no_node_can_start_is_tried_a_bounded_number_of_times() {
         assert!(!addresses.contains("10.77.0.100"), "{addresses}");
     }
     let screen = c.run("hello", &["cl_status", "status"]).good("cl_status");
-    assert!(screen.contains("on NOBODY"), "{screen}");
+    assert!(screen.contains("! NOBODY serves resource 10.77.0.100"), "{screen}");
     assert!(screen.contains("start of sick failed with exit code 1"), "{screen}");
 }
 

@@ -17,6 +17,8 @@ pub enum FenceKind {
     Agent(String),
     /// A person who confirms with meatclient(8).
     Meatware,
+    /// For tests: says that it has done it, and does nothing.
+    Null,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -58,6 +60,7 @@ impl FenceDevice {
             FenceKind::External(name) => format!("external/{name}"),
             FenceKind::Agent(name) => name.clone(),
             FenceKind::Meatware => "meatware".to_owned(),
+            FenceKind::Null => "null".to_owned(),
         }
     }
 
@@ -73,7 +76,7 @@ impl FenceDevice {
         };
         match self.kind {
             FenceKind::External(_) => None,
-            FenceKind::Meatware => Some(people(&words.join(" "))),
+            FenceKind::Meatware | FenceKind::Null => Some(people(&words.join(" "))),
             FenceKind::Agent(_) => {
                 let pairs = pairs(words.iter().map(String::as_str)).ok()?;
                 Some(plugs(&pairs).ok()?.into_iter().map(|(host, _)| host).collect())
@@ -101,7 +104,18 @@ pub(super) fn devices(lines: Vec<FenceLine>, me: &NodeName, bad: &mut Complaints
         };
         let device = fence_kind(kind).map(|kind| FenceDevice { kind, parameters, line });
         match device.and_then(|d| parameters_fault(&d).map_or(Ok(d), Err)) {
-            Ok(device) => devices.push(device),
+            Ok(device) => {
+                if device.kind == FenceKind::Null {
+                    bad.warn(
+                        line,
+                        format!(
+                            "{directive}: null does not reset anything, it only says so: a node that merely hangs goes on \
+                             with what is started on the other one; for tests only"
+                        ),
+                    );
+                }
+                devices.push(device);
+            }
             Err(why) => bad.error(line, format!("{directive}: {why}")),
         }
     }
@@ -113,10 +127,11 @@ fn fence_kind(word: &str) -> Result<FenceKind, String> {
     match word.split_once('/') {
         Some(("external", name)) if is_file(name) => Ok(FenceKind::External(name.to_owned())),
         None if word == "meatware" => Ok(FenceKind::Meatware),
+        None if word == "null" => Ok(FenceKind::Null),
         None if word.starts_with("fence_") => Ok(FenceKind::Agent(word.to_owned())),
         _ => Err(format!(
             "\"{}\" is no type of this version, which has external/NAME (plugins of cluster-glue), fence_NAME (agents of \
-             fence-agents) and meatware{}",
+             fence-agents), meatware and null{}",
             shown(word),
             instead(word)
         )),
@@ -133,7 +148,7 @@ fn instead(word: &str) -> &'static str {
         }
         "ibmhmc" => ": write external/hmchttp, or fence_lpar",
         "rhcs" => ": write the name of the agent itself, fence_NAME",
-        "null" | "suicide" => ", and none of them pretends",
+        "suicide" => ", and none of them is asked by the node that is to die",
         _ => "",
     }
 }
@@ -144,10 +159,11 @@ fn parameters_fault(device: &FenceDevice) -> Option<String> {
     };
     match device.kind {
         FenceKind::External(_) => None,
-        FenceKind::Meatware if device.hosts().is_none_or(|h| h.is_empty()) => {
-            Some("meatware: the nodes that people reset are missing: write their names".to_owned())
-        }
-        FenceKind::Meatware => None,
+        FenceKind::Meatware | FenceKind::Null if device.hosts().is_none_or(|h| h.is_empty()) => Some(format!(
+            "{}: the nodes that it is for are missing: write their names",
+            device.name()
+        )),
+        FenceKind::Meatware | FenceKind::Null => None,
         FenceKind::Agent(_) => pairs(words.iter().map(String::as_str)).and_then(|p| plugs(&p)).err(),
     }
 }

@@ -109,6 +109,9 @@ fn values_at_their_bounds() {
         ("respawn hacluster /usr/lib/heartbeat/ipfail -d 1", true),
         ("stonith_host n9 meatware n2",          true),
         ("stonith meatware",                     false),
+        ("stonith_host * null n1 n2",            true),
+        ("stonith_host n1 null",                 false),
+        ("stonith null /etc/ha.d/null",          true),
     ];
     for (line, accepted) in table {
         let parsed = read(&with(line));

@@ -130,7 +130,8 @@ fn nothing_but_an_answer_to_our_own_question_is_believed() {
         a.receive(now(1), medium, &packet);
         assert_eq!(status_of(&a, "10.0.0.9"), NodeStatus::Init, "{what}");
     }
-    assert_eq!(count(&a, "bad_packets_strange_echo"), 2);
+    // That of another ping node is not one: the two may be the same host, whose every socket hears all answers.
+    assert_eq!(count(&a, "bad_packets_strange_echo"), 1);
     assert_eq!(count(&a, "bad_packets_wrong_signature"), 2);
     a.receive(now(2), TARGET, &asked(TARGET));
     assert_eq!(status_of(&a, "10.0.0.9"), NodeStatus::Ping);
