@@ -112,6 +112,10 @@ pub enum ToMaster {
         at: Instant,
         addresses: Vec<String>,
     },
+    /// These addresses go from this machine at once.
+    Drop {
+        addresses: Vec<String>,
+    },
     /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
     Wake {
         pair: String,
@@ -466,6 +470,7 @@ impl ToMaster {
                 .with("number", number.to_string())
                 .with("at", at.as_millis().to_string())
                 .with("addresses", list(addresses)),
+            Self::Drop { addresses } => Message::new("drop").with("addresses", list(addresses)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
                 .with("pid", pid.to_string())
@@ -535,6 +540,9 @@ impl ToMaster {
             "renew" => Self::Renew {
                 number: m.dec("number")?,
                 at: Instant::from_millis(m.dec("at")?),
+                addresses: words(&m, "addresses")?,
+            },
+            "drop" => Self::Drop {
                 addresses: words(&m, "addresses")?,
             },
             "wake" => Self::Wake {
@@ -712,6 +720,9 @@ mod tests {
             ToMaster::Renew {
                 number: 7,
                 at: Instant::from_millis(12_345),
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
+            ToMaster::Drop {
                 addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
             },
             ToMaster::Held { held: vec![] },

@@ -592,6 +592,7 @@ impl Master {
                     self.tell_core(&ToCore::Renewed { number, found });
                 }
             }
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {
