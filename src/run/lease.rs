@@ -104,9 +104,8 @@ impl Keeper {
                     return (name, Found::Renewed);
                 }
             }
-            (Found::Permanent | Found::Gone, ..) => {
-                self.lent.remove(&name);
-            }
+            // One that is gone is set again by our script, with a lease.
+            (Found::Permanent | Found::Gone, ..) => {}
         }
         (name, found)
     }

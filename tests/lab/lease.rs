@@ -186,7 +186,7 @@ fn an_address_that_goes_away_is_set_again() {
 #[test]
 fn ipv6_addresses_have_a_lease_too() {
     let with = Setup {
-        haresources: "hello IPv6addr::fd00:0:0:0:0:0:0:64/64/eth0\n".into(),
+        haresources: "hello IPaddr::fd00:0:0:0:0:0:0:64/64/eth0\n".into(),
         ..setup("5", "")
     };
     let Some(c) = with.started("lease-v6") else { return };
