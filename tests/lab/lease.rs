@@ -186,10 +186,17 @@ fn an_address_that_goes_away_is_set_again() {
 #[test]
 fn ipv6_addresses_have_a_lease_too() {
     let with = Setup {
-        haresources: "hello IPaddr::fd00:0:0:0:0:0:0:64/64/eth0\n".into(),
+        haresources: "hello IPv6addr::fd00:0:0:0:0:0:0:64/64/eth0\n".into(),
         ..setup("5", "")
     };
-    let Some(c) = with.started("lease-v6") else { return };
+    let Some(c) = with.make("lease-v6") else { return };
+    for node in NODES {
+        let text = "#!/bin/sh\nexec \"$HA_DIR/resource.d/IPaddr\" \"$@\"\n";
+        c.lab.script(node, "ha.d/resource.d/IPv6addr", text).expect("a script");
+        c.start(node);
+    }
+    c.all_active(&NODES);
+    c.stable(&NODES);
     let shows = |node: &str| {
         c.run(node, &["ip", "-6", "addr", "show"])
             .good("ip addr")
