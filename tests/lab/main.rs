@@ -15,6 +15,7 @@ mod faults;
 mod fencing;
 mod installed;
 mod ipfail;
+mod lease;
 mod looking;
 mod media;
 mod moves;
