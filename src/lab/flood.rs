@@ -224,7 +224,7 @@ fn record(plan: &Plan, peer: &Node) -> io::Result<Vec<Vec<u8>>> {
 
 /// What a frame with an IPv4 UDP packet to heartbeat's port carries.
 fn payload(frame: &[u8]) -> Option<&[u8]> {
-    let ip = frame.strip_prefix(&frame.get(..12)?[..])?.strip_prefix(&[0x08, 0x00])?;
+    let ip = frame.strip_prefix(frame.get(..12)?)?.strip_prefix(&[0x08, 0x00])?;
     let header = usize::from(ip.first()? & 0x0f) * 4;
     let udp = ip.get(header..)?;
     let is_ours = ip[9] == 17 && udp.get(2..4)? == PORT.to_be_bytes();

@@ -308,7 +308,7 @@ fn stamp_of(header: &libc::msghdr) -> Option<Duration> {
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(m) = message.as_ref() {
-            let whole = m.cmsg_len as usize >= libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) as usize;
+            let whole = m.cmsg_len >= libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) as usize;
             if m.cmsg_level == libc::SOL_SOCKET && m.cmsg_type == libc::SCM_TIMESTAMPNS && whole {
                 let stamp = libc::CMSG_DATA(m).cast::<libc::timespec>().read_unaligned();
                 return Some(Duration::new(
