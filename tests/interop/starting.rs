@@ -1,6 +1,6 @@
 //! Nodes that start: alone, together, after the other one; and that come back after a crash.
 
-use crate::bed::{PRIMARY, Pair, Rows, SECONDARY, Setup, both_sides};
+use crate::bed::{NETWORK_GONE, PRIMARY, Pair, Rows, SECONDARY, Setup, both_sides};
 use ha::lab::Watcher;
 use std::time::Instant;
 
@@ -52,7 +52,11 @@ fn a_node_starts_alone_and_without_failback_keeps_everything() {
 
 #[test]
 fn a_crashed_node_is_replaced_and_gets_its_own_back_when_it_returns() {
-    both_sides("crash", &Setup::default(), |p, rows| {
+    let setup = Setup {
+        known: &NETWORK_GONE,
+        ..Setup::default()
+    };
+    both_sides("crash", &setup, |p, rows| {
         p.started();
         for (node, other) in [(SECONDARY, PRIMARY), (PRIMARY, SECONDARY)] {
             p.grown_up();
