@@ -135,18 +135,25 @@ pub fn both_sides(name: &str, setup: &Setup, scenario: impl Fn(&Pair, &mut Rows)
             labels.push(label);
         }
     }
-    for label in labels {
+    for label in &labels {
         let of = |rows: &[(String, Duration)]| {
-            let found = rows.iter().find(|(l, _)| l == label);
+            let found = rows.iter().find(|(l, _)| l == *label);
             found.map_or("-".to_owned(), |(_, took)| format!("{:.1}", took.as_secs_f64()))
         };
         row(label, &of(&first), &of(&second));
     }
+    for label in labels {
+        in_the_page(label);
+    }
 }
 
-/// A row of the table in hb_migrate(7), which must have one of this name: tests/interop/table writes it.
+/// A row of the table in hb_migrate(7).
 pub fn row(label: &str, primary: &str, secondary: &str) {
     println!("ROW | {label} | {primary} | {secondary}");
+}
+
+/// tests/interop/table makes the table of all rows.
+pub fn in_the_page(label: &str) {
     assert!(
         PAGE.contains(&format!("\n.It {label} Ta ")),
         "hb_migrate(7) has no row \"{label}\": tests/interop/table --write makes the table"

@@ -1,7 +1,7 @@
 //! The rolling replacement: two classic nodes with a service and a client who looks all the time; ours is installed over
 //! one, then over the other.
 
-use crate::bed::{PRIMARY, Pair, SECONDARY, Setup, possible, row, skipped};
+use crate::bed::{PRIMARY, Pair, SECONDARY, Setup, in_the_page, possible, row, skipped};
 use ha::lab::Watcher;
 use std::path::Path;
 use std::time::Instant;
@@ -66,11 +66,9 @@ fn ours_replaces_both_nodes_one_after_the_other_and_a_client_sees_only_the_plann
     );
     let gap = watcher.longest_gap(since).map_or(0, |g| (g.to - g.from) / 1000);
     let seconds = |i: usize| format!("{:.1}", rows[i].as_secs_f64());
-    row(
-        "rolling replacement, from hb_standby to the start of ours",
-        &seconds(1),
-        &seconds(0),
-    );
+    let label = "rolling replacement, from hb_standby to the start of ours";
+    row(label, &seconds(1), &seconds(0));
+    in_the_page(label);
     println!("the longest time without an answer: {gap} ms");
     // And back: the classic is what it was.
     let begun = Instant::now();
