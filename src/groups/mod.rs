@@ -32,5 +32,8 @@ pub mod place;
 pub mod set;
 mod takeover;
 
+#[cfg(test)]
+mod tests;
+
 pub use manager::{Groups, Order};
 pub use set::Set;

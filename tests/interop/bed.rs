@@ -77,9 +77,11 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Where nothing comes home by itself, the nodes wait for each other, however slowly the machine starts the second.
     pub fn failback(auto_failback: &'static str) -> Self {
         Self {
             auto_failback,
+            initdead: if auto_failback == "off" { "15" } else { "3" },
             ..Self::default()
         }
     }

@@ -44,7 +44,11 @@ fn a_node_starts_alone_and_the_other_joins_and_gets_its_own_back() {
 
 #[test]
 fn a_node_starts_alone_and_without_failback_keeps_everything() {
-    both_sides("join-off", &Setup::failback("off"), |p, rows| {
+    let setup = Setup {
+        initdead: "3",
+        ..Setup::failback("off")
+    };
+    both_sides("join-off", &setup, |p, rows| {
         let stays = [(PRIMARY, "web"), (PRIMARY, "mail")];
         alone_then_joined(p, rows, &stays, ", auto_failback off");
     });
