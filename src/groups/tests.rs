@@ -375,12 +375,10 @@ fn after_a_partition_a_classic_gives_up_and_we_keep() {
     bed.dies();
     assert_eq!(bed.here(), ["web", "mail"]);
     bed.up(&Up::Returned { node: name("b") });
-    for status in [NodeStatus::Active] {
-        bed.up(&Up::Status {
-            node: name("b"),
-            status,
-        });
-    }
+    bed.up(&Up::Status {
+        node: name("b"),
+        status: NodeStatus::Active,
+    });
     assert_eq!(bed.holds("all", true, ""), NOTHING);
     assert_eq!(bed.here(), ["web", "mail"], "it is the one that lets go");
     bed.holds("none", false, "shutdown");

@@ -10,6 +10,7 @@ mkdir -p /run/heartbeat/rsctmp
 for name in ccm ipfail; do
 	[ -e "/usr/lib/heartbeat/$name" ] || ln -s "/usr/libexec/heartbeat/$name" /usr/lib/heartbeat/
 done
+# shellcheck disable=SC2016 # the sign is of that script
 # Without the parts that test resource-agents and cluster-glue only, and not a minute for each word that never comes.
 sed -e 's/^\(Base64MD5Test\|TestRA\|IPCtest\|StonithCheck\|AppHBCheck\)$/:/' -e 's/\[ \$count -lt 60 \]/[ $count -lt 20 ]/' \
 	/usr/share/heartbeat/BasicSanityCheck >/tmp/BasicSanityCheck
