@@ -9,5 +9,6 @@ pub mod ethernet;
 pub mod icmp;
 pub mod netlink;
 pub mod route;
+pub mod tcp;
 
 pub use ethernet::Mac;
