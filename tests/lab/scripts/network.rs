@@ -129,18 +129,18 @@ fn a_client_of_the_lost_node_is_told_that_its_connection_is_gone() {
             "ip addr del 10.77.0.150/24 dev eth0",
         ),
         (
-            "fd77::200",
-            "ip -6 addr add fd77::200/64 dev eth0 nodad",
-            "ip -6 addr del fd77::200/64 dev eth0",
+            "fd99::200",
+            "ip -6 addr add fd99::200/64 dev eth0 nodad",
+            "ip -6 addr del fd99::200/64 dev eth0",
         ),
     ] {
         let Some(c) = bench(&format!("scripts-tickle-{}", address.len())) else {
             return;
         };
         if address.contains(':') {
-            c.shell(CLIENT, "ip -6 addr replace fd77::1/64 dev eth0 nodad")
+            c.shell(CLIENT, "ip -6 addr replace fd99::1/64 dev eth0 nodad")
                 .good("ip addr");
-            c.shell("web", "ip -6 addr replace fd77::2/64 dev eth0 nodad")
+            c.shell("web", "ip -6 addr replace fd99::2/64 dev eth0 nodad")
                 .good("ip addr");
         }
         c.shell(NODE, take).good("ip addr");
@@ -218,4 +218,20 @@ fn ipsrcaddr_is_what_others_see_and_leaves_the_routes_as_they_were() {
     // Without a default route there is nothing to change.
     c.shell(NODE, "ip route del default").good("ip route");
     script.refuses("start", "no default route leads over its interface eth0");
+}
+
+#[test]
+fn addresses_are_set_and_removed() {
+    let Some(c) = bench("scripts-addresses") else { return };
+    #[rustfmt::skip]
+    let table = [
+        ("IPaddr",   "10.77.0.150",                      "10.77.0.150"),
+        ("IPaddr2",  "10.77.0.150/24/eth0/10.77.0.255",  "10.77.0.150"),
+        ("IPv6addr", "fd77:0:0:0:0:0:0:150/64/eth0",     "fd77::150"),
+    ];
+    for (name, word, shown) in table {
+        Script::new(&c, &[name, word]).walk("an interface of a node", || {
+            c.shell(NODE, "ip -o addr").out.contains(&format!("{shown}/"))
+        });
+    }
 }
