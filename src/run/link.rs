@@ -167,11 +167,12 @@ impl Order {
     }
 }
 
-/// hostcache and delhostcache as text.
+/// hostcache, delhostcache and hb_peers as text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeTexts {
     pub nodes: String,
     pub deleted: String,
+    pub peers: String,
 }
 
 impl NodeTexts {
@@ -179,12 +180,14 @@ impl NodeTexts {
         message
             .with("nodes", blob(&self.nodes))
             .with("deleted", blob(&self.deleted))
+            .with("peers", blob(&self.peers))
     }
 
     fn get(message: &Message) -> Option<Self> {
         Some(Self {
             nodes: text(message, "nodes")?,
             deleted: text(message, "deleted")?,
+            peers: text(message, "peers")?,
         })
     }
 }
@@ -553,6 +556,7 @@ mod tests {
                 remembered: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: String::new(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToCore::Begin {
@@ -680,6 +684,7 @@ mod tests {
                 texts: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: "n2\tuuid\n".into(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToMaster::Stopped,
