@@ -417,6 +417,43 @@ mod tests {
     }
 
     #[test]
+    fn units_need_systemd_and_agents_have_to_be_there() {
+        let (here, nowhere) = (Path::new("/"), Path::new("/no/such/directory"));
+        #[rustfmt::skip]
+        let table = [
+            // resource            systemd runs  complaint
+            ("systemd::nginx",     here,         None),
+            ("systemd::nginx",     nowhere,      Some("systemd::nginx: systemd does not run this machine")),
+            ("systemd",            here,         Some("systemd: one unit is needed")),
+            ("systemd::a::b",      here,         Some("systemd::a::b: one unit is needed")),
+        ];
+        let resource = |word: &str| {
+            let mut words = word.split("::").map(str::to_owned);
+            ResourceSpec {
+                name: word.parse().unwrap(),
+                script: words.next().unwrap(),
+                args: words.collect(),
+            }
+        };
+        for (word, runs, complaint) in table {
+            let found = systemd_fault(&resource(word), runs);
+            assert_eq!(
+                found.as_ref().map(|(s, _)| *s),
+                complaint.map(|_| Severity::Error),
+                "{word}"
+            );
+            assert!(found.is_none_or(|(_, m)| m.starts_with(complaint.unwrap())), "{word}");
+        }
+        let (severity, message) = agent_fault(&resource("OCF::no-such-agent::a=1")).unwrap();
+        assert_eq!(severity, Severity::Warning);
+        assert!(
+            message.starts_with("OCF::no-such-agent::a=1: there is no OCF agent no-such-agent in "),
+            "{message}"
+        );
+        assert_eq!(agent_fault(&resource("httpd")), None);
+    }
+
+    #[test]
     fn clients_need_a_user_and_a_program() {
         #[rustfmt::skip]
         let table = [

@@ -1,6 +1,6 @@
-//! OCF agents as resources of haresources: what the words say, what an agent says of itself, what its exit status means.
+//! OCF agents as resources of haresources: what is meant, what an agent says of itself, what its exit status means.
 //!
-//! * [`call`]: `OCF::IPaddr2::ip=10.0.0.1::cidr_netmask=24`;
+//! * [`call`]: what the words `OCF::IPaddr2::ip=10.0.0.1::cidr_netmask=24` say;
 //! * [`limits`]: the time limits of an agent's meta-data, and the file they are kept in;
 //! * [`status`]: exit statuses in words.
 //!

@@ -7,7 +7,7 @@ use ha::lab::CLIENT;
 /// A service on port 8080 that says who it is connected with, and then what it is told.
 fn serve(c: &Cluster, node: &str) -> ha::lab::Inside {
     let text = "#!/bin/sh\nss -Htn state connected 'sport = :8080' | awk '{ print \"from \" $NF }'\nexec cat\n";
-    put(&c, node, "served", text);
+    put(c, node, "served", text);
     let program = c.lab.files(node).ha_d().parent().expect("its directory").join("served");
     let server = c.spawn(
         node,
