@@ -21,5 +21,5 @@ pub mod send_arp;
 pub mod spec;
 pub mod tickle;
 
-pub use hold::{Added, Error, Held, Renewal, add, find, remove, renew};
+pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all, take_back};
 pub use spec::Spec;

@@ -54,10 +54,21 @@ pub enum Up {
     Left {
         node: NodeName,
     },
-    /// This node was not running for so long: suspended, or starved of the processor.
+    /// This node was not running for so long, suspended or starved of the processor, that others may take it for dead.
     Woke {
         asleep: Duration,
     },
+}
+
+/// What the last packet was, for whoever must choose what to listen to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Worth {
+    /// Of a node of ours, and new; or its newest one, by this medium for the first time.
+    Good,
+    /// Authentic, but anybody may have sent it once more.
+    Plain,
+    /// Dropped.
+    Bad,
 }
 
 #[derive(Debug)]
@@ -83,6 +94,8 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    /// Peers count their deadtime from here.
+    pub(super) last_beat: Instant,
     pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
@@ -105,6 +118,7 @@ pub struct Core {
     /// The packets we sent last, as they come back from a broadcast.
     pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
+    pub(super) worth: Worth,
     pub(super) out: Vec<Action>,
     pub(super) up: VecDeque<Up>,
 }
@@ -122,6 +136,7 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            last_beat: now.mono,
             beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
@@ -137,6 +152,7 @@ impl Core {
             flow: Flow::default(),
             sent: VecDeque::new(),
             counters: Counters::default(),
+            worth: Worth::Bad,
             out: Vec::new(),
             up: VecDeque::new(),
         };
@@ -274,12 +290,14 @@ impl Core {
     }
 
     /// Notices how long nothing was handled; to be called first in every turn. Time in which this node did not listen
-    /// is not counted against its peers.
+    /// is not counted against its peers. One that was away for so long that they may take it for dead gives them all of
+    /// their deadtime anew.
     pub fn turn(&mut self, now: Now) {
         let idle = now.mono - self.last_turn;
         self.last_turn = now.mono;
         let asleep = idle.saturating_sub(self.cf.keepalive);
-        if asleep < self.cf.deadtime / 2 {
+        let woke = idle > self.cf.keepalive && now.mono - self.last_beat >= self.cf.deadtime;
+        if asleep < self.cf.deadtime / 2 && !woke {
             return;
         }
         log::warn!(
@@ -289,7 +307,7 @@ impl Core {
         );
         self.counters.add("stalls");
         for node in &mut self.nodes {
-            let waited = |heard: Instant| (heard + asleep).min(now.mono);
+            let waited = |heard: Instant| if woke { now.mono } else { (heard + asleep).min(now.mono) };
             node.heard = node.heard.map(waited);
             for link in node.links.values_mut() {
                 if let Link::Up { heard } = link {
@@ -297,7 +315,7 @@ impl Core {
                 }
             }
         }
-        if asleep >= self.cf.deadtime {
+        if woke {
             self.up.push_back(Up::Woke { asleep });
         }
     }
@@ -440,6 +458,11 @@ impl Core {
 
     pub fn beats(&self) -> u64 {
         self.beats
+    }
+
+    /// Of the packet that was received last.
+    pub fn worth(&self) -> Worth {
+        self.worth
     }
 
     pub fn counters(&self) -> &Counters {

@@ -24,6 +24,7 @@ pub mod raw_ip;
 pub mod reboot;
 pub mod signals;
 pub mod terminal;
+pub mod trace;
 pub mod tty;
 pub mod udp;
 pub mod watchdog;

@@ -15,6 +15,7 @@ mod faults;
 mod fencing;
 mod installed;
 mod ipfail;
+mod lease;
 mod looking;
 mod media;
 mod moves;
@@ -27,6 +28,10 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
+#[path = "../bench/storm.rs"]
 mod scripts;
+mod storage;
+mod storm;
+mod storms;
 mod watchdog;
 mod watching;

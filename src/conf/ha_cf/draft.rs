@@ -55,7 +55,7 @@ impl Draft {
             autojoin_line: 0,
             uuid_from_name: false,
             resource_timeout: Duration::ZERO,
-            vip_lease: false,
+            vip_lease: true,
             watchdog: None,
             clients: Vec::new(),
             apiauth: Vec::new(),

@@ -35,7 +35,7 @@ fn the_smallest_file_has_the_defaults_of_the_classic() {
         (ms(30_000), ms(30_000), ms(250))
     );
     assert_eq!((cf.hopfudge, cf.debug, cf.rtprio, cf.realtime), (1, 0, 1, true));
-    assert!(cf.syslogmsgfmt && !cf.vip_lease && !cf.msgfmt_netstring);
+    assert!(cf.syslogmsgfmt && cf.vip_lease && !cf.msgfmt_netstring);
     assert_eq!(cf.resource_timeout, ms(300_000));
     assert_eq!(cf.media[0].port, 694);
     let names: Vec<_> = cf.normal_nodes().map(NodeName::as_str).collect();
