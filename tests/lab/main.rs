@@ -28,9 +28,9 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
-#[path = "../bench/storm.rs"]
 mod scripts;
 mod storage;
+#[path = "../bench/storm.rs"]
 mod storm;
 mod storms;
 mod watchdog;
