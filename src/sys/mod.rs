@@ -20,6 +20,7 @@ pub mod pair;
 pub mod poll;
 pub mod process;
 pub mod program;
+pub mod raw_ip;
 pub mod reboot;
 pub mod signals;
 pub mod terminal;

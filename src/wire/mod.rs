@@ -10,5 +10,6 @@ pub mod guard;
 pub mod icmp;
 pub mod netlink;
 pub mod route;
+pub mod tcp;
 
 pub use ethernet::Mac;

@@ -28,6 +28,7 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
+mod scripts;
 mod storage;
 #[path = "../bench/storm.rs"]
 mod storm;
