@@ -87,7 +87,11 @@ impl Bed {
                         self.groups.job_ended(self.now, job, &outcome);
                     }
                     Order::Stopped => self.stopped = true,
-                    Order::Tell(_) | Order::Fence { .. } | Order::Remember { .. } => {}
+                    Order::Tell(_)
+                    | Order::Fence { .. }
+                    | Order::Remember { .. }
+                    | Order::Renew { .. }
+                    | Order::Drop { .. } => {}
                 }
             }
         }
