@@ -27,6 +27,11 @@ pub enum Up {
         seq: Seq,
         message: Arc<Message>,
     },
+    /// A message without a number that is for the rooms above.
+    Aside {
+        from: NodeName,
+        message: Message,
+    },
     /// The status of a node changed, ours included.
     Status {
         node: NodeName,
@@ -333,6 +338,18 @@ impl Core {
             }
         }
         at
+    }
+
+    /// Nobody is heard although there is somebody to hear: no other node, and none of the ping nodes, of which there is at
+    /// least one, has answered the last two times.
+    pub fn is_isolated(&self, now: Instant) -> bool {
+        let late = self.cf.keepalive * 2;
+        let (pings, nodes): (Vec<_>, Vec<_>) = self.nodes.iter().filter(|n| n.name != self.me).partition(|n| n.is_ping());
+        let silent = |n: &&Node| n.is_dead() || n.heard.is_none_or(|at| now - at > late);
+        !pings.is_empty()
+            && pings.iter().all(silent)
+            && !nodes.is_empty()
+            && nodes.iter().all(|n| n.is_dead() || n.heard.is_none())
     }
 
     fn judge_links(&mut self, i: usize, now: Instant) {

@@ -13,7 +13,7 @@ const STOP_AGAIN: Duration = Duration::from_secs(1);
 /// `status` that has not answered after this time counts as no answer.
 const STATUS_LIMIT: Duration = Duration::from_secs(20);
 /// Scripts that hold an address: their `start` on a running one announces it again.
-const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
+pub(super) const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -61,6 +61,8 @@ pub enum Done {
         why: String,
     },
     Released,
+    /// An address that had gone is there again.
+    Restored,
     /// A stop script fails and the resource is still there.
     Blocked {
         why: String,
@@ -399,7 +401,7 @@ impl Group {
             }
             Step::SetAgain if ok => {
                 self.settle(now, State::Running);
-                None
+                Some(Done::Restored)
             }
             Step::SetAgain => {
                 let why = format!("start of {resource}, which had gone, {}", how(outcome));
@@ -531,6 +533,11 @@ impl Group {
 
     pub fn is_running(&self) -> bool {
         self.claim().is_some_and(|c| c.state == ClaimState::Running)
+    }
+
+    /// It runs, and no script of it does.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Running
     }
 
     /// Scripts of it run, or are about to.

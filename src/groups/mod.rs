@@ -18,6 +18,9 @@
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
 //! * `lease`: the kernel keeps addresses only as long as this node beats and its master answers
+//! * `inquiry`: whether somebody answers for the addresses of a group that no node has
+//! * `lookout`: what is seen of our addresses on this machine and on the wire, and what is done about it
+//! * `tickle`: the connections of service addresses, for the next owner
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -25,14 +28,17 @@
 pub mod fencing;
 pub mod group;
 mod handover;
+mod inquiry;
 pub mod job;
 pub mod lease;
+pub mod lookout;
 pub mod manager;
 mod messages;
 pub mod peer;
 pub mod place;
 pub mod set;
 mod takeover;
+pub mod tickle;
 
 pub use manager::{Groups, Order};
 pub use set::Set;

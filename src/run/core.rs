@@ -3,7 +3,7 @@
 
 use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
-use super::{logger, watchdog};
+use super::{logger, lookout, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
@@ -475,6 +475,10 @@ impl Driver {
             ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
             ToCore::Watchdog => self.watchdog = fd,
             ToCore::Renewed { number, found } => self.feed(Event::Renewed { number, found }),
+            ToCore::Sighted { bytes } => match lookout::link::read_sighting(&bytes) {
+                Some(sighting) => self.feed(Event::Sighted { sighting }),
+                None => log::error!("core: the lookout said something that is not understood"),
+            },
             ToCore::End => self.stopped = true,
         }
     }
@@ -569,6 +573,10 @@ impl Driver {
                     let at = sys::now();
                     self.master
                         .send(ToMaster::Renew { number, at, addresses }.encode(), None);
+                }
+                Action::Lookout { ask } => {
+                    let bytes = lookout::link::write_ask(&ask);
+                    self.master.send(ToMaster::Lookout { bytes }.encode(), None);
                 }
                 Action::RememberNodes { nodes, deleted } => {
                     let texts = NodeTexts { nodes, deleted };

@@ -7,7 +7,10 @@ pub mod advert;
 pub mod arp;
 pub mod ethernet;
 pub mod icmp;
+pub mod inet_diag;
 pub mod netlink;
 pub mod route;
+pub mod sight;
+pub mod tcp;
 
 pub use ethernet::Mac;
