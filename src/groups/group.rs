@@ -237,6 +237,24 @@ impl Group {
             .map(String::as_str)
     }
 
+    /// The addresses that are there now, as far as their scripts have said.
+    pub fn addresses_set(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let (set, but) = match &self.state {
+            State::Stopped | State::Blocked => (0, None),
+            State::Running => (resources.len(), None),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start | Step::Stop | Step::CheckStopped => (busy.at, None),
+                Step::Announce => (resources.len(), None),
+                Step::SetAgain => (resources.len(), Some(busy.at)),
+            },
+        };
+        let set = if self.lost.is_some() { 0 } else { set };
+        let ours = resources[..set].iter().enumerate().filter(move |(i, _)| Some(*i) != but);
+        let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
+        ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
+    }
+
     /// An OCF agent that holds an address: it knows no leases.
     pub fn has_other_address(&self) -> bool {
         let mut scripts = self.spec.resources.iter().filter(|r| r.script == "OCF");

@@ -145,7 +145,7 @@ impl Groups {
 
     /// The group that has this address up, when nobody else claims that.
     fn owner_of(&self, address: &str) -> Option<usize> {
-        let is_it = |g: &Group| !g.contested && g.addresses_up().any(|a| a == address);
+        let is_it = |g: &Group| !g.contested && g.addresses_set().any(|a| a == address);
         self.groups.iter().position(is_it)
     }
 
@@ -159,7 +159,7 @@ impl Groups {
         }
         if std::mem::take(&mut self.lookout.announce) {
             let free = self.groups.iter().filter(|g| g.is_running() && !g.contested);
-            let addresses: Vec<String> = free.flat_map(Group::addresses_up).map(str::to_owned).collect();
+            let addresses: Vec<String> = free.flat_map(Group::addresses_set).map(str::to_owned).collect();
             if !addresses.is_empty() {
                 self.orders.push(Order::Lookout(Ask::Announce { addresses }));
             }
@@ -168,7 +168,7 @@ impl Groups {
 
     fn tell_lookout(&mut self) {
         let names = |of: &mut dyn Iterator<Item = &str>| of.map(str::to_owned).collect::<Vec<_>>();
-        let held = names(&mut self.groups.iter().flat_map(Group::addresses_up));
+        let held = names(&mut self.groups.iter().flat_map(Group::addresses_set));
         let all = names(&mut self.groups.iter().flat_map(addresses));
         let told = Some((held, all, self.lookout.connections.wanted()));
         if told == self.lookout.told {
@@ -188,10 +188,14 @@ impl Groups {
 
     fn address_lost(&mut self, address: String) {
         // What is just being stopped is meant to go.
-        let Some(i) = self.groups.iter().position(|g| g.addresses_up().any(|a| a == address)) else {
+        let Some(i) = self.groups.iter().position(|g| g.addresses_set().any(|a| a == address)) else {
             return;
         };
         let now = self.bench.now.mono;
+        // A lookout that was told anew tells anew.
+        if self.lookout.lost.contains(&address) {
+            return;
+        }
         self.lookout.counts.lost += 1;
         let losses = self.lookout.losses.entry(self.groups[i].key().to_string()).or_default();
         losses.push_back(now);

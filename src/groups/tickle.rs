@@ -146,6 +146,7 @@ impl Groups {
         let known: Vec<IpAddr> = groups.flat_map(addresses).filter_map(ip_of).collect();
         let mut list = read(list);
         list.retain(|(ours, theirs)| known.contains(&ours.ip()) && !known.contains(&theirs.ip()));
+        log::debug!("node {from}: tells {} connection(s) of addresses that it has", list.len());
         let theirs = self.lookout.connections.theirs.entry(from.clone()).or_default();
         theirs.resize(parts, Vec::new());
         theirs[n] = list;

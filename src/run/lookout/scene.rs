@@ -13,11 +13,13 @@ use std::net::IpAddr;
 /// Where a held address is, by the number of the interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
-    /// It was not seen yet: it is just being set.
+    /// It was not looked for yet.
     Unseen,
     Here(u32),
     /// It went with an interface that was set down; that is looked at again when the interface is up.
     Down(u32),
+    /// That was told.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -52,19 +54,12 @@ impl Scene {
         let spec = |word: &String| Some((word.clone(), word.parse::<Spec>().ok()?));
         self.all = all.iter().filter_map(spec).collect();
         let mut before = std::mem::take(&mut self.held);
-        let place = |word: &String| before.remove(word).map_or(Place::Unseen, |h| h.place);
-        let mut known = Vec::new();
         for (word, spec) in held.iter().filter_map(spec) {
-            known.push((word, spec));
+            // What was told as gone is told again to whoever still counts on it: the core may be another one now.
+            let place = before.remove(&word).map(|h| h.place).filter(|p| *p != Place::Gone);
+            let place = place.unwrap_or(Place::Unseen);
+            self.held.insert(word, Held { spec, place });
         }
-        let mut place = place;
-        self.held = known
-            .into_iter()
-            .map(|(word, spec)| {
-                let place = place(&word);
-                (word, Held { spec, place })
-            })
-            .collect();
     }
 
     /// A held address went away, or an interface changed: what must not wait.
@@ -93,14 +88,14 @@ impl Scene {
             let link = |index| links.iter().find(|l: &&Link| l.index == index);
             held.place = match (held.place, found) {
                 (_, Some(index)) => Place::Here(index),
-                (Place::Unseen, None) => Place::Unseen,
-                (Place::Here(index) | Place::Down(index), None) => match link(index) {
-                    Some(link) if !link.is_up() => Place::Down(index),
-                    Some(_) | None => {
-                        sightings.push(Sighting::Lost { address: word.clone() });
-                        Place::Unseen
-                    }
-                },
+                (Place::Gone, None) => Place::Gone,
+                (Place::Here(index) | Place::Down(index), None) if link(index).is_some_and(|l| !l.is_up()) => {
+                    Place::Down(index)
+                }
+                (Place::Unseen | Place::Here(_) | Place::Down(_), None) => {
+                    sightings.push(Sighting::Lost { address: word.clone() });
+                    Place::Gone
+                }
             };
         }
         for link in links.iter().filter(|l| l.is_running()) {
@@ -146,7 +141,7 @@ impl Scene {
     pub fn held(&self) -> impl Iterator<Item = (&str, IpAddr, u32)> {
         self.held.iter().filter_map(|(word, held)| match held.place {
             Place::Here(index) => Some((word.as_str(), held.spec.ip, index)),
-            Place::Unseen | Place::Down(_) => None,
+            Place::Unseen | Place::Down(_) | Place::Gone => None,
         })
     }
 
