@@ -320,31 +320,37 @@ fn renew_while(
     meanwhile: impl Fn(&Address),
 ) -> Result<Vec<Renewal>, Error> {
     let before = find_all(netlink, specs)?;
+    let mut renewed = Vec::new();
+    let mut refused = None;
     for (spec, held) in specs.iter().zip(&before) {
-        let Some(mut renewed) = held.clone().filter(has_time_left) else {
+        let Some(mut held) = held.clone().filter(has_time_left) else {
+            renewed.push(false);
             continue;
         };
-        meanwhile(&renewed.address);
-        renewed.address.valid = seconds(spec.ip, Some(lease))?;
-        set(netlink, &renewed, Existing::Renew)?;
+        meanwhile(&held.address);
+        held.address.valid = seconds(spec.ip, Some(lease))?;
+        let result = set(netlink, &held, Existing::Renew);
+        renewed.push(result.is_ok());
+        refused = refused.or(result.err());
     }
-    if !before.iter().flatten().any(has_time_left) {
-        return Ok(before.iter().map(|held| unrenewed(held.as_ref())).collect());
+    if !renewed.contains(&true) {
+        // What one interface refuses is not held against the others; what all refuse is.
+        return match refused {
+            Some(e) => Err(e),
+            None => Ok(before.iter().map(|held| unrenewed(held.as_ref())).collect()),
+        };
     }
     let after = find_all(netlink, specs)?;
     let mut found = Vec::new();
-    for (before, after) in before.iter().zip(after) {
-        let Some(old) = before.as_ref().filter(|h| has_time_left(h)) else {
-            found.push(unrenewed(before.as_ref()));
-            continue;
-        };
-        found.push(match after {
-            Some(new) if new.address.created == old.address.created => Renewal::Renewed,
-            Some(new) => {
+    for ((before, after), renewed) in before.iter().zip(after).zip(renewed) {
+        found.push(match (before, after) {
+            (before, _) if !renewed => unrenewed(before.as_ref()),
+            (Some(old), Some(new)) if new.address.created == old.address.created => Renewal::Renewed,
+            (_, Some(new)) => {
                 netlink.delete(&new.address)?;
                 Renewal::Gone
             }
-            None => Renewal::Gone,
+            (_, None) => Renewal::Gone,
         });
     }
     Ok(found)

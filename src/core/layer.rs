@@ -58,7 +58,7 @@ pub enum Up {
     Left {
         node: NodeName,
     },
-    /// This node was not running for so long: suspended, or starved of the processor.
+    /// This node was not running for so long, suspended or starved of the processor, that others may take it for dead.
     Woke {
         asleep: Duration,
     },
@@ -87,6 +87,8 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    /// Peers count their deadtime from here.
+    pub(super) last_beat: Instant,
     pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
@@ -122,6 +124,7 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            last_beat: now.mono,
             beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
@@ -272,12 +275,14 @@ impl Core {
     }
 
     /// Notices how long nothing was handled; to be called first in every turn. Time in which this node did not listen
-    /// is not counted against its peers.
+    /// is not counted against its peers. One that was away for so long that they may take it for dead gives them all of
+    /// their deadtime anew.
     pub fn turn(&mut self, now: Now) {
         let idle = now.mono - self.last_turn;
         self.last_turn = now.mono;
         let asleep = idle.saturating_sub(self.cf.keepalive);
-        if asleep < self.cf.deadtime / 2 {
+        let woke = idle > self.cf.keepalive && now.mono - self.last_beat >= self.cf.deadtime;
+        if asleep < self.cf.deadtime / 2 && !woke {
             return;
         }
         log::warn!(
@@ -287,7 +292,7 @@ impl Core {
         );
         self.counters.add("stalls");
         for node in &mut self.nodes {
-            let waited = |heard: Instant| (heard + asleep).min(now.mono);
+            let waited = |heard: Instant| if woke { now.mono } else { (heard + asleep).min(now.mono) };
             node.heard = node.heard.map(waited);
             for link in node.links.values_mut() {
                 if let Link::Up { heard } = link {
@@ -295,7 +300,7 @@ impl Core {
                 }
             }
         }
-        if asleep >= self.cf.deadtime {
+        if woke {
             self.up.push_back(Up::Woke { asleep });
         }
     }

@@ -114,6 +114,8 @@ pub enum Event {
     },
     /// SIGTERM: release everything, tell the peers, end.
     Stop,
+    /// All that waited in the sockets when this node woke up was read, see [`Daemon::must_catch_up`].
+    CaughtUp,
     /// `Daemon::deadline()` has come; calling early or twice does nothing.
     Timer,
 }
@@ -161,6 +163,10 @@ pub enum Action {
     /// For the lookout.
     Lookout {
         ask: Ask,
+    },
+    /// These addresses go from this machine at once; their groups stay as they are.
+    Drop {
+        addresses: Vec<String>,
     },
     /// hostcache and delhostcache as they should be on disk now.
     RememberNodes {
@@ -226,14 +232,14 @@ impl Daemon {
 
     /// [`Event::Received`] without a buffer of its own.
     pub fn receive(&mut self, now: Now, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
-        self.core.turn(now);
+        self.turn(now);
         self.core.receive(now, medium, bytes);
         self.settle(now);
         std::mem::take(&mut self.out)
     }
 
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
-        self.core.turn(now);
+        self.turn(now);
         match event {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
             Event::MediumBroken { medium, why } => {
@@ -275,6 +281,7 @@ impl Daemon {
             Event::Programs { clients } => self.programs = clients,
             Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
+            Event::CaughtUp => self.groups.caught_up(now),
             Event::Timer => {
                 self.core.timer(now);
                 self.groups.look_at_leases(now);
@@ -284,6 +291,38 @@ impl Daemon {
         std::mem::take(&mut self.out)
     }
 
+    /// A pause of ours is known to all before the first thing is looked at that waited for its end.
+    fn turn(&mut self, now: Now) {
+        self.core.turn(now);
+        self.lift(now);
+    }
+
+    /// To be called when a wait is over, before anything is read: what there is to do at once after a pause.
+    pub fn look_at_clock(&mut self, now: Now) -> Vec<Action> {
+        self.turn(now);
+        if self.must_catch_up() {
+            self.settle(now);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// True after a pause, until everything was read that waited in the sockets: [`Event::CaughtUp`] says so.
+    pub fn must_catch_up(&self) -> bool {
+        self.groups.must_catch_up()
+    }
+
+    /// What happened below reaches the rooms above.
+    fn lift(&mut self, now: Now) {
+        while let Some(up) = self.core.next_up() {
+            self.note(now, &up);
+            self.groups.up(now, &up);
+            if let Some(message) = self.notices.of(&up, &self.core) {
+                self.out.push(Action::Notice { message });
+            }
+            self.publish(now, up);
+        }
+    }
+
     /// Lets what happened below reach the rooms above, and what these order reach the media, until all is quiet.
     fn settle(&mut self, now: Now) {
         if self.core.beats() != self.beats {
@@ -291,14 +330,7 @@ impl Daemon {
             self.groups.beat(now);
         }
         loop {
-            while let Some(up) = self.core.next_up() {
-                self.note(now, &up);
-                self.groups.up(now, &up);
-                if let Some(message) = self.notices.of(&up, &self.core) {
-                    self.out.push(Action::Notice { message });
-                }
-                self.publish(now, up);
-            }
+            self.lift(now);
             self.publish_late(now);
             let core = &self.core;
             self.groups.set_isolated(core.is_isolated(now.mono));
@@ -320,6 +352,7 @@ impl Daemon {
                     Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
                     Order::Renew { number, addresses } => self.out.push(Action::Renew { number, addresses }),
+                    Order::Drop { addresses } => self.out.push(Action::Drop { addresses }),
                     Order::Stopped => self.out.push(Action::Stopped),
                 }
             }

@@ -228,9 +228,26 @@ impl Group {
                 Step::Stop | Step::CheckStopped => busy.at,
             },
         };
-        let up = if self.lost.is_some() { 0 } else { up };
+        self.addresses(if self.lost.is_some() { 0 } else { up })
+    }
+
+    /// The addresses that may be on this machine.
+    pub fn addresses_maybe_up(&self) -> impl Iterator<Item = &str> {
+        self.addresses(match &self.state {
+            State::Stopped => 0,
+            State::Running | State::Blocked => self.spec.resources.len(),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
+                Step::Announce | Step::SetAgain => self.spec.resources.len(),
+                Step::Stop | Step::CheckStopped => busy.at + 1,
+            },
+        })
+    }
+
+    /// Those of the first `many` resources.
+    fn addresses(&self, many: usize) -> impl Iterator<Item = &str> {
         let ours = |r: &&ResourceSpec| ADDRESS_SCRIPTS.contains(&r.script.as_str());
-        resources[..up]
+        self.spec.resources[..many]
             .iter()
             .filter(ours)
             .filter_map(|r| r.args.first())
@@ -253,6 +270,11 @@ impl Group {
         let ours = resources[..set].iter().enumerate().filter(move |(i, _)| Some(*i) != but);
         let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
         ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
+    }
+
+    /// This node was away for so long that others may have had it since: it has it anew.
+    pub fn slept(&mut self, bench: &Bench) {
+        self.stamp = bench.now.wall.0;
     }
 
     /// An OCF agent that holds an address: it knows no leases.

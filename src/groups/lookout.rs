@@ -140,7 +140,7 @@ impl Groups {
 
     /// Everybody who is heard has told what it has: what no other one claims is ours.
     fn is_sure(&self) -> bool {
-        self.phase == Phase::Serving && self.peers.values().all(|p| !p.alive || p.told || !p.active)
+        self.phase == Phase::Serving && self.waking.is_none() && self.peers.values().all(|p| !p.alive || p.told || !p.active)
     }
 
     /// The group that has this address up, when nobody else claims that.
@@ -192,8 +192,8 @@ impl Groups {
             return;
         };
         let now = self.bench.now.mono;
-        // A lookout that was told anew tells anew.
-        if self.lookout.lost.contains(&address) {
+        // A lookout that was told anew tells anew; after a pause we have dropped it ourselves.
+        if self.lookout.lost.contains(&address) || self.waking.is_some() {
             return;
         }
         self.lookout.counts.lost += 1;

@@ -12,6 +12,7 @@ use super::place;
 use super::set::Set;
 use super::tickle;
 use super::takeover::Wanted;
+use super::waking::Waking;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::core::{NodeStatus, Up};
@@ -67,6 +68,10 @@ pub enum Order {
     /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
     Renew {
         number: u64,
+        addresses: Vec<String>,
+    },
+    /// These addresses go from this machine at once, whatever their scripts do.
+    Drop {
         addresses: Vec<String>,
     },
     /// The orderly stop is complete.
@@ -125,6 +130,7 @@ pub struct Groups {
     calm: Calm,
     pub(super) leases: Leases,
     pub(super) lookout: Lookout,
+    pub(super) waking: Option<Waking>,
 }
 
 /// What happened to groups here, in numbers.
@@ -184,6 +190,7 @@ impl Groups {
             calm: Calm::default(),
             leases: Leases::default(),
             lookout: Lookout::default(),
+            waking: None,
         };
         groups.set_lease(cf.lease());
         groups.set_takeovers(cf);
@@ -344,15 +351,9 @@ impl Groups {
                 self.order.retain(|n| n != node);
                 self.set_peers();
             }
-            Up::Woke { .. } => {
-                self.forget_renewals();
+            Up::Woke { asleep } => {
+                self.woke(*asleep);
                 self.announce_all();
-                // The others may have gone on without us: hear them before anything is started.
-                for peer in self.peers.values_mut().filter(|p| p.alive) {
-                    peer.told = false;
-                    peer.silent_since = now.mono;
-                }
-                self.tell_at = now.mono;
             }
             Up::Message {
                 from,
@@ -450,9 +451,12 @@ impl Groups {
             log::debug!("job {job}: nobody waits for it any more");
             return;
         };
-        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
-            return;
-        };
+        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient);
+        if self.waking.is_some() {
+            // A start that was under way may have set one.
+            self.drop_addresses();
+        }
+        let Some(done) = done else { return };
         let last = self.groups[i].had_by.clone();
         self.note_done(i, &done);
         match done {
@@ -650,10 +654,12 @@ impl Groups {
         match self.phase {
             Phase::Waiting => self.go_on_with_fencing(),
             Phase::Stopped => {}
+            Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
                 self.go_on_with_fencing();
                 self.watch_claims();
                 self.resolve_conflicts();
+                self.serve_again();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -894,9 +900,17 @@ impl Groups {
 
     fn next_due(&self) -> Instant {
         let mut at = match self.phase {
-            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
-            Phase::Waiting | Phase::Stopped => Instant::NEVER,
+            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } if !self.must_catch_up() => self.tell_at,
+            _ => Instant::NEVER,
         };
+        at = at.min(self.leases_deadline());
+        if self.phase == Phase::Serving
+            && let Some(waking) = &self.waking
+        {
+            // Nothing else is looked at before.
+            let groups = self.groups.iter().map(Group::deadline).min();
+            return at.min(waking.until).min(groups.unwrap_or(Instant::NEVER));
+        }
         for group in &self.groups {
             at = at.min(group.deadline());
             if let Some((_, until)) = &group.moving {
@@ -938,7 +952,6 @@ impl Groups {
         }
         at.min(self.moves_deadline())
             .min(self.fencing_deadline())
-            .min(self.leases_deadline())
             .min(self.lookout_deadline())
     }
 

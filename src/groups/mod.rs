@@ -21,6 +21,7 @@
 //! * `inquiry`: whether somebody answers for the addresses of a group that no node has
 //! * `lookout`: what is seen of our addresses on this machine and on the wire, and what is done about it
 //! * `tickle`: the connections of service addresses, for the next owner
+//! * `waking`: a node that was stopped for long serves again when it knows what the others have
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -39,6 +40,7 @@ pub mod place;
 pub mod set;
 mod takeover;
 pub mod tickle;
+mod waking;
 
 pub use manager::{Groups, Order};
 pub use set::Set;

@@ -23,6 +23,8 @@ use std::path::Path;
 
 /// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
 const PACKETS_A_TURN: usize = 64;
+/// After a pause more is read than a socket buffer holds; not without end when there is a flood of packets.
+const CATCH_UP_ROUNDS: usize = 64;
 /// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
@@ -341,6 +343,7 @@ impl Driver {
             }
         }
         let ready = wait(&wants, deadline)?;
+        self.catch_up()?;
         // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
         for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
             if ready.write {
@@ -376,6 +379,40 @@ impl Driver {
             self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
         }
         Ok(())
+    }
+
+    /// After a pause of ours: reads what waits in the sockets before anything is said, sent or decided.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let actions = daemon.look_at_clock(sys::clock());
+        self.perform(actions);
+        if !self.must_catch_up() {
+            return Ok(());
+        }
+        for _ in 0..CATCH_UP_ROUNDS {
+            let (mut wants, mut open) = (Vec::new(), Vec::new());
+            for (i, slot) in self.slots.iter().enumerate() {
+                if let Slot::Open(port) = slot {
+                    wants.push(Want::read(port.fd()));
+                    open.push(i);
+                }
+            }
+            let ready = wait(&wants, sys::now())?;
+            if ready.iter().all(|r| !r.read) {
+                break;
+            }
+            for (slot, ready) in open.into_iter().zip(ready) {
+                if ready.read {
+                    self.read_port(slot);
+                }
+            }
+        }
+        self.feed(Event::CaughtUp);
+        Ok(())
+    }
+
+    fn must_catch_up(&self) -> bool {
+        self.daemon.as_ref().is_some_and(Daemon::must_catch_up)
     }
 
     fn timers(&mut self) {
@@ -578,6 +615,7 @@ impl Driver {
                     let bytes = lookout::link::write_ask(&ask);
                     self.master.send(ToMaster::Lookout { bytes }.encode(), None);
                 }
+                Action::Drop { addresses } => self.master.send(ToMaster::Drop { addresses }.encode(), None),
                 Action::RememberNodes { nodes, deleted } => {
                     let texts = NodeTexts { nodes, deleted };
                     self.master.send(ToMaster::Nodes { texts }.encode(), None);

@@ -82,6 +82,18 @@ impl Keeper {
         }
     }
 
+    /// Takes addresses off this machine. One that cannot be removed is named in the log; its lease ends by itself.
+    pub fn drop_at_once(&mut self, addresses: Vec<String>) {
+        for address in addresses {
+            let Ok(spec) = address.parse::<Spec>() else { continue };
+            match self.with_netlink(|netlink| address::remove(netlink, &spec)) {
+                Ok(held) if held.is_empty() => {}
+                Ok(_) => log::info!("address {address}: removed until it is known whether another node has it"),
+                Err(e) => log::error!("address {address}: cannot be removed: {e}"),
+            }
+        }
+    }
+
     fn with_netlink<T>(
         &mut self,
         what: impl FnOnce(&mut Netlink) -> Result<T, address::Error>,

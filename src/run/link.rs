@@ -120,6 +120,10 @@ pub enum ToMaster {
     Lookout {
         bytes: Vec<u8>,
     },
+    /// These addresses go from this machine at once.
+    Drop {
+        addresses: Vec<String>,
+    },
     /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
     Wake {
         pair: String,
@@ -479,6 +483,7 @@ impl ToMaster {
                 .with("at", at.as_millis().to_string())
                 .with("addresses", list(addresses)),
             Self::Lookout { bytes } => Message::new("lookout").with("bytes", Value::Binary(bytes.clone())),
+            Self::Drop { addresses } => Message::new("drop").with("addresses", list(addresses)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
                 .with("pid", pid.to_string())
@@ -552,6 +557,9 @@ impl ToMaster {
             },
             "lookout" => Self::Lookout {
                 bytes: m.binary("bytes")?.to_vec(),
+            },
+            "drop" => Self::Drop {
+                addresses: words(&m, "addresses")?,
             },
             "wake" => Self::Wake {
                 pair: m.get("pair")?.to_owned(),
@@ -729,6 +737,9 @@ mod tests {
             ToMaster::Renew {
                 number: 7,
                 at: Instant::from_millis(12_345),
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
+            ToMaster::Drop {
                 addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
             },
             ToMaster::Held { held: vec![] },

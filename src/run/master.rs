@@ -604,6 +604,7 @@ impl Master {
                 }
             }
             ToMaster::Lookout { bytes } => self.lookout.forward(bytes),
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {

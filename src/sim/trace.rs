@@ -95,6 +95,7 @@ impl Trace {
             Action::MediaChanged => self.note(at, Some(node), "media changed".to_owned()),
             Action::Reply { .. } | Action::Signal { .. } | Action::DropClient { .. } | Action::Notice { .. } => {}
             Action::RememberNodes { .. } | Action::Renew { .. } | Action::Lookout { .. } => {}
+            Action::Drop { addresses } => self.note(at, Some(node), format!("drops {}", addresses.join(" "))),
         }
     }
 

@@ -71,6 +71,50 @@ fn the_kernel_drops_the_address_of_a_node_whose_processes_are_all_killed() {
     assert!(both <= 1_000_000, "{:?}", watcher.doubles(since));
 }
 
+/// The longest time in which two nodes answered, and the longest in which none did, in milliseconds, since a moment.
+fn figures(watcher: &Watcher, since: u64) -> (u64, u64) {
+    let double = watcher.doubles(since).iter().map(|s| s.to - s.from).max();
+    let gap = watcher.longest_gap(since).map(|g| g.to - g.from);
+    (double.unwrap_or(0) / 1000, gap.unwrap_or(0) / 1000)
+}
+
+#[test]
+fn s2_10_all_stopped_for_three_deadtimes_the_woken_node_never_answers_beside_the_true_owner() {
+    for (mode, owner) in [("on", "hello"), ("off", "web")] {
+        let with = Setup {
+            auto_failback: mode,
+            ..setup("5", "")
+        };
+        let Some(c) = with.started(&format!("lease-stop-{mode}")) else {
+            return;
+        };
+        let watcher = c.watch(VIP);
+        c.wait_owner(&watcher, "hello", 0);
+        let stopped = Watcher::now();
+        c.lab.freeze("hello").expect("stopped");
+        c.wait_owner(&watcher, "web", stopped);
+        let (both, _) = figures(&watcher, stopped);
+        // Three times deadtime, all of it: what waits in the sockets is then as old as that.
+        let left = Duration::from_secs(15).saturating_sub(Duration::from_micros(Watcher::now() - stopped));
+        sleep(left);
+        let woken = Watcher::now();
+        c.lab.thaw("hello").expect("goes on");
+        c.wait_log("hello", "woke up after");
+        c.wait_log("hello", "awake; serving what no other node has");
+        c.all_active(&NODES);
+        c.stable(&NODES);
+        c.wait_owner(&watcher, owner, woken);
+        watcher.settle();
+        let (double, gap) = figures(&watcher, woken);
+        println!(
+            "stopped, auto_failback {mode}: both answered {both} ms; after the waking {double} ms, nobody {gap} ms"
+        );
+        assert!(both <= 1000, "{:?}", watcher.doubles(stopped));
+        assert!(double <= 100, "{:?}\n{}", watcher.doubles(woken), c.log("hello"));
+        assert_eq!(watcher.owner().as_deref(), Some(owner));
+    }
+}
+
 #[test]
 fn any_process_may_die_and_the_lease_is_renewed_all_the_same() {
     let Some(c) = setup("4", "").started("lease-heir") else {
