@@ -315,7 +315,11 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
         "fence",
         "ours: the service comes first; the log and the counters tell",
     ),
-    ("tickle", "off", "ours: the list of connections costs a message every two seconds"),
+    (
+        "tickle",
+        "off",
+        "ours: the list of connections costs a message every two seconds",
+    ),
     ("traditional_compression", "no", "heartbeat 3.0.6"),
     (
         "udpport",

@@ -13,7 +13,8 @@ pub mod hostcache;
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{
-    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, IfAnswered, MediumKind, MediumSpec, NodeSpec,
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, IfAnswered, MediumKind,
+    MediumSpec, NodeSpec,
 };
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 

@@ -349,12 +349,17 @@ impl Core {
     /// least one, has answered the last two times.
     pub fn is_isolated(&self, now: Instant) -> bool {
         let late = self.cf.keepalive * 2;
-        let (pings, nodes): (Vec<_>, Vec<_>) = self.nodes.iter().filter(|n| n.name != self.me).partition(|n| n.is_ping());
-        let silent = |n: &&Node| n.is_dead() || n.heard.is_none_or(|at| now - at > late);
-        !pings.is_empty()
-            && pings.iter().all(silent)
-            && !nodes.is_empty()
-            && nodes.iter().all(|n| n.is_dead() || n.heard.is_none())
+        let (mut pings, mut others) = (false, false);
+        for node in self.nodes.iter().filter(|n| n.name != self.me) {
+            let ping = node.is_ping();
+            let lately = |at: Instant| !ping || now - at <= late;
+            if !node.is_dead() && node.heard.is_some_and(lately) {
+                return false;
+            }
+            pings |= ping;
+            others |= !ping;
+        }
+        pings && others
     }
 
     fn judge_links(&mut self, i: usize, now: Instant) {

@@ -56,7 +56,10 @@ impl Core {
     /// A message that nobody asks for again, for the rooms above; serial lines are too slow for it.
     pub fn send_aside(&mut self, now: Now, message: Message) {
         let message = self.complete(now, message);
-        for i in (0..self.media.len()).filter(|i| !self.media[*i].serial).collect::<Vec<_>>() {
+        for i in (0..self.media.len())
+            .filter(|i| !self.media[*i].serial)
+            .collect::<Vec<_>>()
+        {
             self.transmit(&message, Some(MediumId(i)));
         }
     }

@@ -267,7 +267,10 @@ impl Group {
             },
         };
         let set = if self.lost.is_some() { 0 } else { set };
-        let ours = resources[..set].iter().enumerate().filter(move |(i, _)| Some(*i) != but);
+        let ours = resources[..set]
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| Some(*i) != but);
         let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
         ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
     }

@@ -118,7 +118,10 @@ impl Groups {
                 let number = self.lookout.inquiries.number + 1;
                 self.lookout.inquiries.number = number;
                 let until = now + ANSWER_WITHIN;
-                self.lookout.inquiries.groups.insert(key, State::Asked { number, until });
+                self.lookout
+                    .inquiries
+                    .groups
+                    .insert(key, State::Asked { number, until });
                 let addresses = addresses(&self.groups[i]).map(str::to_owned).collect();
                 self.orders.push(Order::Lookout(Ask::Whether { number, addresses }));
             }
@@ -168,7 +171,12 @@ impl Groups {
                     "CRIT: group {key}: somebody answers for {who}, and no node can be fenced for it: taking it over all the \
                      same; two machines have it until that one is gone (takeover_if_vip_answers)"
                 );
-                self.note(true, Kind::Group, &key, format!("taken although somebody answers for {who}"));
+                self.note(
+                    true,
+                    Kind::Group,
+                    &key,
+                    format!("taken although somebody answers for {who}"),
+                );
                 self.lookout.inquiries.taken += 1;
                 self.take(i, why);
             }

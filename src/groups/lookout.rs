@@ -34,10 +34,17 @@ pub enum Ask {
         connections: bool,
     },
     /// Does anybody answer for these? The answer is a [`Sighting::Answered`].
-    Whether { number: u64, addresses: Vec<String> },
-    Announce { addresses: Vec<String> },
+    Whether {
+        number: u64,
+        addresses: Vec<String>,
+    },
+    Announce {
+        addresses: Vec<String>,
+    },
     /// The clients of these connections are to find out that they are no more.
-    Tickle { connections: Vec<Ends> },
+    Tickle {
+        connections: Vec<Ends>,
+    },
 }
 
 /// What the lookout has seen.
@@ -90,6 +97,8 @@ pub(super) struct Lookout {
     lost: BTreeSet<String>,
     /// When addresses of a group went away lately.
     losses: BTreeMap<String, VecDeque<Instant>>,
+    /// When an address of a group was set again last.
+    set_at: BTreeMap<String, Instant>,
     claimed: BTreeMap<String, Claimed>,
     /// Everything is announced once this node is sure of it.
     announce: bool,
@@ -140,7 +149,9 @@ impl Groups {
 
     /// Everybody who is heard has told what it has: what no other one claims is ours.
     fn is_sure(&self) -> bool {
-        self.phase == Phase::Serving && self.waking.is_none() && self.peers.values().all(|p| !p.alive || p.told || !p.active)
+        self.phase == Phase::Serving
+            && self.waking.is_none()
+            && self.peers.values().all(|p| !p.alive || p.told || !p.active)
     }
 
     /// The group that has this address up, when nobody else claims that.
@@ -178,11 +189,7 @@ impl Groups {
         if let Some((held, all, connections)) = told {
             self.lookout.lost.retain(|a| held.contains(a));
             self.lookout.claimed.retain(|a, _| held.contains(a));
-            self.orders.push(Order::Lookout(Ask::Watch {
-                held,
-                all,
-                connections,
-            }));
+            self.orders.push(Order::Lookout(Ask::Watch { held, all, connections }));
         }
     }
 
@@ -203,7 +210,12 @@ impl Groups {
             losses.pop_front();
         }
         let key = self.groups[i].key().clone();
-        self.note(true, Kind::Group, &key, format!("its address {address} was taken from this machine"));
+        self.note(
+            true,
+            Kind::Group,
+            &key,
+            format!("its address {address} was taken from this machine"),
+        );
         self.lookout.lost.insert(address);
     }
 
@@ -213,20 +225,17 @@ impl Groups {
         let key = self.groups[i].key().to_string();
         let losses = self.lookout.losses.entry(key.clone()).or_default();
         if losses.len() > MOST_LOSSES {
-            // The newest is this one.
-            let before = losses.len().checked_sub(2).and_then(|n| losses.get(n)).copied();
+            let set_at = self.lookout.set_at.get(&key).copied();
             if self.other_node_for(self.groups[i].key()).is_some() {
                 self.lookout.losses.remove(&key);
                 self.hand_over_lost(i, &address);
-            } else if before.is_some_and(|at| now - at < AGAIN_EVERY) {
-                let due = before.map_or(now, |at| at + AGAIN_EVERY);
-                if now < due {
-                    self.lookout.lost.insert(address);
-                    return;
-                }
+            } else if set_at.is_some_and(|at| now - at < AGAIN_EVERY) {
+                self.lookout.lost.insert(address);
+                return;
             }
         }
         if self.groups[i].is_idle() {
+            self.lookout.set_at.insert(key, now);
             self.groups[i].set_again(&mut self.bench, &address);
         } else {
             // Its scripts are at work; then.
@@ -277,11 +286,7 @@ impl Groups {
         let sure = self.is_sure();
         let owner = self.owner_of(address).filter(|_| sure);
         if say {
-            let what = if owner.is_some() {
-                "; announcing it as ours"
-            } else {
-                ""
-            };
+            let what = if owner.is_some() { "; announcing it as ours" } else { "" };
             log::error!(
                 "CRIT: address {address}: the machine with hardware address {mac} says on {interface} that it has it \
                  ({times} time(s)){what}"
@@ -308,10 +313,12 @@ impl Groups {
 
     pub(super) fn lookout_deadline(&self) -> Instant {
         let waiting = |address: &String| {
-            let group = self.owner_of(address).map(|i| &self.groups[i]).filter(|g| g.is_idle())?;
-            let losses = self.lookout.losses.get(group.key().as_str())?;
-            let before = losses.len().checked_sub(2).and_then(|n| losses.get(n))?;
-            Some(*before + AGAIN_EVERY)
+            let group = self
+                .owner_of(address)
+                .map(|i| &self.groups[i])
+                .filter(|g| g.is_idle())?;
+            let set_at = self.lookout.set_at.get(group.key().as_str())?;
+            Some(*set_at + AGAIN_EVERY)
         };
         let again = self.lookout.lost.iter().filter_map(waiting).min();
         let again = again.map_or(Instant::NEVER, |at| super::manager::later(at, self.bench.now.mono));

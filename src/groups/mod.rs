@@ -33,6 +33,8 @@ mod inquiry;
 pub mod job;
 pub mod lease;
 pub mod lookout;
+#[cfg(test)]
+mod lookout_tests;
 pub mod manager;
 mod messages;
 pub mod peer;

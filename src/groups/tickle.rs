@@ -146,7 +146,10 @@ impl Groups {
         let known: Vec<IpAddr> = groups.flat_map(addresses).filter_map(ip_of).collect();
         let mut list = read(list);
         list.retain(|(ours, theirs)| known.contains(&ours.ip()) && !known.contains(&theirs.ip()));
-        log::debug!("node {from}: tells {} connection(s) of addresses that it has", list.len());
+        log::debug!(
+            "node {from}: tells {} connection(s) of addresses that it has",
+            list.len()
+        );
         let theirs = self.lookout.connections.theirs.entry(from.clone()).or_default();
         theirs.resize(parts, Vec::new());
         theirs[n] = list;
@@ -185,9 +188,12 @@ mod tests {
 
     #[test]
     fn a_list_reads_back_and_what_is_no_client_is_left_out() {
-        let list: Vec<Ends> = [("10.0.0.9:80", "10.0.0.1:4000"), ("[2001:db8::9]:80", "[2001:db8::1]:5")]
-            .map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()))
-            .to_vec();
+        let list: Vec<Ends> = [
+            ("10.0.0.9:80", "10.0.0.1:4000"),
+            ("[2001:db8::9]:80", "[2001:db8::1]:5"),
+        ]
+        .map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()))
+        .to_vec();
         assert_eq!(read(&write(&list)), list);
         #[rustfmt::skip]
         let table = [

@@ -669,7 +669,9 @@ mod tests {
                     ("2001:db8::9/64".into(), Found::Permanent),
                 ],
             },
-            ToCore::Sighted { bytes: vec![0, 10, 255] },
+            ToCore::Sighted {
+                bytes: vec![0, 10, 255],
+            },
             ToCore::Stop,
             ToCore::Debug { more: true },
             ToCore::Clients {
@@ -743,7 +745,9 @@ mod tests {
                 addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
             },
             ToMaster::Held { held: vec![] },
-            ToMaster::Lookout { bytes: vec![0, 10, 255] },
+            ToMaster::Lookout {
+                bytes: vec![0, 10, 255],
+            },
             ToMaster::Active,
             ToMaster::Notice {
                 kind: "status".into(),

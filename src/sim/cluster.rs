@@ -428,14 +428,15 @@ impl Sim {
 
     /// Whoever has a resource and can be reached answers for it.
     fn lookout(&mut self, node: usize, ask: Ask) {
-        let Ask::Whether { number, addresses } = ask else { return };
-        let has = |m: &Machine, a: &String| {
-            m.powered && m.resources.iter().any(|(name, r)| name.as_str() == a && r.occupied)
+        let Ask::Whether { number, addresses } = ask else {
+            return;
         };
+        let has =
+            |m: &Machine, a: &String| m.powered && m.resources.iter().any(|(name, r)| name.as_str() == a && r.occupied);
         let answers = addresses.into_iter().filter_map(|a| {
-            let other = (0..self.machines.len()).filter(|i| *i != node).find(|i| {
-                self.net.best_loss(node, *i).is_some() && has(&self.machines[*i], &a)
-            })?;
+            let other = (0..self.machines.len())
+                .filter(|i| *i != node)
+                .find(|i| self.net.best_loss(node, *i).is_some() && has(&self.machines[*i], &a))?;
             Some((a, Mac([2, 0, 0, 0, 0, other as u8])))
         });
         let answers = answers.collect();

@@ -112,7 +112,11 @@ mod tests {
 
     #[test]
     fn connections_are_listed_by_their_local_end_and_ended() {
-        for (bound, ip) in [("127.0.0.1:0", "127.0.0.1"), ("[::]:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+        for (bound, ip) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("[::]:0", "127.0.0.1"),
+            ("[::1]:0", "::1"),
+        ] {
             let Ok(listener) = TcpListener::bind(bound) else {
                 println!("SKIPPED: {bound}: this machine has no IPv6");
                 continue;

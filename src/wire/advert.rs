@@ -140,10 +140,19 @@ mod tests {
         let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x12, 0x3456);
         let bytes = probe_frame(ip, ADVERT.mac);
         assert_eq!(bytes.len(), 14 + 40 + 24);
-        assert_eq!(bytes[..14], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 9, 0x86, 0xdd]);
+        assert_eq!(
+            bytes[..14],
+            [0x33, 0x33, 0xff, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 9, 0x86, 0xdd]
+        );
         assert_eq!(bytes[22..38], [0; 16]);
-        assert_eq!(bytes[38..54], [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0x12, 0x34, 0x56]);
-        let (from, to) = (Ipv6Addr::UNSPECIFIED, Ipv6Addr::from(*bytes[38..].first_chunk::<16>().unwrap()));
+        assert_eq!(
+            bytes[38..54],
+            [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0x12, 0x34, 0x56]
+        );
+        let (from, to) = (
+            Ipv6Addr::UNSPECIFIED,
+            Ipv6Addr::from(*bytes[38..].first_chunk::<16>().unwrap()),
+        );
         assert_eq!(checksum(from, to, &bytes[54..]), 0);
         assert_eq!(bytes[62..78], ip.octets());
     }

@@ -134,7 +134,12 @@ mod tests {
     fn announced(ip: IpAddr) -> Vec<u8> {
         match ip {
             IpAddr::V4(ip) => gratuitous(Operation::Reply, ip, MAC).broadcast_frame(),
-            IpAddr::V6(ip) => Advert { ip, mac: MAC, router: false }.multicast_frame(),
+            IpAddr::V6(ip) => Advert {
+                ip,
+                mac: MAC,
+                router: false,
+            }
+            .multicast_frame(),
         }
     }
 

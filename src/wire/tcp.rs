@@ -37,7 +37,9 @@ fn checksum(from: IpAddr, to: IpAddr, segment: &[u8]) -> Option<u16> {
     bytes.extend(u16::try_from(segment.len()).ok()?.to_be_bytes());
     bytes.extend(segment);
     let words = bytes.chunks(2);
-    let mut sum: u32 = words.map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0))).sum();
+    let mut sum: u32 = words
+        .map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0)))
+        .sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

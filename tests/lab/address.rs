@@ -29,12 +29,17 @@ fn inside<T: Send + 'static>(c: &Cluster, node: &str, what: impl FnOnce() -> T +
 fn remove_address(c: &Cluster, node: &str) {
     let text = c.run(node, &["ip", "-o", "-4", "addr", "show"]).good("ip addr");
     let word = text.split_whitespace().find(|w| w.starts_with("10.77.0.100/"));
-    let word = word.unwrap_or_else(|| panic!("{node} has the address: {text}")).to_owned();
-    c.run(node, &["ip", "addr", "del", &word, "dev", "eth0"]).good("ip addr del");
+    let word = word
+        .unwrap_or_else(|| panic!("{node} has the address: {text}"))
+        .to_owned();
+    c.run(node, &["ip", "addr", "del", &word, "dev", "eth0"])
+        .good("ip addr del");
 }
 
 fn has_address(c: &Cluster, node: &str) -> bool {
-    c.run(node, &["ip", "-4", "addr", "show"]).good("ip addr").contains("10.77.0.100/")
+    c.run(node, &["ip", "-4", "addr", "show"])
+        .good("ip addr")
+        .contains("10.77.0.100/")
 }
 
 fn mac_of(c: &Cluster, node: &str) -> Mac {
@@ -114,7 +119,10 @@ fn a_machine_that_says_it_has_our_address_is_answered_and_named() {
     let lie = gratuitous(Operation::Reply, VIP, STRANGER).broadcast_frame();
     socket.write(&lie);
     c.wait("hello says that it has it", || heard(hello) > 0);
-    c.wait_log("hello", &format!("hardware address {STRANGER} says on eth0 that it has it (1 time(s))"));
+    c.wait_log(
+        "hello",
+        &format!("hardware address {STRANGER} says on eth0 that it has it (1 time(s))"),
+    );
     c.wait("it is counted", || c.counter("hello", "foreign_announcements") == 1);
     let late = c.counter("web", "late_heartbeats");
     let begun = Instant::now();
@@ -126,9 +134,14 @@ fn a_machine_that_says_it_has_our_address_is_answered_and_named() {
         }
         std::thread::sleep(Duration::from_millis(4));
     }
-    c.wait("a flood is counted", || c.counter("hello", "foreign_announcements") > 1000);
+    c.wait("a flood is counted", || {
+        c.counter("hello", "foreign_announcements") > 1000
+    });
     let took = begun.elapsed().as_secs() + 1;
-    let (lines, answers) = (c.log("hello").matches("says on eth0 that it has it").count(), heard(hello));
+    let (lines, answers) = (
+        c.log("hello").matches("says on eth0 that it has it").count(),
+        heard(hello),
+    );
     println!("{sent} lies in {took} s: {lines} lines of the log, {answers} frames in answer");
     assert!(lines as u64 <= took + 2, "{}", c.log("hello"));
     // Ten times a second, a request and a reply, and what is repeated after the last one.
@@ -136,7 +149,10 @@ fn a_machine_that_says_it_has_our_address_is_answered_and_named() {
     c.stable(&NODES);
     assert_eq!(c.owners("web", "10.77.0.100"), ["hello"]);
     assert!(!c.log("web").contains("is dead"));
-    println!("late beats: {late} before, {} after", c.counter("web", "late_heartbeats"));
+    println!(
+        "late beats: {late} before, {} after",
+        c.counter("web", "late_heartbeats")
+    );
 }
 
 #[test]
@@ -215,7 +231,10 @@ fn a_dead_machine_does_not_answer_and_is_taken_over_without_a_word() {
     c.lab.power_off("hello").expect("off");
     c.wait_owner(&watcher, "web", since);
     let log = c.log("web");
-    assert!(!log.contains("somebody answers") && !log.contains("could not be asked"), "{log}");
+    assert!(
+        !log.contains("somebody answers") && !log.contains("could not be asked"),
+        "{log}"
+    );
 }
 
 fn with_router(more: &str) -> Setup {
@@ -235,8 +254,13 @@ fn a_node_that_is_cut_off_takes_nothing_over() {
     c.wait_owner(&watcher, "hello", 0);
     let since = Watcher::now();
     c.lab.cut_node("web").expect("cut");
-    c.wait_log("web", "is not taken over: this node hears neither another node nor a ping node");
-    c.wait("web sees the router dead", || c.node_status("web", "10.77.0.250") == "dead");
+    c.wait_log(
+        "web",
+        "is not taken over: this node hears neither another node nor a ping node",
+    );
+    c.wait("web sees the router dead", || {
+        c.node_status("web", "10.77.0.250") == "dead"
+    });
     assert!(!has_address(&c, "web"), "{}", c.log("web"));
     c.lab.heal().expect("healed");
     c.all_active(&NODES);

@@ -32,7 +32,8 @@ fn takeovers(draft: &mut Draft, bad: &mut Complaints) {
     if draft.isolated_takeover == Some(false) && !pings {
         bad.warn(
             draft.seen.get("isolated_takeover").copied().unwrap_or(0),
-            "isolated_takeover off has no effect without ping nodes: write `ping ADDRESS`, for instance of the router".to_owned(),
+            "isolated_takeover off has no effect without ping nodes: write `ping ADDRESS`, for instance of the router"
+                .to_owned(),
         );
     }
     let word = if draft.cf.isolated_takeover { "on" } else { "off" };

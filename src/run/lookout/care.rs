@@ -1,8 +1,8 @@
 //! The master's care for the lookout: it is started, started again when it dies, and what it and the core say is handed
 //! on.
 
-use super::link::Begin;
 use super::ROLE_NAME;
+use super::link::Begin;
 use crate::conf::HaCf;
 use crate::ids::NodeName;
 use crate::run::role::{LOOKOUT_TITLE, ROLE};
@@ -62,7 +62,9 @@ impl Care {
 
     /// From the core. One that does not read is ended; the next one is told what to watch.
     pub fn forward(&mut self, bytes: Vec<u8>) {
-        let Some((process, link)) = &mut self.running else { return };
+        let Some((process, link)) = &mut self.running else {
+            return;
+        };
         if link.wants_write() {
             log::error!("the lookout hangs; starting another one");
             let _ = process.kill();
@@ -111,7 +113,9 @@ impl Care {
     }
 
     fn died(&mut self) {
-        let Some((mut process, _)) = self.running.take() else { return };
+        let Some((mut process, _)) = self.running.take() else {
+            return;
+        };
         let _ = process.kill();
         let how = process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
         log::warn!("the lookout died ({how}); starting a new one");

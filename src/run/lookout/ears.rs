@@ -117,7 +117,11 @@ impl Ears {
     }
 
     pub fn deadline(&self) -> Instant {
-        let rests = self.ears.values().map(|e| e.rests_until).filter(|at| *at > crate::sys::now());
+        let rests = self
+            .ears
+            .values()
+            .map(|e| e.rests_until)
+            .filter(|at| *at > crate::sys::now());
         let questions = self.questions.iter().map(|q| q.again.min(q.until));
         let claims = self.claims.values().filter(|c| c.times > 0).map(|c| c.tell_at);
         rests.chain(questions).chain(claims).min().unwrap_or(Instant::NEVER)

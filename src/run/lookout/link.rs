@@ -60,11 +60,7 @@ impl Begin {
 
 pub fn write_ask(ask: &Ask) -> Vec<u8> {
     netstring::encode(&match ask {
-        Ask::Watch {
-            held,
-            all,
-            connections,
-        } => Message::new("watch")
+        Ask::Watch { held, all, connections } => Message::new("watch")
             .with("held", list(held.clone()))
             .with("all", list(all.clone()))
             .with("connections", if *connections { "1" } else { "0" }),
@@ -161,7 +157,10 @@ mod tests {
         let mac = Mac([2, 0, 0, 0, 0, 9]);
         let names = || vec!["10.0.0.1/24/eth0".to_owned(), "2001:db8::9".to_owned()];
         let connections = || -> Vec<Ends> {
-            let pairs = [("10.0.0.1:80", "10.0.0.7:4000"), ("[2001:db8::9]:80", "[2001:db8::7]:4000")];
+            let pairs = [
+                ("10.0.0.1:80", "10.0.0.7:4000"),
+                ("[2001:db8::9]:80", "[2001:db8::7]:4000"),
+            ];
             pairs.map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap())).to_vec()
         };
         for ask in [

@@ -204,11 +204,7 @@ impl Lookout {
     fn asked(&mut self, ask: Ask) {
         let now = sys::now();
         match ask {
-            Ask::Watch {
-                held,
-                all,
-                connections,
-            } => {
+            Ask::Watch { held, all, connections } => {
                 self.scene.set(&held, &all);
                 self.watch.set(now, connections);
                 self.look();

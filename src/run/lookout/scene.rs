@@ -99,7 +99,10 @@ impl Scene {
             };
         }
         for link in links.iter().filter(|l| l.is_running()) {
-            let was_down = self.links.iter().any(|old| old.index == link.index && !old.is_running());
+            let was_down = self
+                .links
+                .iter()
+                .any(|old| old.index == link.index && !old.is_running());
             let ours = self.held.values().any(|h| h.place == Place::Here(link.index));
             if was_down && ours {
                 sightings.push(Sighting::LinkUp {
