@@ -391,6 +391,16 @@ fn find_all(netlink: &mut Netlink, specs: &[Spec]) -> Result<Vec<Option<Held>>, 
     Ok(specs.iter().map(find).collect())
 }
 
+/// Gives an address that is there for ever a lease; says whether it was.
+pub fn take_back(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<bool, Error> {
+    let Some(mut held) = find(netlink, spec)?.filter(|h| h.address.valid.is_none()) else {
+        return Ok(false);
+    };
+    held.address.valid = seconds(spec.ip, Some(lease))?;
+    set(netlink, &held, Existing::Renew)?;
+    Ok(true)
+}
+
 /// Takes the lease away from addresses that have one: they stay until somebody removes them. Says which are there.
 pub fn make_permanent(netlink: &mut Netlink, specs: &[Spec]) -> Result<Vec<Renewal>, Error> {
     let mut found = find_all(netlink, specs)?;
@@ -428,7 +438,7 @@ mod tests {
                 );
                 let expire = |a: &Address| Netlink::open().and_then(|mut n| n.delete(a)).expect(text);
                 assert_eq!(
-                    renew_while(&mut netlink, &[spec.clone()], week, expire).expect(text),
+                    renew_while(&mut netlink, std::slice::from_ref(&spec), week, expire).expect(text),
                     [Renewal::Gone],
                     "{text}"
                 );

@@ -21,5 +21,5 @@ pub mod send_arp;
 pub mod sockets;
 pub mod spec;
 
-pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all};
+pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all, take_back};
 pub use spec::Spec;

@@ -28,7 +28,6 @@ fn cf() -> HaCf {
         debug: 0,
         realtime: true,
         rtprio: 1,
-        generation_from_time: false,
         autojoin: Default::default(),
         autojoin_line: 0,
         uuid_from_name: false,

@@ -222,7 +222,6 @@ pub struct HaCf {
     pub debug: u8,
     pub realtime: bool,
     pub rtprio: u8,
-    pub generation_from_time: bool,
     pub autojoin: Autojoin,
     /// Line of `autojoin`; 0 when there is none.
     pub autojoin_line: usize,

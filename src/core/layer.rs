@@ -6,6 +6,7 @@ use super::history::History;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
+use super::table::LIVES_EVERY;
 use crate::auth::Keyring;
 use crate::conf::Autojoin;
 use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
@@ -101,6 +102,10 @@ pub struct Core {
     pub(super) pinned: Vec<NodeName>,
     /// What is remembered of the nodes differs from what was given away last.
     pub(super) table_changed: bool,
+    /// A life of a peer began or ended: to be remembered at once.
+    pub(super) lives_changed: bool,
+    /// When the numbers of the peers are remembered next.
+    pub(super) lives_due: Instant,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
     pub(super) flow: Flow,
@@ -133,6 +138,8 @@ impl Core {
             deleted: Vec::new(),
             pinned: Vec::new(),
             table_changed: false,
+            lives_changed: false,
+            lives_due: now.mono + LIVES_EVERY,
             media: Vec::new(),
             history: History::default(),
             flow: Flow::default(),
@@ -397,6 +404,7 @@ impl Core {
         node.window.forget_missing();
         node.status = NodeStatus::Dead;
         node.since = now;
+        self.lives_changed |= node.generation.is_some();
         self.counters.add(if node.is_ping() { "ping_deaths" } else { "deaths" });
         self.up.push_back(Up::Status {
             node: self.nodes[i].name.clone(),

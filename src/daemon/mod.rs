@@ -18,7 +18,7 @@ use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
 use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
-use crate::core::{Core, NodeStatus, Up, ping};
+use crate::core::{Core, NodeStatus, Table, Up, ping};
 use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
 use crate::groups::lease::Found;
@@ -168,10 +168,9 @@ pub enum Action {
     Drop {
         addresses: Vec<String>,
     },
-    /// hostcache and delhostcache as they should be on disk now.
+    /// What should be on disk about the nodes now.
     RememberNodes {
-        nodes: String,
-        deleted: String,
+        table: Table,
     },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
@@ -353,13 +352,18 @@ impl Daemon {
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
                     Order::Renew { number, addresses } => self.out.push(Action::Renew { number, addresses }),
                     Order::Drop { addresses } => self.out.push(Action::Drop { addresses }),
-                    Order::Stopped => self.out.push(Action::Stopped),
+                    Order::Stopped => {
+                        // The last word about the peers: recorded packets are old for the next life.
+                        let table = self.core.table();
+                        self.out.push(Action::RememberNodes { table });
+                        self.out.push(Action::Stopped);
+                    }
                 }
             }
         }
         self.out.extend(self.core.take_actions());
-        if let Some((nodes, deleted)) = self.core.take_table() {
-            self.out.push(Action::RememberNodes { nodes, deleted });
+        if let Some(table) = self.core.take_table(now.mono) {
+            self.out.push(Action::RememberNodes { table });
         }
     }
 
@@ -583,6 +587,11 @@ impl Daemon {
     /// When [`Event::Timer`] is due next.
     pub fn deadline(&self) -> Instant {
         self.core.deadline().min(self.groups.deadline())
+    }
+
+    /// What should be on disk about the nodes now.
+    pub fn table(&self) -> Table {
+        self.core.table()
     }
 
     /// Is this node a full member, which may be given groups?

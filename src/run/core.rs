@@ -6,7 +6,9 @@ use super::teller::Teller;
 use super::{logger, lookout, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
+use crate::conf::lives;
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::core::Table;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
@@ -113,6 +115,9 @@ pub fn run() -> io::Result<()> {
                 .value
                 .unwrap_or_default(),
             deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
+                .value
+                .unwrap_or_default(),
+            peers: lives::parse(Path::new("hb_peers"), &remembered.peers)
                 .value
                 .unwrap_or_default(),
         },
@@ -616,10 +621,7 @@ impl Driver {
                     self.master.send(ToMaster::Lookout { bytes }.encode(), None);
                 }
                 Action::Drop { addresses } => self.master.send(ToMaster::Drop { addresses }.encode(), None),
-                Action::RememberNodes { nodes, deleted } => {
-                    let texts = NodeTexts { nodes, deleted };
-                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
-                }
+                Action::RememberNodes { table } => self.remember(table),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
                 // Not when the master is behind already: whoever has the key can send any number.
@@ -636,8 +638,21 @@ impl Driver {
         }
     }
 
+    fn remember(&mut self, table: Table) {
+        let texts = NodeTexts {
+            nodes: table.nodes,
+            deleted: table.deleted,
+            peers: table.peers,
+        };
+        self.master.send(ToMaster::Nodes { texts }.encode(), None);
+    }
+
     /// Says goodbye: what is queued goes out, the master hears that we are done.
     fn drain(&mut self) {
+        // What the peers said while the clients ended is old for the next life as well.
+        if let Some(table) = self.daemon.as_ref().map(Daemon::table) {
+            self.remember(table);
+        }
         self.master.send(ToMaster::Stopped.encode(), None);
         let deadline = sys::now() + Duration::from_secs(1);
         while sys::now() < deadline {

@@ -5,6 +5,7 @@ use crate::conf::HaCf;
 use crate::groups::lease::Found;
 use crate::sys::netlink::Netlink;
 use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
 use std::io;
 
 /// A renewal follows its beat within this time, or it is too late for a whole lease: peers count from the beat.
@@ -18,6 +19,8 @@ pub struct Keeper {
     netlink: Option<Netlink>,
     /// The log knows that the kernel refuses.
     fails: bool,
+    /// Addresses that had a lease, of those asked for last; true when the log knows that somebody set one for ever.
+    lent: BTreeMap<String, bool>,
 }
 
 impl Keeper {
@@ -28,6 +31,7 @@ impl Keeper {
             length,
             netlink: None,
             fails: false,
+            lent: BTreeMap::new(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Keeper {
         // The core names what the scripts have set; what is no address was not.
         let known = addresses.into_iter().filter_map(|a| Some((a.parse().ok()?, a)));
         let (specs, names): (Vec<Spec>, Vec<String>) = known.unzip();
+        self.lent.retain(|name, _| names.contains(name));
         let renewed = self.with_netlink(|netlink| match lease {
             Some(lease) => address::renew_all(netlink, &specs, lease),
             None => address::make_permanent(netlink, &specs),
@@ -70,7 +75,9 @@ impl Keeper {
                     Renewal::Gone => Found::Gone,
                     Renewal::Permanent => Found::Permanent,
                 });
-                Some(names.into_iter().zip(found).collect())
+                let found = names.into_iter().zip(found).zip(specs);
+                let taken_back = found.map(|((name, found), spec)| self.take_back(name, found, &spec, lease));
+                Some(taken_back.collect())
             }
             Err(e) => {
                 if !self.fails {
@@ -80,6 +87,27 @@ impl Keeper {
                 None
             }
         }
+    }
+
+    /// An address that has had a lease from us is ours: somebody who sets it for ever does not change that.
+    fn take_back(&mut self, name: String, found: Found, spec: &Spec, lease: Option<Duration>) -> (String, Found) {
+        match (found, lease, self.lent.get(&name).copied()) {
+            (Found::Renewed, ..) => {
+                self.lent.entry(name.clone()).or_default();
+            }
+            (Found::Permanent, Some(lease), Some(told)) => {
+                if let Ok(true) = self.with_netlink(|netlink| address::take_back(netlink, spec, lease)) {
+                    if !told {
+                        log::warn!("address {name}: somebody has set it for ever; it has its lease again");
+                    }
+                    self.lent.insert(name.clone(), true);
+                    return (name, Found::Renewed);
+                }
+            }
+            // One that is gone is set again by our script, with a lease.
+            (Found::Permanent | Found::Gone, ..) => {}
+        }
+        (name, found)
     }
 
     /// Takes addresses off this machine. One that cannot be removed is named in the log; its lease ends by itself.

@@ -191,11 +191,12 @@ impl Order {
     }
 }
 
-/// hostcache and delhostcache as text.
+/// hostcache, delhostcache and hb_peers as text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeTexts {
     pub nodes: String,
     pub deleted: String,
+    pub peers: String,
 }
 
 impl NodeTexts {
@@ -203,12 +204,14 @@ impl NodeTexts {
         message
             .with("nodes", blob(&self.nodes))
             .with("deleted", blob(&self.deleted))
+            .with("peers", blob(&self.peers))
     }
 
     fn get(message: &Message) -> Option<Self> {
         Some(Self {
             nodes: text(message, "nodes")?,
             deleted: text(message, "deleted")?,
+            peers: text(message, "peers")?,
         })
     }
 }
@@ -614,6 +617,7 @@ mod tests {
                 remembered: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: String::new(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToCore::Begin {
@@ -763,6 +767,7 @@ mod tests {
                 texts: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: "n2\tuuid\n".into(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToMaster::Stopped,

@@ -508,7 +508,7 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation(self.cf.generation_from_time) {
+        let generation = match state::next_generation() {
             Ok(generation) => generation,
             Err(e) => {
                 let why = format!("{} cannot be written: {e}", paths::generation().display());

@@ -6,7 +6,8 @@ use super::plan::{Config, Fault, Plan};
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::auth::{Key, Keyring, Method};
-use crate::conf::{HaCf, Haresources, ha_cf, haresources};
+use crate::conf::hostcache::Remembered;
+use crate::conf::{HaCf, Haresources, ha_cf, haresources, lives};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
@@ -120,6 +121,7 @@ pub struct Sim {
     pub(super) trace: Trace,
     watch: Watch,
     broken: Option<String>,
+    recording: Option<Vec<(MediumId, Arc<[u8]>)>>,
     steps: u64,
     starts: u64,
     fencings: u64,
@@ -171,6 +173,7 @@ impl Sim {
             queue: BinaryHeap::new(),
             numbers: 0,
             broken: None,
+            recording: None,
             config,
             steps: 0,
             starts: 0,
@@ -204,6 +207,27 @@ impl Sim {
     /// Things that happened so far.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// From now on what goes over the networks is written down by somebody who has no key.
+    pub fn record(&mut self) {
+        self.recording = Some(Vec::new());
+    }
+
+    /// What was written down, in order: medium and packet.
+    pub fn recorded(&self) -> &[(MediumId, Arc<[u8]>)] {
+        self.recording.as_deref().unwrap_or_default()
+    }
+
+    /// Somebody puts a packet on the network of a node; it arrives with the next step.
+    pub fn inject(&mut self, to: usize, medium: MediumId, bytes: Arc<[u8]>) {
+        self.push(self.now, What::Packet { to, medium, bytes });
+    }
+
+    /// A program on a node, or its network, says something.
+    pub fn event(&mut self, node: usize, event: Event) {
+        self.handle(node, event);
+        self.look();
     }
 
     /// Something is to happen at this moment.
@@ -414,8 +438,8 @@ impl Sim {
                 | Action::DropClient { .. }
                 | Action::MediaChanged
                 | Action::Notice { .. } => {}
-                // Every node of the simulator stands in ha.cf.
-                Action::RememberNodes { .. } => {}
+                // Every node of the simulator stands in ha.cf; what was heard of it is for the next life.
+                Action::RememberNodes { table } => self.machines[node].peers = table.peers,
                 Action::Lookout { ask } => self.lookout(node, ask),
                 Action::Renew { number, addresses } => answers.push(self.renew(node, number, addresses)),
                 Action::Drop { addresses } => self.drop_at_once(node, &addresses),
@@ -533,6 +557,9 @@ impl Sim {
 
     fn send(&mut self, from: usize, medium: MediumId, bytes: Arc<[u8]>) {
         self.machines[from].sent += 1;
+        if let Some(all) = &mut self.recording {
+            all.push((medium, bytes.clone()));
+        }
         if medium.0 >= self.net.nets() {
             self.echo(from, medium, bytes);
             return;
@@ -813,7 +840,10 @@ impl Sim {
             keys: self.keys.clone(),
             seed: self.random.draw(),
             resumed,
-            remembered: Default::default(),
+            remembered: Remembered {
+                peers: lives::parse(Path::new("hb_peers"), &m.peers).value.unwrap_or_default(),
+                ..Default::default()
+            },
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
@@ -894,12 +924,14 @@ impl Sim {
 
     /// How often a node has acquired a group since its daemon started.
     pub fn acquisitions(&self, node: usize) -> u64 {
+        self.counter(node, "acquisitions")
+    }
+
+    /// What a daemon has counted; 0 when it does not run.
+    pub fn counter(&self, node: usize, name: &str) -> u64 {
         let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
         let counters = view.map(|v| v.counters).unwrap_or_default();
-        counters
-            .iter()
-            .find(|(name, _)| name == "acquisitions")
-            .map_or(0, |(_, n)| *n)
+        counters.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n)
     }
 
     /// What STONITH devices were asked to do, by all nodes.

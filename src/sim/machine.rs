@@ -57,6 +57,8 @@ pub struct Machine {
     pub resources: BTreeMap<ResourceName, Resource>,
     pub scripts: BTreeMap<u64, Script>,
     pub held: Vec<ResourceName>,
+    /// Its hb_peers.
+    pub peers: String,
     /// This clock is so many seconds ahead.
     pub skew: u64,
     /// Messages sent in the present window of time.
@@ -81,6 +83,7 @@ impl Machine {
             resources: BTreeMap::new(),
             scripts: BTreeMap::new(),
             held: Vec::new(),
+            peers: String::new(),
             skew,
             sent: 0,
             active: false,

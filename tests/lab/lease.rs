@@ -161,7 +161,54 @@ fn an_address_that_goes_away_is_set_again() {
     c.wait_log("hello", "is gone from this machine; setting it again");
     c.wait_owner(&watcher, "hello", since);
     assert!(left(&c, "hello").is_some());
+    // Somebody else sets it for ever: it is ours, and has a lease again.
+    let line = label(&c, "hello");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let change = [
+        "ip",
+        "addr",
+        "change",
+        words[1],
+        "dev",
+        "eth0",
+        "label",
+        "eth0:0",
+        "valid_lft",
+        "forever",
+    ];
+    c.run("hello", &[&change[..], &["preferred_lft", "forever"]].concat())
+        .good("ip addr change");
+    c.wait_log("hello", "somebody has set it for ever; it has its lease again");
+    c.wait("it has a lease", || left(&c, "hello").is_some());
     c.stable(&NODES);
+}
+
+#[test]
+fn ipv6_addresses_have_a_lease_too() {
+    let with = Setup {
+        haresources: "hello IPv6addr::fd00:0:0:0:0:0:0:64/64/eth0\n".into(),
+        ..setup("5", "")
+    };
+    let Some(c) = with.make("lease-v6") else { return };
+    for node in NODES {
+        let text = "#!/bin/sh\nexec \"$HA_DIR/resource.d/IPaddr\" \"$@\"\n";
+        c.lab.script(node, "ha.d/resource.d/IPv6addr", text).expect("a script");
+        c.start(node);
+    }
+    c.all_active(&NODES);
+    c.stable(&NODES);
+    let shows = |node: &str| {
+        c.run(node, &["ip", "-6", "addr", "show"])
+            .good("ip addr")
+            .contains("fd00::64/64")
+    };
+    c.wait("hello has it", || shows("hello"));
+    // Longer than a lease: only renewals keep it.
+    sleep(Duration::from_secs(6));
+    assert!(shows("hello"), "{}", c.log("hello"));
+    c.lab.kill("hello").expect("killed");
+    c.wait("web has it", || shows("web"));
+    c.wait("it is gone where all was killed", || !shows("hello"));
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod partitions;
 mod ping;
 mod rc_scripts;
 mod reloading;
+mod replaying;
 mod resources;
 mod respawn;
 mod watchdog;

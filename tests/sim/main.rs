@@ -4,5 +4,6 @@
 //! --nocapture --ignored`.
 
 mod leases;
+mod replay;
 mod scenarios;
 mod seeds;
