@@ -320,7 +320,10 @@ fn connections_are_reset_when_the_address_leaves_in_good_order() {
 
 fn client_after_a_power_failure(test: &str, tickle: bool) -> Option<Option<ErrorKind>> {
     let setup = Setup {
-        more: format!("debug 1\ntickle {}\n", if tickle { "on" } else { "off" }),
+        more: format!(
+            "debug 1\ndebugfile /var/log/ha-log\ntickle {}\n",
+            if tickle { "on" } else { "off" }
+        ),
         ..Setup::default()
     };
     let c = setup.started(test)?;
