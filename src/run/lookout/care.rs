@@ -79,8 +79,7 @@ impl Care {
             self.start();
         }
         let mut said = Vec::new();
-        loop {
-            let Some((_, link)) = &mut self.running else { break };
+        while let Some((_, link)) = &mut self.running {
             link.flush();
             match link.receive() {
                 Ok(Got::Message { bytes, .. }) => said.push(bytes),
