@@ -44,5 +44,8 @@ mod takeover;
 pub mod tickle;
 mod waking;
 
+#[cfg(test)]
+mod tests;
+
 pub use manager::{Groups, Order};
 pub use set::Set;

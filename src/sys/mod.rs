@@ -25,6 +25,7 @@ pub mod rawtcp;
 pub mod reboot;
 pub mod signals;
 pub mod terminal;
+pub mod trace;
 pub mod tty;
 pub mod udp;
 pub mod watchdog;

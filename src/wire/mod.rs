@@ -6,6 +6,7 @@
 pub mod advert;
 pub mod arp;
 pub mod ethernet;
+pub mod guard;
 pub mod icmp;
 pub mod inet_diag;
 pub mod netlink;

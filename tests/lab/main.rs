@@ -29,5 +29,9 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
+mod storage;
+#[path = "../bench/storm.rs"]
+mod storm;
+mod storms;
 mod watchdog;
 mod watching;
