@@ -5,7 +5,7 @@
 
 use super::place::find_place;
 use super::spec::BadSpec;
-use super::{Error, Held, Spec, add, announce, find, remove};
+use super::{Error, Held, Spec, add, announce, find, remove, sockets};
 use crate::sys::netlink::Netlink;
 use crate::wire::route::Family;
 use std::io::{self, Write};
@@ -190,11 +190,17 @@ impl Agent<'_> {
     }
 
     fn stop(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<u8, Error> {
+        let mut text = String::new();
+        if find(netlink, spec)?.is_some() {
+            match sockets::reset(spec.ip) {
+                Ok(0) => {}
+                Ok(n) => text = format!("INFO:  Reset {n} TCP connection(s) of {}\n", spec.ip),
+                // The address goes all the same.
+                Err(e) => self.complain(&format!("{}: its TCP connections cannot be reset: {e}", spec.ip)),
+            }
+        }
         let removed = remove(netlink, spec)?;
-        let text: String = removed
-            .iter()
-            .map(|h| format!("INFO:  Removed {}\n", describe(h)))
-            .collect();
+        text.extend(removed.iter().map(|h| format!("INFO:  Removed {}\n", describe(h))));
         Ok(self.print(&text))
     }
 

@@ -9,6 +9,7 @@
 //! | [`place`] | interface, prefix and broadcast address out of interfaces and routes (pure) |
 //! | [`hold`] | set, remove, find, renew |
 //! | [`announce`] | gratuitous ARP and neighbour advertisement, at once and a short series after |
+//! | [`sockets`] | the connections of an address that goes |
 //! | [`agent`] | the program `IPaddr`: both calling forms, texts, exit codes |
 //! | [`send_arp`] | the program `send_arp` |
 //! | [`tickle`] | the program `tickle_tcp` |
@@ -18,6 +19,7 @@ pub mod announce;
 pub mod hold;
 pub mod place;
 pub mod send_arp;
+pub mod sockets;
 pub mod spec;
 pub mod tickle;
 

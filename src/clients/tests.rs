@@ -33,6 +33,9 @@ fn cf() -> HaCf {
         uuid_from_name: false,
         resource_timeout: s(60),
         vip_lease: true,
+        if_answered: Default::default(),
+        isolated_takeover: true,
+        tickle: false,
         watchdog: None,
         clients: Vec::new(),
         apiauth: [("anon", "1000"), ("ipfail", "hacluster"), ("pair", "1000")]

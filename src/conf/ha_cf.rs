@@ -43,6 +43,29 @@ impl AutoFailback {
     }
 }
 
+/// What is done about an address that is to be taken over and that somebody still answers for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum IfAnswered {
+    /// The node that had it is fenced where that is possible; then it is taken over.
+    #[default]
+    Fence,
+    /// Nobody is asked, as in heartbeat 3.0.6.
+    On,
+    /// It is not taken over as long as somebody answers.
+    Off,
+}
+
+impl IfAnswered {
+    pub fn parse(word: &str) -> Option<Self> {
+        match (word, values::boolean(word)) {
+            ("fence", _) => Some(Self::Fence),
+            (_, Ok(true)) => Some(Self::On),
+            (_, Ok(false)) => Some(Self::Off),
+            (_, Err(_)) => None,
+        }
+    }
+}
+
 /// Who may become a node without a node line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Autojoin {
@@ -208,6 +231,12 @@ pub struct HaCf {
     pub resource_timeout: Duration,
     /// Ours: `vip_lease off` turns the kernel lease off.
     pub vip_lease: bool,
+    /// Ours: `takeover_if_vip_answers`
+    pub if_answered: IfAnswered,
+    /// Ours: may this node start what nobody has while it hears neither another node nor a ping node?
+    pub isolated_takeover: bool,
+    /// Ours: the connections of service addresses are told to the other nodes, so that they can wake their clients.
+    pub tickle: bool,
     pub watchdog: Option<PathBuf>,
     pub clients: Vec<ClientLine>,
     /// Who may sign on, the defaults included.
@@ -280,6 +309,16 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
     ),
     ("rtprio", "1", "heartbeat 3.0.6"),
     ("syslogmsgfmt", "true", "heartbeat 3.0.6"),
+    (
+        "takeover_if_vip_answers",
+        "fence",
+        "ours: the service comes first; the log and the counters tell",
+    ),
+    (
+        "tickle",
+        "off",
+        "ours: the list of connections costs a message every two seconds",
+    ),
     ("traditional_compression", "no", "heartbeat 3.0.6"),
     (
         "udpport",

@@ -14,7 +14,8 @@ pub mod lives;
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{
-    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, IfAnswered, MediumKind,
+    MediumSpec, NodeSpec,
 };
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 

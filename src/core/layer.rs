@@ -28,6 +28,11 @@ pub enum Up {
         seq: Seq,
         message: Arc<Message>,
     },
+    /// A message without a number that is for the rooms above.
+    Aside {
+        from: NodeName,
+        message: Message,
+    },
     /// The status of a node changed, ours included.
     Status {
         node: NodeName,
@@ -358,6 +363,23 @@ impl Core {
             }
         }
         at
+    }
+
+    /// Nobody is heard although there is somebody to hear: no other node, and none of the ping nodes, of which there is at
+    /// least one, has answered the last two times.
+    pub fn is_isolated(&self, now: Instant) -> bool {
+        let late = self.cf.keepalive * 2;
+        let (mut pings, mut others) = (false, false);
+        for node in self.nodes.iter().filter(|n| n.name != self.me) {
+            let ping = node.is_ping();
+            let lately = |at: Instant| !ping || now - at <= late;
+            if !node.is_dead() && node.heard.is_some_and(lately) {
+                return false;
+            }
+            pings |= ping;
+            others |= !ping;
+        }
+        pings && others
     }
 
     fn judge_links(&mut self, i: usize, now: Instant) {

@@ -248,6 +248,10 @@ impl Core {
                     self.release_history();
                 }
             }
+            kind if kind.starts_with("NS_hb_") && !self.nodes[i].is_dead() => self.up.push_back(Up::Aside {
+                from: self.nodes[i].name.clone(),
+                message: message.clone(),
+            }),
             _ => {}
         }
     }

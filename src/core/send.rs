@@ -53,6 +53,17 @@ impl Core {
         self.transmit(&message, None);
     }
 
+    /// A message that nobody asks for again, for the rooms above; serial lines are too slow for it.
+    pub fn send_aside(&mut self, now: Now, message: Message) {
+        let message = self.complete(now, message);
+        for i in (0..self.media.len())
+            .filter(|i| !self.media[*i].serial)
+            .collect::<Vec<_>>()
+        {
+            self.transmit(&message, Some(MediumId(i)));
+        }
+    }
+
     /// Adds the control fields in the order of heartbeat 3.0.6.
     fn complete(&self, now: Now, mut message: Message) -> Message {
         let numbered = !message.kind().starts_with("NS_");

@@ -22,6 +22,7 @@ use crate::core::{Core, NodeStatus, Table, Up, Worth, ping};
 use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
 use crate::groups::lease::Found;
+use crate::groups::lookout::{Ask, Sighting};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, Value, fields};
@@ -77,6 +78,10 @@ pub enum Event {
     Renewed {
         number: u64,
         found: Vec<(String, Found)>,
+    },
+    /// What the lookout has seen.
+    Sighted {
+        sighting: Sighting,
     },
     /// A message of a connected program, the sign-on included.
     Request {
@@ -154,6 +159,10 @@ pub enum Action {
     Renew {
         number: u64,
         addresses: Vec<String>,
+    },
+    /// For the lookout.
+    Lookout {
+        ask: Ask,
     },
     /// These addresses go from this machine at once; their groups stay as they are.
     Drop {
@@ -262,6 +271,7 @@ impl Daemon {
             }
             Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
             Event::Renewed { number, found } => self.groups.renewed(now, number, found),
+            Event::Sighted { sighting } => self.groups.sighted(now, sighting),
             Event::Request { client, who, message } => self.request(now, client, who, &message),
             Event::ClientGone { client, why } => {
                 let left = self.clients.gone(client, why);
@@ -332,6 +342,7 @@ impl Daemon {
             self.lift(now);
             self.publish_late(now);
             let core = &self.core;
+            self.groups.set_isolated(core.is_isolated(now.mono));
             self.groups.settle(now, &|node| !core.has_gaps(node));
             for transition in self.groups.take_transitions() {
                 self.transitions.add(transition);
@@ -343,6 +354,8 @@ impl Daemon {
             for order in orders {
                 match order {
                     Order::Send(message) => self.core.send(now, message),
+                    Order::SendAside(message) => self.core.send_aside(now, message),
+                    Order::Lookout(ask) => self.out.push(Action::Lookout { ask }),
                     Order::Tell(message) => self.tell_clients(now, &message),
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
                     Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
@@ -391,7 +404,7 @@ impl Daemon {
             |kind, subject: &dyn ToString, text: &str| Transition::good(now.wall, kind, subject.to_string(), text);
         let bad = |kind, subject: &dyn ToString, text: &str| Transition::bad(now.wall, kind, subject.to_string(), text);
         let transition = match up {
-            Up::Message { .. } => return,
+            Up::Message { .. } | Up::Aside { .. } => return,
             // The one link of a ping node says what its status says.
             Up::Link { node, .. } if self.core.ping_info(node).is_some() => return,
             Up::Status { node, status } => match status {
@@ -490,7 +503,7 @@ impl Daemon {
                 let message = Message::new("delnode").with(fields::NODE, node.as_str());
                 self.tell_clients(now, &message);
             }
-            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
+            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } | Up::Aside { .. } => {}
         }
     }
 

@@ -186,7 +186,12 @@ impl Core {
             .collect();
         let (fencings_ok, fencings_failed) = groups.fencing_counts();
         let fencings = [("fencings_ok", fencings_ok), ("fencings_failed", fencings_failed)];
-        let counters = self.counters().list().chain(groups.counts()).chain(fencings);
+        let counters = self
+            .counters()
+            .list()
+            .chain(groups.counts())
+            .chain(groups.lookout_counts())
+            .chain(fencings);
         let counters = counted::all(counters.map(|(name, n)| (name.to_owned(), n)));
         View {
             me: self.me(),

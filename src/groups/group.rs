@@ -13,7 +13,7 @@ const STOP_AGAIN: Duration = Duration::from_secs(1);
 /// `status` that has not answered after this time counts as no answer.
 const STATUS_LIMIT: Duration = Duration::from_secs(20);
 /// Scripts that hold an address: their `start` on a running one announces it again.
-const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
+pub(super) const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -61,6 +61,8 @@ pub enum Done {
         why: String,
     },
     Released,
+    /// An address that had gone is there again.
+    Restored,
     /// A stop script fails and the resource is still there.
     Blocked {
         why: String,
@@ -252,6 +254,27 @@ impl Group {
             .map(String::as_str)
     }
 
+    /// The addresses that are there now, as far as their scripts have said.
+    pub fn addresses_set(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let (set, but) = match &self.state {
+            State::Stopped | State::Blocked => (0, None),
+            State::Running => (resources.len(), None),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start | Step::Stop | Step::CheckStopped => (busy.at, None),
+                Step::Announce => (resources.len(), None),
+                Step::SetAgain => (resources.len(), Some(busy.at)),
+            },
+        };
+        let set = if self.lost.is_some() { 0 } else { set };
+        let ours = resources[..set]
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| Some(*i) != but);
+        let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
+        ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
+    }
+
     /// This node was away for so long that others may have had it since: it has it anew.
     pub fn slept(&mut self, bench: &Bench) {
         self.stamp = bench.now.wall.0;
@@ -421,7 +444,7 @@ impl Group {
             }
             Step::SetAgain if ok => {
                 self.settle(now, State::Running);
-                None
+                Some(Done::Restored)
             }
             Step::SetAgain => {
                 let why = format!("start of {resource}, which had gone, {}", how(outcome));
@@ -553,6 +576,11 @@ impl Group {
 
     pub fn is_running(&self) -> bool {
         self.claim().is_some_and(|c| c.state == ClaimState::Running)
+    }
+
+    /// It runs, and no script of it does.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Running
     }
 
     /// Scripts of it run, or are about to.

@@ -228,6 +228,7 @@ mod tests {
     use crate::conf::{ha_cf, haresources};
     use crate::core::{NodeStatus, Up};
     use crate::groups::job::{Exit, Outcome, Verb};
+    use crate::groups::lookout::{Ask, Sighting};
     use crate::ids::NodeName;
     use crate::time::Wall;
     use std::path::Path;
@@ -292,7 +293,14 @@ mod tests {
                             words.push(format!("renew {number} {}", addresses.join(" ")));
                         }
                         Order::Drop { addresses } => words.push(format!("drop {}", addresses.join(" "))),
+                        // Nobody answers.
+                        Order::Lookout(Ask::Whether { number, .. }) => {
+                            let answers = Vec::new();
+                            self.groups.sighted(self.now, Sighting::Answered { number, answers });
+                        }
                         Order::Send(_)
+                        | Order::SendAside(_)
+                        | Order::Lookout(_)
                         | Order::Tell(_)
                         | Order::Fence { .. }
                         | Order::Remember { .. }

@@ -5,11 +5,13 @@ use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
 use super::lease::Leases;
+use super::lookout::{Ask, Lookout};
 use super::messages::{Told, is_ours};
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
 use super::takeover::Wanted;
+use super::tickle;
 use super::waking::Waking;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
@@ -46,6 +48,8 @@ const CLASSIC_GIVES_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     Send(Message),
+    /// Without a number, and not over serial lines: nobody asks for it again.
+    SendAside(Message),
     /// For connected programs only.
     Tell(Message),
     Run {
@@ -60,6 +64,7 @@ pub enum Order {
     Remember {
         held: Vec<ResourceName>,
     },
+    Lookout(Ask),
     /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
     Renew {
         number: u64,
@@ -124,6 +129,7 @@ pub struct Groups {
     pub(super) transitions: Vec<Transition>,
     calm: Calm,
     pub(super) leases: Leases,
+    pub(super) lookout: Lookout,
     pub(super) waking: Option<Waking>,
 }
 
@@ -183,9 +189,11 @@ impl Groups {
             transitions: Vec::new(),
             calm: Calm::default(),
             leases: Leases::default(),
+            lookout: Lookout::default(),
             waking: None,
         };
         groups.set_lease(cf.lease());
+        groups.set_takeovers(cf);
         groups.set_peers();
         groups.set_fencing(&cf.fencing);
         groups.groups = haresources
@@ -237,6 +245,7 @@ impl Groups {
         self.set_peers();
         self.set_fencing(&cf.fencing);
         self.set_lease(cf.lease());
+        self.set_takeovers(cf);
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -329,6 +338,7 @@ impl Groups {
                     peer.gives_up = !peer.ours;
                 }
                 self.tell_at = now.mono;
+                self.announce_all();
             }
             Up::Joined { node } => {
                 if !self.order.contains(node) {
@@ -341,7 +351,10 @@ impl Groups {
                 self.order.retain(|n| n != node);
                 self.set_peers();
             }
-            Up::Woke { asleep } => self.woke(*asleep),
+            Up::Woke { asleep } => {
+                self.woke(*asleep);
+                self.announce_all();
+            }
             Up::Message {
                 from,
                 generation,
@@ -351,8 +364,16 @@ impl Groups {
                 self.fencing_heard(from, false);
                 self.message(from, (*generation, *seq), message);
             }
+            Up::Aside { from, message } if message.kind() == tickle::KIND => self.connections_told(from, message),
+            Up::Aside { .. } => {}
             Up::Link { .. } => {}
         }
+    }
+
+    fn set_takeovers(&mut self, cf: &HaCf) {
+        self.lookout.inquiries.policy = cf.if_answered;
+        self.lookout.inquiries.even_isolated = cf.isolated_takeover;
+        self.lookout.connections.on = cf.tickle;
     }
 
     /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
@@ -436,11 +457,14 @@ impl Groups {
             self.drop_addresses();
         }
         let Some(done) = done else { return };
+        let last = self.groups[i].had_by.clone();
         self.note_done(i, &done);
         match done {
+            Done::Acquired => self.tickle(i, last.as_ref()),
+            Done::Restored => self.address_restored(),
             Done::Released => self.released(i),
             Done::Failed { .. } => self.failed_beside_classic(i),
-            Done::Acquired | Done::Blocked { .. } => {}
+            Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -468,6 +492,7 @@ impl Groups {
                 self.counts.failures += 1;
                 (true, format!("could not be started here: {why}"))
             }
+            Done::Restored => (false, "its address is set again".to_owned()),
             Done::Blocked { why } => (true, format!("is stuck here: {why}")),
         };
         let key = group.key().clone();
@@ -642,6 +667,7 @@ impl Groups {
                 self.go_on_with_taking();
                 self.come_home();
                 self.begin_next_move(caught_up);
+                self.tell_connections();
             }
             Phase::Stopping => {
                 if self.groups.iter().all(Group::is_stopped) {
@@ -679,6 +705,7 @@ impl Groups {
                 }
             }
         }
+        self.look_after_addresses();
         self.tell_if_due();
         self.remember();
     }
@@ -854,14 +881,13 @@ impl Groups {
                 Some(_) | None if group.spec.node == self.me => "no node has it and it prefers this one".to_owned(),
                 Some(_) | None => "no node has it".to_owned(),
             };
-            self.groups[i].acquire(&mut self.bench, &why);
+            self.take_orphan(i, &why);
         } else if chosen.is_none()
             && group.failures < MAX_FAILURES
             && group.failed_at.is_some_and(|at| now - at >= RETRY_AFTER)
             && place::choose(&group.spec.node, &candidates(true)) == Some(&self.me)
         {
-            self.groups[i].failed_at = None;
-            self.groups[i].acquire(&mut self.bench, "no node could start it; trying again");
+            self.take_orphan(i, "no node could start it; trying again");
         }
     }
 
@@ -926,7 +952,9 @@ impl Groups {
         if let Phase::Leaving { until, .. } = self.phase {
             at = at.min(until);
         }
-        at.min(self.moves_deadline()).min(self.fencing_deadline())
+        at.min(self.moves_deadline())
+            .min(self.fencing_deadline())
+            .min(self.lookout_deadline())
     }
 
     pub fn take_orders(&mut self) -> Vec<Order> {

@@ -18,6 +18,9 @@
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
 //! * `lease`: the kernel keeps addresses only as long as this node beats and its master answers
+//! * `inquiry`: whether somebody answers for the addresses of a group that no node has
+//! * `lookout`: what is seen of our addresses on this machine and on the wire, and what is done about it
+//! * `tickle`: the connections of service addresses, for the next owner
 //! * `waking`: a node that was stopped for long serves again when it knows what the others have
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
@@ -26,14 +29,19 @@
 pub mod fencing;
 pub mod group;
 mod handover;
+mod inquiry;
 pub mod job;
 pub mod lease;
+pub mod lookout;
+#[cfg(test)]
+mod lookout_tests;
 pub mod manager;
 mod messages;
 pub mod peer;
 pub mod place;
 pub mod set;
 mod takeover;
+pub mod tickle;
 mod waking;
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ impl Bed {
                     | Order::Fence { .. }
                     | Order::Remember { .. }
                     | Order::Renew { .. }
+                    | Order::SendAside(_)
+                    | Order::Lookout(_)
                     | Order::Drop { .. } => {}
                 }
             }

@@ -3,7 +3,7 @@
 
 use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
-use super::{logger, watchdog};
+use super::{logger, lookout, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
 use crate::conf::lives;
@@ -579,6 +579,10 @@ impl Driver {
             ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
             ToCore::Watchdog => self.watchdog = fd,
             ToCore::Renewed { number, found } => self.feed(Event::Renewed { number, found }),
+            ToCore::Sighted { bytes } => match lookout::link::read_sighting(&bytes) {
+                Some(sighting) => self.feed(Event::Sighted { sighting }),
+                None => log::error!("core: the lookout said something that is not understood"),
+            },
             ToCore::End => self.stopped = true,
         }
     }
@@ -679,6 +683,10 @@ impl Driver {
                     let at = sys::now();
                     self.master
                         .send(ToMaster::Renew { number, at, addresses }.encode(), None);
+                }
+                Action::Lookout { ask } => {
+                    let bytes = lookout::link::write_ask(&ask);
+                    self.master.send(ToMaster::Lookout { bytes }.encode(), None);
                 }
                 Action::Drop { addresses } => self.master.send(ToMaster::Drop { addresses }.encode(), None),
                 Action::RememberNodes { table } => self.remember(table),

@@ -67,6 +67,10 @@ pub enum ToCore {
         number: u64,
         found: Vec<(String, Found)>,
     },
+    /// What the lookout has seen: a `lookout::link` message.
+    Sighted {
+        bytes: Vec<u8>,
+    },
     /// Everything is over, after `Released`.
     End,
 }
@@ -111,6 +115,10 @@ pub enum ToMaster {
         number: u64,
         at: Instant,
         addresses: Vec<String>,
+    },
+    /// For the lookout: a `lookout::link` message.
+    Lookout {
+        bytes: Vec<u8>,
     },
     /// These addresses go from this machine at once.
     Drop {
@@ -336,6 +344,7 @@ impl ToCore {
                     .with("number", number.to_string())
                     .with("found", list(&found))
             }
+            Self::Sighted { bytes } => Message::new("sighted").with("bytes", Value::Binary(bytes.clone())),
             Self::End => Message::new("end"),
         };
         netstring::encode(&message)
@@ -419,6 +428,9 @@ impl ToCore {
                     })
                     .collect::<Option<_>>()?,
             },
+            "sighted" => Self::Sighted {
+                bytes: m.binary("bytes")?.to_vec(),
+            },
             "end" => Self::End,
             _ => return None,
         })
@@ -473,6 +485,7 @@ impl ToMaster {
                 .with("number", number.to_string())
                 .with("at", at.as_millis().to_string())
                 .with("addresses", list(addresses)),
+            Self::Lookout { bytes } => Message::new("lookout").with("bytes", Value::Binary(bytes.clone())),
             Self::Drop { addresses } => Message::new("drop").with("addresses", list(addresses)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
@@ -544,6 +557,9 @@ impl ToMaster {
                 number: m.dec("number")?,
                 at: Instant::from_millis(m.dec("at")?),
                 addresses: words(&m, "addresses")?,
+            },
+            "lookout" => Self::Lookout {
+                bytes: m.binary("bytes")?.to_vec(),
             },
             "drop" => Self::Drop {
                 addresses: words(&m, "addresses")?,
@@ -657,6 +673,9 @@ mod tests {
                     ("2001:db8::9/64".into(), Found::Permanent),
                 ],
             },
+            ToCore::Sighted {
+                bytes: vec![0, 10, 255],
+            },
             ToCore::Stop,
             ToCore::Debug { more: true },
             ToCore::Clients {
@@ -730,6 +749,9 @@ mod tests {
                 addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
             },
             ToMaster::Held { held: vec![] },
+            ToMaster::Lookout {
+                bytes: vec![0, 10, 255],
+            },
             ToMaster::Active,
             ToMaster::Notice {
                 kind: "status".into(),

@@ -6,6 +6,7 @@ use super::dopd;
 use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::lookout::care::Care;
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE, STOPPING};
@@ -77,6 +78,7 @@ struct Master {
     node_files: NodeFiles,
     jobs: Jobs,
     leases: Keeper,
+    lookout: Care,
     fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
@@ -239,6 +241,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         fences: Fences::new(env.clone()),
         jobs: Jobs::new(places, environment::resource_env(&cf, &me)),
         leases: Keeper::new(&cf),
+        lookout: Care::new(&cf, &me, log_pipe.try_clone()?),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
         programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
@@ -324,6 +327,7 @@ impl Master {
     fn turn(&mut self) -> io::Result<()> {
         let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
         deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
+        deadline = deadline.min(self.lookout.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -343,6 +347,7 @@ impl Master {
         wants.extend(self.programs.fds().into_iter().map(Want::read));
         wants.extend(self.rc.fds().into_iter().map(Want::read));
         wants.extend(self.fences.fds().into_iter().map(Want::read));
+        wants.extend(self.lookout.want());
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -359,6 +364,12 @@ impl Master {
         }
         if heir_at.is_some_and(|at| ready[at].read) {
             self.heir_died();
+        }
+        for bytes in self.lookout.tick() {
+            // A core that does not read gets no more than it can take.
+            if self.core.as_ref().is_some_and(|c| !c.link.wants_write()) {
+                self.tell_core(&ToCore::Sighted { bytes });
+            }
         }
         for ended in self.jobs.tick(sys::now()) {
             if self.orphaned_jobs {
@@ -612,6 +623,7 @@ impl Master {
                     self.tell_core(&ToCore::Renewed { number, found });
                 }
             }
+            ToMaster::Lookout { bytes } => self.lookout.forward(bytes),
             ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
@@ -811,6 +823,7 @@ impl Master {
             heir.link.send(ToHeir::Goodbye.encode(), None);
             end_child(&mut heir.process);
         }
+        self.lookout.end();
         if let Some(mut core) = self.core.take() {
             drop(core.link);
             end_child(&mut core.process);

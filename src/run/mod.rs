@@ -5,6 +5,7 @@
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
 //! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
+//! * `lookout`: no right but raw packets; watches the service addresses on this machine and on the wire
 //! * `client`: what becomes a program of a `respawn` line
 //! * `respawn`: the master's care for these programs; `respawn_rules`, when they are started again; `respawn_file`,
 //!   where the next master finds them
@@ -20,8 +21,8 @@
 //! * `shelf`: the thread that writes the state files, because a disk may hang
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
 //!
-//! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
-//! starts a new heir. Held groups stay up, peers see a new generation and nothing moves.
+//! Any one of them may die: the master starts the core again, the heir takes the master's place, the master
+//! starts a new heir or lookout. Held groups stay up, peers see a new generation and nothing moves.
 
 pub mod access;
 pub mod client;
@@ -32,6 +33,7 @@ pub mod ipfail;
 mod lease;
 pub mod link;
 pub mod logger;
+pub mod lookout;
 pub mod master;
 pub mod node_files;
 pub mod respawn;

@@ -1,6 +1,6 @@
 //! Which of our processes this one is: told by environment variables, since the title of a process is for people.
 
-/// `master`, `core`, `heir` or `client`; not there in a command.
+/// `master`, `core`, `heir`, `lookout` or `client`; not there in a command.
 pub const ROLE: &str = "HEARTBEAT_ROLE";
 /// Set for a master that carries on after another one: how many descriptors it is left, its files and perhaps the watchdog.
 pub const RESUME: &str = "HEARTBEAT_RESUME";
@@ -15,4 +15,5 @@ pub const FOREGROUND: &str = "HEARTBEAT_FOREGROUND";
 pub const MASTER_TITLE: &str = "heartbeat: master control process";
 pub const CORE_TITLE: &str = "heartbeat: core process";
 pub const HEIR_TITLE: &str = "heartbeat: heir";
+pub const LOOKOUT_TITLE: &str = "heartbeat: lookout";
 pub const CLIENT_TITLE: &str = "heartbeat: client to be";

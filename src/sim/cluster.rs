@@ -14,9 +14,11 @@ use crate::groups::Set;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::groups::lease::Found;
+use crate::groups::lookout::{Ask, Sighting};
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
+use crate::wire::Mac;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,6 +26,9 @@ use std::sync::Arc;
 
 /// A daemon that wants its timer again at once more often than this is spinning.
 const MAX_TIMERS: usize = 20;
+
+/// What the lookout needs to ask the network.
+const ASKED: Duration = Duration::from_millis(8);
 
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
@@ -53,6 +58,11 @@ enum What {
         life: u64,
         job: JobId,
         outcome: Outcome,
+    },
+    Sighted {
+        node: usize,
+        life: u64,
+        sighting: Sighting,
     },
     Fault(Fault),
     /// The kernel drops an address unless somebody has renewed it.
@@ -430,6 +440,7 @@ impl Sim {
                 | Action::Notice { .. } => {}
                 // Every node of the simulator stands in ha.cf; what was heard of it is for the next life.
                 Action::RememberNodes { table } => self.machines[node].peers = table.peers,
+                Action::Lookout { ask } => self.lookout(node, ask),
                 Action::Renew { number, addresses } => answers.push(self.renew(node, number, addresses)),
                 Action::Drop { addresses } => self.drop_at_once(node, &addresses),
             }
@@ -437,6 +448,25 @@ impl Sim {
         for answer in answers {
             self.answer(node, answer);
         }
+    }
+
+    /// Whoever has a resource and can be reached answers for it.
+    fn lookout(&mut self, node: usize, ask: Ask) {
+        let Ask::Whether { number, addresses } = ask else {
+            return;
+        };
+        let has =
+            |m: &Machine, a: &String| m.powered && m.resources.iter().any(|(name, r)| name.as_str() == a && r.occupied);
+        let answers = addresses.into_iter().filter_map(|a| {
+            let other = (0..self.machines.len())
+                .filter(|i| *i != node)
+                .find(|i| self.net.best_loss(node, *i).is_some() && has(&self.machines[*i], &a))?;
+            Some((a, Mac([2, 0, 0, 0, 0, other as u8])))
+        });
+        let answers = answers.collect();
+        let life = self.machines[node].life;
+        let sighting = Sighting::Answered { number, answers };
+        self.push(self.now + ASKED, What::Sighted { node, life, sighting });
     }
 
     /// The master answers in the same turn; no chance is taken, so that a seed stays what it was.
@@ -639,6 +669,15 @@ impl Sim {
                     m.packet(medium, bytes);
                 } else {
                     self.receive(to, medium, &bytes);
+                }
+            }
+            What::Sighted { node, life, sighting } => {
+                let m = &mut self.machines[node];
+                let event = Event::Sighted { sighting };
+                match m.frozen {
+                    _ if m.life != life => {}
+                    true => m.waiting.push(event),
+                    false => self.answer(node, event),
                 }
             }
             What::ScriptEnds { node, number } => {

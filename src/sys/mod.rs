@@ -11,6 +11,7 @@ pub mod ethernet;
 pub mod fifo;
 pub mod files;
 pub mod icmp;
+pub mod inet_diag;
 pub mod interrupt;
 pub mod local;
 pub mod namespace;

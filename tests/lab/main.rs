@@ -4,6 +4,7 @@
 //! holds, and fails with the logs of all nodes when it does not within [`cluster::BOUND`]. Where the machine allows no
 //! namespaces the tests say `SKIPPED: reason` and pass.
 
+mod address;
 mod bad_input;
 mod by_hand;
 mod clients;

@@ -18,6 +18,7 @@ pub(super) struct Draft {
     pub(super) port: u16,
     pub(super) baud: u32,
     pub(super) nice_failback: Option<bool>,
+    pub(super) isolated_takeover: Option<bool>,
     pub(super) use_logd: Option<bool>,
     /// A medium of the file that this version does not have.
     pub(super) foreign_medium: bool,
@@ -56,6 +57,9 @@ impl Draft {
             uuid_from_name: false,
             resource_timeout: Duration::ZERO,
             vip_lease: true,
+            if_answered: super::IfAnswered::Fence,
+            isolated_takeover: true,
+            tickle: false,
             watchdog: None,
             clients: Vec::new(),
             apiauth: Vec::new(),
@@ -72,6 +76,7 @@ impl Draft {
             port: 0,
             baud: 0,
             nice_failback: None,
+            isolated_takeover: None,
             use_logd: None,
             foreign_medium: false,
             parameters: BTreeMap::new(),
@@ -123,6 +128,12 @@ impl Draft {
             "coreroot" | "crm_daemon_dir" => drop(values::absolute(word)?),
             "syslogmsgfmt" => cf.syslogmsgfmt = values::boolean(word)?,
             "realtime" => cf.realtime = values::boolean(word)?,
+            "isolated_takeover" => self.isolated_takeover = Some(values::boolean(word)?),
+            "tickle" => cf.tickle = values::boolean(word)?,
+            "takeover_if_vip_answers" => {
+                cf.if_answered = super::IfAnswered::parse(word)
+                    .ok_or_else(|| format!("\"{}\" is not known: write fence, on or off", shown(word)))?;
+            }
             "vip_lease" => cf.vip_lease = values::boolean(word)?,
             "log_badpack"
             | "coredumps"
