@@ -31,7 +31,21 @@ impl Archive {
     fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.entries += 1;
         let size = u32::try_from(content.len()).expect("no file of a guest has 4 GiB");
-        let numbers = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name.len() as u32 + 1, 0];
+        let numbers = [
+            self.entries,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            size,
+            0,
+            0,
+            device.0,
+            device.1,
+            name.len() as u32 + 1,
+            0,
+        ];
         self.bytes.extend(b"070701");
         for number in numbers {
             self.bytes.extend(format!("{number:08X}").bytes());
@@ -86,7 +100,11 @@ impl Archive {
             self.link(&merged(guest), &target.to_string_lossy());
         } else if about.is_dir() {
             self.directory(guest, about.permissions().mode() & 0o7777);
-            let mut entries: Vec<_> = fs::read_dir(host).map_err(said)?.flatten().map(|e| e.file_name()).collect();
+            let mut entries: Vec<_> = fs::read_dir(host)
+                .map_err(said)?
+                .flatten()
+                .map(|e| e.file_name())
+                .collect();
             entries.sort();
             for name in entries {
                 self.tree(&host.join(&name), &format!("{guest}/{}", name.to_string_lossy()))?;

@@ -59,13 +59,22 @@ impl Guest {
         // The same everywhere: a machine that offers /dev/kvm inside another virtual machine may not keep the promise.
         add("-M pc,usb=off -nodefaults -no-user-config -accel tcg,tb-size=128 -cpu Nehalem -smp 1 -m 224");
         add("-display none -no-reboot");
-        add(&format!("-chardev file,id=console,path={}", path(dir, "console", number)));
+        add(&format!(
+            "-chardev file,id=console,path={}",
+            path(dir, "console", number)
+        ));
         add("-serial chardev:console");
         // The null-modem cable, ttyS1 of both.
-        let side = if number == 1 { "server=on,wait=off" } else { "reconnect=1" };
+        let side = if number == 1 {
+            "server=on,wait=off"
+        } else {
+            "reconnect=1"
+        };
         add(&format!("-chardev socket,id=cable,path={}/cable,{side}", dir.display()));
         add("-serial chardev:cable");
-        add(&format!("-drive if=none,id=disk,format=raw,cache=writeback,file={disk}"));
+        add(&format!(
+            "-drive if=none,id=disk,format=raw,cache=writeback,file={disk}"
+        ));
         add("-device virtio-blk-pci,drive=disk -device virtio-rng-pci");
         for card in 0..2 {
             let end = |n: usize| dir.join(format!("eth{card}-{n}")).display().to_string();
@@ -82,7 +91,10 @@ impl Guest {
         add("-device virtio-serial-pci");
         add(&format!("-chardev socket,id=orders,path={orders},server=on,wait=off"));
         add("-device virtserialport,chardev=orders,name=orders");
-        add(&format!("-qmp unix:{monitor},server=on,wait=off -pidfile {}", path(dir, "pid", number)));
+        add(&format!(
+            "-qmp unix:{monitor},server=on,wait=off -pidfile {}",
+            path(dir, "pid", number)
+        ));
         for socket in [&orders, &monitor] {
             let _ = fs::remove_file(socket);
         }
@@ -91,7 +103,12 @@ impl Guest {
         let qemu = Command::new("timeout")
             .args(["--foreground", "-s", "KILL", LIFE, "qemu-system-x86_64"])
             .args(args)
-            .args(["-kernel".as_ref(), kernel.as_os_str(), "-initrd".as_ref(), initrd.as_os_str()])
+            .args([
+                "-kernel".as_ref(),
+                kernel.as_os_str(),
+                "-initrd".as_ref(),
+                initrd.as_os_str(),
+            ])
             .args(["-append", &format!("{kernel_words} random.trust_cpu=on guest={number}")])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -106,17 +123,28 @@ impl Guest {
             }
         };
         let orders = BufReader::new(orders);
-        Ok(Self { number, dir: dir.to_owned(), qemu, orders, last: 0 })
+        Ok(Self {
+            number,
+            dir: dir.to_owned(),
+            qemu,
+            orders,
+            last: 0,
+        })
     }
 
     /// Waits until it takes orders.
     pub fn ready(&mut self) -> io::Result<()> {
         self.orders.get_ref().set_read_timeout(Some(BOOT))?;
         let mut line = String::new();
-        self.orders.read_line(&mut line).map_err(|e| io::Error::other(format!("{e}\n{}", self.console())))?;
+        self.orders
+            .read_line(&mut line)
+            .map_err(|e| io::Error::other(format!("{e}\n{}", self.console())))?;
         match line.trim() {
             "ready" => Ok(()),
-            other => Err(io::Error::other(format!("said {other:?} instead of ready\n{}", self.console()))),
+            other => Err(io::Error::other(format!(
+                "said {other:?} instead of ready\n{}",
+                self.console()
+            ))),
         }
     }
 
@@ -149,7 +177,10 @@ impl Guest {
             self.orders.read_exact(&mut text)?;
             if u64::try_from(of) == Ok(id) {
                 let text = String::from_utf8_lossy(&text).into_owned();
-                return Ok(Answer { code: i32::try_from(code).unwrap_or(-1), text });
+                return Ok(Answer {
+                    code: i32::try_from(code).unwrap_or(-1),
+                    text,
+                });
             }
         }
     }
@@ -181,7 +212,9 @@ impl Guest {
             Cable::Public => "card0",
             Cable::Crossover => "card1",
         };
-        self.monitor(&format!(r#"{{"execute":"set_link","arguments":{{"name":"{card}","up":{plugged}}}}}"#))
+        self.monitor(&format!(
+            r#"{{"execute":"set_link","arguments":{{"name":"{card}","up":{plugged}}}}}"#
+        ))
     }
 
     /// Loses its power, at this very moment: what was not on its disk is gone.

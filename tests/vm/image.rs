@@ -8,8 +8,16 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Loaded at boot, after what they need. The kernel is one for virtual machines: a disk, cards and a port are modules too.
-const AT_BOOT: [&str; 8] =
-    ["virtio_pci", "virtio_net", "virtio_blk", "virtio_console", "virtio_rng", "crc32c_generic", "ext4", "drbd"];
+const AT_BOOT: [&str; 8] = [
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+    "virtio_console",
+    "virtio_rng",
+    "crc32c_generic",
+    "ext4",
+    "drbd",
+];
 const ON_DEMAND: [&str; 2] = ["softdog", "sch_netem"];
 /// The rest is busybox.
 const TOOLS: [&str; 10] = [
@@ -56,7 +64,9 @@ fn make() -> Result<Image, String> {
     }
     for tool in TOOLS {
         if !Path::new(tool).exists() {
-            return Err(format!("virtual machines: no {tool} here (Debian packages drbd-utils, e2fsprogs, iproute2)"));
+            return Err(format!(
+                "virtual machines: no {tool} here (Debian packages drbd-utils, e2fsprogs, iproute2)"
+            ));
         }
     }
     let busybox = find("busybox").ok_or("virtual machines: no busybox here (Debian package busybox-static)")?;
@@ -67,11 +77,25 @@ fn make() -> Result<Image, String> {
     installation(&mut archive)?;
     let initrd = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("vm-{}.cpio", std::process::id()));
     fs::write(&initrd, archive.done()).map_err(|e| format!("{}: {e}", initrd.display()))?;
-    Ok(Image { kernel: kernel.join("vmlinuz"), initrd })
+    Ok(Image {
+        kernel: kernel.join("vmlinuz"),
+        initrd,
+    })
 }
 
 fn skeleton(archive: &mut Archive) {
-    for dir in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "proc", "sys", "run", "mnt", "root", "etc/drbd.d"] {
+    for dir in [
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "usr/lib64",
+        "proc",
+        "sys",
+        "run",
+        "mnt",
+        "root",
+        "etc/drbd.d",
+    ] {
         archive.directory(dir, 0o755);
     }
     for dir in ["var/lib/drbd", "var/log", "var/lib/heartbeat"] {
@@ -91,7 +115,11 @@ fn skeleton(archive: &mut Archive) {
         b"root:x:0:0::/root:/bin/sh\nhacluster:x:90:90::/var/lib/heartbeat:/bin/false\n",
     );
     archive.file("etc/group", 0o644, b"root:x:0:\nhaclient:x:90:\n");
-    archive.file("etc/nsswitch.conf", 0o644, b"passwd: files\ngroup: files\nhosts: files\n");
+    archive.file(
+        "etc/nsswitch.conf",
+        0o644,
+        b"passwd: files\ngroup: files\nhosts: files\n",
+    );
     archive.file(
         "etc/hosts",
         0o644,
@@ -115,7 +143,11 @@ fn modules(archive: &mut Archive, kernel: &Path) -> Result<(), String> {
         let content = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let word = b"\0depends=";
         if let Some(at) = content.windows(word.len()).position(|w| w == word) {
-            let list: Vec<u8> = content[at + word.len()..].iter().copied().take_while(|b| *b != 0).collect();
+            let list: Vec<u8> = content[at + word.len()..]
+                .iter()
+                .copied()
+                .take_while(|b| *b != 0)
+                .collect();
             for other in String::from_utf8_lossy(&list).split(',').filter(|w| !w.is_empty()) {
                 need(other, kernel, order)?;
             }
@@ -133,7 +165,10 @@ fn modules(archive: &mut Archive, kernel: &Path) -> Result<(), String> {
         need(name, kernel, &mut order)?;
     }
     if !order.iter().any(|(n, _)| n == "drbd") {
-        return Err(format!("virtual machines: the kernel in {} has no drbd", kernel.display()));
+        return Err(format!(
+            "virtual machines: the kernel in {} has no drbd",
+            kernel.display()
+        ));
     }
     for (name, content) in order {
         archive.file(&format!("lib/modules/{name}.ko"), 0o644, &content);
@@ -144,7 +179,9 @@ fn modules(archive: &mut Archive, kernel: &Path) -> Result<(), String> {
 /// The shared objects of a program of this machine, the loader included.
 fn libraries(program: &Path) -> Vec<String> {
     let told = Command::new("ldd").arg(program).output();
-    let text = told.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    let text = told
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        .unwrap_or_default();
     let path = |line: &str| {
         let (before, _) = line.split_once(" (0x")?;
         let path = before.rsplit(' ').next()?.trim();
@@ -182,10 +219,16 @@ fn programs(archive: &mut Archive, busybox: &Path) -> Result<(), String> {
     // Not that of busybox, which prefers its own `ip` and `tc`.
     archive.link("usr/bin/sh", "dash");
     for name in ["mkfs.ext4", "fsck.ext4"] {
-        archive.link(&format!("usr/sbin/{name}"), if name.starts_with("mk") { "mke2fs" } else { "e2fsck" });
+        archive.link(
+            &format!("usr/sbin/{name}"),
+            if name.starts_with("mk") { "mke2fs" } else { "e2fsck" },
+        );
         have.insert(name.to_owned());
     }
-    let list = Command::new(busybox).arg("--list").output().map_err(|e| format!("busybox: {e}"))?;
+    let list = Command::new(busybox)
+        .arg("--list")
+        .output()
+        .map_err(|e| format!("busybox: {e}"))?;
     for applet in String::from_utf8_lossy(&list.stdout).lines() {
         if !have.contains(applet) {
             archive.link(&format!("usr/bin/{applet}"), "busybox");
@@ -207,7 +250,9 @@ fn programs(archive: &mut Archive, busybox: &Path) -> Result<(), String> {
 /// What `install.sh` makes of a machine, except pages and documents.
 fn installation(archive: &mut Archive) -> Result<(), String> {
     let stage = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("vm-{}.root", std::process::id()));
-    let from = Path::new(env!("CARGO_BIN_EXE_heartbeat")).parent().expect("a program is in a directory");
+    let from = Path::new(env!("CARGO_BIN_EXE_heartbeat"))
+        .parent()
+        .expect("a program is in a directory");
     let done = Command::new(root().join("init/install.sh"))
         .arg("--from")
         .arg(from)

@@ -37,13 +37,36 @@ const R0: &str = r#"resource r0 {
 }
 "#;
 
+/// Of the cluster: long enough for machines that another test run makes wait.
+const HA_CF: &str = "logfile /var/log/ha-log\nkeepalive 500ms\nwarntime 3\ndeadtime 6\ninitdead 20\nauto_failback off\n\
+                     resource_timeout 120\nnode node1 node2\n";
+const AUTHKEYS: &str = "auth 1\n1 sha1 of-the-virtual-machines\n";
+
+/// How haresources names the file system of r0: with the script of this package where it has one.
+pub fn file_system() -> &'static str {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("ha.d/resource.d/Filesystem");
+    if ours.exists() {
+        "Filesystem::/dev/drbd0::/mnt::ext4"
+    } else {
+        "mount::/dev/drbd0::/mnt::ext4"
+    }
+}
+
 impl Lab {
-    /// Both machines, switched on; `None` where there can be none, which is said.
-    pub fn make(name: &str) -> Option<Self> {
-        Self::with(name, &[])
+    /// Both machines with the files of a cluster: further lines of ha.cf, the groups.
+    pub fn cluster(name: &str, ha_cf: &str, haresources: &str, more: &[(&str, u32, &str)]) -> Option<Self> {
+        let (ha_cf, haresources) = (format!("{HA_CF}{ha_cf}\n"), format!("{haresources}\n"));
+        let mut files = vec![
+            ("/etc/ha.d/ha.cf", 0o644, ha_cf.as_str()),
+            ("/etc/ha.d/haresources", 0o644, haresources.as_str()),
+            ("/etc/ha.d/authkeys", 0o600, AUTHKEYS),
+            ("/etc/ha.d/resource.d/mount", 0o755, include_str!("guest/mount")),
+        ];
+        files.extend(more);
+        Self::with(name, &files)
     }
 
-    /// With further files: place, mode, content.
+    /// Both machines, switched on, with files: place, mode, content. `None` where there can be none, which is said.
     pub fn with(name: &str, files: &[(&str, u32, &str)]) -> Option<Self> {
         if let Err(why) = image() {
             skipped(why);
@@ -56,13 +79,14 @@ impl Lab {
         std::fs::create_dir_all(&dir).expect("a directory for the machines");
         let mut all = vec![("/etc/drbd.d/r0.res".to_owned(), 0o644, R0.to_owned())];
         all.extend(files.iter().map(|(p, m, c)| ((*p).to_owned(), *m, (*c).to_owned())));
-        let mut lab = Self { guests: [None, None], dir, files: all, _turn: turn };
+        let mut lab = Self {
+            guests: [None, None],
+            dir,
+            files: all,
+            _turn: turn,
+        };
         lab.switch_on(&[1, 2]);
         Some(lab)
-    }
-
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// Switches machines on and waits until they take orders.
@@ -90,8 +114,20 @@ impl Lab {
         self.guests[n - 1] = None;
     }
 
+    /// Waits until a machine has switched itself off; a reset does that here.
+    pub fn until_off(&mut self, n: usize) {
+        let until = Instant::now() + BOUND;
+        while !self.guest(n).is_off() {
+            assert!(Instant::now() < until, "node{n}: still on\n{}", self.state());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.guests[n - 1] = None;
+    }
+
     pub fn cable(&mut self, n: usize, which: Cable, plugged: bool) {
-        self.guest(n).cable(which, plugged).unwrap_or_else(|e| panic!("node{n}: {e}"));
+        self.guest(n)
+            .cable(which, plugged)
+            .unwrap_or_else(|e| panic!("node{n}: {e}"));
     }
 
     /// Runs shell on a machine.
@@ -111,9 +147,14 @@ impl Lab {
     pub fn until(&mut self, n: usize, what: &str, shell: &str) {
         let until = Instant::now() + BOUND;
         loop {
-            let seconds = u32::try_from((until - Instant::now()).as_secs()).unwrap_or(0).clamp(1, 20);
+            let seconds = u32::try_from((until - Instant::now()).as_secs())
+                .unwrap_or(0)
+                .clamp(1, 20);
             let order = format!("until {{ {shell}\n}} >/dev/null 2>&1; do sleep 0.1; done");
-            let answer = self.guest(n).order(&order, seconds).unwrap_or_else(|e| panic!("node{n}: {what}: {e}"));
+            let answer = self
+                .guest(n)
+                .order(&order, seconds)
+                .unwrap_or_else(|e| panic!("node{n}: {what}: {e}"));
             if answer.code == 0 {
                 return;
             }
@@ -138,20 +179,48 @@ impl Lab {
         all
     }
 
+    /// A file system on it, node1 for a moment primary.
+    pub fn new_file_system(&mut self) {
+        self.good(
+            1,
+            "drbdadm primary r0 && mkfs.ext4 -q /dev/drbd0 && drbdadm secondary r0",
+        );
+    }
+
+    /// Waits until a machine has the group: address, device and file system.
+    pub fn until_serving(&mut self, n: usize) {
+        self.until(
+            n,
+            "it has the group",
+            "ip -4 addr | grep -q 10.77.0.100 && grep -q ro:Primary /proc/drbd && grep -q ' /mnt ' /proc/mounts && \
+             cl_status rscstatus | grep -qxE 'local|foreign|all'",
+        );
+    }
+
     /// Both disks with metadata, connected, equal without a copy: they are new and empty.
     pub fn new_r0(&mut self) {
         for n in [1, 2] {
             self.good(n, "drbdadm create-md --force r0 && drbdadm up r0");
         }
-        self.until(1, "r0 is connected", "grep -q 'cs:Connected ro:Secondary/Secondary' /proc/drbd");
+        self.until(
+            1,
+            "r0 is connected",
+            "grep -q 'cs:Connected ro:Secondary/Secondary' /proc/drbd",
+        );
         self.good(1, "drbdadm -- --clear-bitmap new-current-uuid r0");
         self.until(2, "r0 is up to date", "grep -q ds:UpToDate/UpToDate /proc/drbd");
     }
 
-    /// Files of the cluster on both machines, and heartbeat.
+    /// On both machines, until both are active.
     pub fn start_heartbeat(&mut self) {
         for n in [1, 2] {
             self.heartbeat(n);
+        }
+        for (n, other) in [(1, 2), (2, 1)] {
+            let both = format!(
+                "cl_status nodestatus node{n} | grep -qx active && cl_status nodestatus node{other} | grep -qx active"
+            );
+            self.until(n, "both nodes are active", &both);
         }
     }
 
@@ -160,7 +229,7 @@ impl Lab {
             n,
             "chgrp haclient /var/lib/heartbeat/api /var/lib/heartbeat/casual && \
              chmod 3730 /var/lib/heartbeat/api /var/lib/heartbeat/casual && \
-             chmod 600 /etc/ha.d/authkeys && /usr/lib/heartbeat/heartbeat -t && /usr/lib/heartbeat/heartbeat",
+             heartbeat -t && heartbeat",
         );
     }
 }
