@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The other node runs a script for each look.
 const LOOK_THERE: Duration = Duration::from_secs(3);
 
+/// More than a whole way has, twice.
+const MOST_STEPS: u32 = 12;
+
 #[derive(Debug)]
 pub struct Options {
     pub resource: DrbdName,
@@ -292,7 +295,8 @@ fn offer(pair: &Pair, out: &mut dyn Write) -> u8 {
 fn lead(pair: &mut Pair, victim: &NodeName, options: &Options, out: &mut dyn Write) -> Result<(), String> {
     let mut recovery = Recovery::new(options.unmount);
     let mut bar = Bar::new();
-    let mut apart_until = now() + options.timeout;
+    let mut until = now() + options.timeout;
+    let mut steps = 0;
     loop {
         let (v, s) = pair.sides(victim);
         let next = recovery.next(v, s);
@@ -308,16 +312,27 @@ fn lead(pair: &mut Pair, victim: &NodeName, options: &Options, out: &mut dyn Wri
                 let node = node(side);
                 let _ = writeln!(out, "{node}: {}", order.command(options.resource.as_str()));
                 let _ = out.flush();
+                steps += 1;
+                if steps > MOST_STEPS {
+                    return Err(format!(
+                        "{node}: its state does not follow from what is done; see drbdctl status there"
+                    ));
+                }
                 pair.order(&node, order)?;
-                apart_until = now() + options.timeout;
+                until = now() + options.timeout;
             }
             Next::Wait => {
                 if follow(pair, &mut bar, out)? {
-                    apart_until = now() + options.timeout;
-                } else if now() >= apart_until {
+                    until = now() + options.timeout;
+                } else if now() >= until {
+                    bar.end(out);
                     return Err(format!(
-                        "the nodes did not connect within {} s; see to the cable between them",
-                        options.timeout.as_secs()
+                        "the nodes did not come into step within {} s: {} {} and {} {}; see to the cable between them",
+                        options.timeout.as_secs(),
+                        pair.ours.connection(),
+                        pair.ours.disk(),
+                        pair.theirs.connection(),
+                        pair.theirs.disk()
                     ));
                 }
             }
@@ -333,14 +348,16 @@ fn lead(pair: &mut Pair, victim: &NodeName, options: &Options, out: &mut dyn Wri
     }
 }
 
-/// Looks at this node until its copy has ended or there is nothing to see; then at both. True while they are connected.
+/// Looks at this node until its copy has ended or there is nothing to see; then at both. True when blocks were copied.
 fn follow(pair: &mut Pair, bar: &mut Bar, out: &mut dyn Write) -> Result<bool, String> {
     let until = now() + LOOK_THERE;
+    let mut copied = false;
     loop {
         let rows = look::rows_of(&pair.resource).map_err(|e| e.to_string())?;
         let sync = rows.iter().find(|r| r.connection.is_sync());
         if let Some(row) = sync {
             bar.show(row, out);
+            copied = true;
         }
         let settled = !rows.is_empty() && rows.iter().all(|r| r.connection.is_up() && r.disk == Disk::UpToDate);
         if settled && sync.is_none() || sync.is_none() && now() >= until {
@@ -350,7 +367,7 @@ fn follow(pair: &mut Pair, bar: &mut Bar, out: &mut dyn Write) -> Result<bool, S
     }
     pair.ours = perform(Order::Report, &pair.me, &pair.resource, None)?;
     pair.theirs = pair.other.ask(Order::Report, &pair.resource, None)?;
-    Ok(pair.ours.connection().is_up())
+    Ok(copied)
 }
 
 pub fn pause(time: Duration) {
