@@ -8,17 +8,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Loaded at boot, after what they need. The kernel is one for virtual machines: a disk, cards and a port are modules too.
-const AT_BOOT: [&str; 8] = [
-    "virtio_pci",
-    "virtio_net",
-    "virtio_blk",
-    "virtio_console",
-    "virtio_rng",
-    "crc32c_generic",
-    "ext4",
-    "drbd",
+#[rustfmt::skip]
+const MODULES: [&str; 10] = [
+    "virtio_pci", "virtio_net", "virtio_blk", "virtio_console", "virtio_rng", "crc32c_generic", "ext4", "drbd", "softdog",
+    "sch_netem",
 ];
-const ON_DEMAND: [&str; 2] = ["softdog", "sch_netem"];
 /// The rest is busybox.
 const TOOLS: [&str; 10] = [
     "/usr/sbin/drbdadm",
@@ -156,14 +150,11 @@ fn modules(archive: &mut Archive, kernel: &Path) -> Result<(), String> {
         Ok(())
     }
     let mut order = Vec::new();
-    for name in AT_BOOT {
+    for name in MODULES {
         need(name, kernel, &mut order)?;
     }
     let names: Vec<String> = order.iter().map(|(n, _)| format!("{n}.ko")).collect();
     archive.file("lib/modules/at-boot", 0o644, names.join("\n").as_bytes());
-    for name in ON_DEMAND {
-        need(name, kernel, &mut order)?;
-    }
     if !order.iter().any(|(n, _)| n == "drbd") {
         return Err(format!(
             "virtual machines: the kernel in {} has no drbd",

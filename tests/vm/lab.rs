@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For anything that is waited for: emulated machines are slow, and this one may do other things, too.
-pub const BOUND: Duration = Duration::from_secs(90);
+pub const BOUND: Duration = Duration::from_secs(180);
 /// Of one order.
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 180;
 
 /// One pair of machines at a time: they have two processors between them.
 static TURN: Mutex<()> = Mutex::new(());
