@@ -53,11 +53,12 @@ fn s4_05_a_split_brain_is_named_and_healed_by_one_command_and_nothing_is_lost_un
     // Apart, but for another reason: nobody is offered to lose anything.
     lab.good(
         2,
-        "sed -i 's/of-the-lab/another/' /etc/drbd.d/r0.res && drbdadm adjust r0",
+        "drbdadm disconnect r0 && sed -i 's/of-the-lab/another/' /etc/drbd.d/r0.res && drbdadm connect r0",
     );
+    lab.until(2, "the secret is refused", "dmesg | grep -q 'uthentication'");
     lab.until(
         2,
-        "the secret is refused",
+        "it is apart",
         "drbdctl cstate r0 | grep -qxE 'StandAlone|WFConnection'",
     );
     let wrong = lab.run(2, "drbdctl recover r0 --victim node2");
@@ -67,9 +68,10 @@ fn s4_05_a_split_brain_is_named_and_healed_by_one_command_and_nothing_is_lost_un
     );
     lab.good(
         2,
-        "sed -i 's/another/of-the-lab/' /etc/drbd.d/r0.res && drbdadm adjust r0",
+        "sed -i 's/another/of-the-lab/' /etc/drbd.d/r0.res; drbdadm disconnect r0; true",
     );
-    lab.good(1, "drbdadm adjust r0");
+    lab.good(1, "drbdadm connect r0; true");
+    lab.good(2, "drbdadm connect r0");
     lab.until(
         1,
         "they are connected again",
