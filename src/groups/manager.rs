@@ -4,11 +4,13 @@ use super::fencing::{FenceCommand, Fencing};
 use super::group::{Bench, Done, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::{Command, Outcome};
+use super::lease::Leases;
 use super::messages::{Told, is_ours};
 use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
 use super::takeover::Wanted;
+use super::waking::Waking;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::core::{NodeStatus, Up};
@@ -57,6 +59,15 @@ pub enum Order {
     },
     Remember {
         held: Vec<ResourceName>,
+    },
+    /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
+    },
+    /// These addresses go from this machine at once, whatever their scripts do.
+    Drop {
+        addresses: Vec<String>,
     },
     /// The orderly stop is complete.
     Stopped,
@@ -112,6 +123,8 @@ pub struct Groups {
     counts: Counts,
     pub(super) transitions: Vec<Transition>,
     calm: Calm,
+    pub(super) leases: Leases,
+    pub(super) waking: Option<Waking>,
 }
 
 /// What happened to groups here, in numbers.
@@ -169,7 +182,10 @@ impl Groups {
             counts: Counts::default(),
             transitions: Vec::new(),
             calm: Calm::default(),
+            leases: Leases::default(),
+            waking: None,
         };
+        groups.set_lease(cf.lease());
         groups.set_peers();
         groups.set_fencing(&cf.fencing);
         groups.groups = haresources
@@ -220,6 +236,7 @@ impl Groups {
         self.bench.limit = cf.resource_timeout;
         self.set_peers();
         self.set_fencing(&cf.fencing);
+        self.set_lease(cf.lease());
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -324,14 +341,7 @@ impl Groups {
                 self.order.retain(|n| n != node);
                 self.set_peers();
             }
-            Up::Woke { .. } => {
-                // The others may have gone on without us: hear them before anything is started.
-                for peer in self.peers.values_mut().filter(|p| p.alive) {
-                    peer.told = false;
-                    peer.silent_since = now.mono;
-                }
-                self.tell_at = now.mono;
-            }
+            Up::Woke { asleep } => self.woke(*asleep),
             Up::Message {
                 from,
                 generation,
@@ -420,9 +430,12 @@ impl Groups {
             log::debug!("job {job}: nobody waits for it any more");
             return;
         };
-        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
-            return;
-        };
+        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient);
+        if self.waking.is_some() {
+            // A start that was under way may have set one.
+            self.drop_addresses();
+        }
+        let Some(done) = done else { return };
         self.note_done(i, &done);
         match done {
             Done::Released => self.released(i),
@@ -616,10 +629,12 @@ impl Groups {
         match self.phase {
             Phase::Waiting => self.go_on_with_fencing(),
             Phase::Stopped => {}
+            Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
                 self.go_on_with_fencing();
                 self.watch_claims();
                 self.resolve_conflicts();
+                self.serve_again();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -859,9 +874,17 @@ impl Groups {
 
     fn next_due(&self) -> Instant {
         let mut at = match self.phase {
-            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
-            Phase::Waiting | Phase::Stopped => Instant::NEVER,
+            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } if !self.must_catch_up() => self.tell_at,
+            _ => Instant::NEVER,
         };
+        at = at.min(self.leases_deadline());
+        if self.phase == Phase::Serving
+            && let Some(waking) = &self.waking
+        {
+            // Nothing else is looked at before.
+            let groups = self.groups.iter().map(Group::deadline).min();
+            return at.min(waking.until).min(groups.unwrap_or(Instant::NEVER));
+        }
         for group in &self.groups {
             at = at.min(group.deadline());
             if let Some((_, until)) = &group.moving {
@@ -1002,6 +1025,7 @@ impl Groups {
                     here: g.word(),
                     owned_since: self.owned_since(g, owners.first(), now),
                     failed: self.failed(g),
+                    lease: self.lease_of(g),
                     owners,
                     since: now.mono - g.since,
                     last: g.last.clone(),

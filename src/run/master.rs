@@ -3,6 +3,7 @@
 
 use super::access;
 use super::dopd;
+use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
@@ -72,6 +73,7 @@ struct Master {
     remembered: NodeTexts,
     node_files: NodeFiles,
     jobs: Jobs,
+    leases: Keeper,
     fences: Fences,
     /// Scripts ordered by a core that died: nothing new begins before they have ended.
     orphaned_jobs: bool,
@@ -221,7 +223,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
-        me,
+        me: me.clone(),
         texts,
         accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
@@ -230,7 +232,8 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         remembered: node_files::read(),
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
-        jobs: Jobs::new(places, env.clone()),
+        jobs: Jobs::new(places, environment::resource_env(&cf, &me)),
+        leases: Keeper::new(&cf),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
         programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
@@ -463,7 +466,8 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(env.clone());
+        self.jobs.set_env(environment::resource_env(&cf, &self.me));
+        self.leases.reload(&cf);
         self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.accounts = access::accounts(&cf.apiauth).to_string();
@@ -493,7 +497,7 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation(self.cf.generation_from_time) {
+        let generation = match state::next_generation() {
             Ok(generation) => generation,
             Err(e) => {
                 let why = format!("{} cannot be written: {e}", paths::generation().display());
@@ -583,6 +587,12 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Renew { number, at, addresses } => {
+                if let Some(found) = self.leases.renew(sys::now(), at, addresses) {
+                    self.tell_core(&ToCore::Renewed { number, found });
+                }
+            }
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {

@@ -8,24 +8,24 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// The next generation: one more than in the file, the current time the first time (or when ha.cf says `time`). Written
-/// to disk before it is used: a node that comes up with an old one is taken for a replay.
-pub fn next_generation(from_time: bool) -> io::Result<Generation> {
-    next_generation_in(&paths::generation(), from_time, sys::wall().0)
+/// The next generation: one more than in the file, and at least the current time. Written to disk before it is used: a node
+/// that comes up with an old one is taken for a replay, by peers that remember for ever.
+///
+/// heartbeat 3.0.6 looks at the time only when there is no file, or when ha.cf says `time`. Here it counts always: a file
+/// that came out of a backup, or a daemon that went on while its disk did not ([`unwritten_generation`]), would leave the
+/// node with numbers that are over.
+pub fn next_generation() -> io::Result<Generation> {
+    next_generation_in(&paths::generation(), sys::wall().0)
 }
 
-fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Generation> {
+fn next_generation_in(path: &Path, now: u64) -> io::Result<Generation> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text.trim().parse::<u64>().ok(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let next = match old {
-        // Never backwards, whatever the clock says.
-        Some(old) if from_time => now.max(old.saturating_add(1)),
-        Some(old) => old.saturating_add(1),
-        None => now,
-    };
+    // Never backwards, whatever the clock says.
+    let next = old.map_or(now, |old| now.max(old.saturating_add(1)));
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
     files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
     Ok(Generation(next))
@@ -125,14 +125,15 @@ mod tests {
         let path = dir.join("hb_generation");
         #[rustfmt::skip]
         let steps = [
-            // from time   now    next
-            (false,        1000,  1000),
-            (false,        5000,  1001),
-            (true,         5000,  5000),
-            (true,         400,   5001),
+            // now  next
+            (1000,  1000),
+            (1000,  1001),
+            (5000,  5000),
+            (400,   5001),
+            (0,     5002),
         ];
-        for (from_time, now, want) in steps {
-            assert_eq!(next_generation_in(&path, from_time, now).unwrap(), Generation(want));
+        for (now, want) in steps {
+            assert_eq!(next_generation_in(&path, now).unwrap(), Generation(want));
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{want:>15}\n"));
         }
         fs::remove_dir_all(&dir).unwrap();

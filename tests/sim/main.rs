@@ -3,5 +3,7 @@
 //! One seed, with the log of the daemons: `SIM_SEED=17 SIM_KIND=anything SIM_NODES=3 cargo test --test sim one_seed --
 //! --nocapture --ignored`.
 
+mod leases;
+mod replay;
 mod scenarios;
 mod seeds;
