@@ -29,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(200);
 const STOPPED: u8 = 3;
 const NOT_KNOWN: u8 = 4;
 
+/// It could not be done; why has been said.
+#[derive(Debug)]
+pub struct Refused;
+
 fn sleep(time: Duration) {
     // Nothing to wait for but the time.
     let _ = wait(&[], crate::sys::now() + time);
@@ -80,10 +84,10 @@ fn row(resource: &DrbdName) -> Option<Row> {
 }
 
 /// Makes this node primary; `Err` when it is not, and why has been said.
-pub fn start(resource: &DrbdName, attempts: u32, out: &mut dyn Write) -> Result<(), ()> {
+pub fn start(resource: &DrbdName, attempts: u32, out: &mut dyn Write) -> Result<(), Refused> {
     let error = |out: &mut dyn Write, why: &str| {
         say(out, &format!("ERROR: resource {resource}: {why}"));
-        Err(())
+        Err(Refused)
     };
     let mut brought_up = false;
     let mut made = 0;
@@ -151,13 +155,13 @@ fn bring_up(resource: &DrbdName) -> Result<(), Fault> {
 }
 
 /// Makes this node secondary.
-pub fn stop(resource: &DrbdName, attempts: u32, out: &mut dyn Write) -> Result<(), ()> {
+pub fn stop(resource: &DrbdName, attempts: u32, out: &mut dyn Write) -> Result<(), Refused> {
     if !look::is_loaded() {
         return Ok(());
     }
     let error = |out: &mut dyn Write, why: &str| {
         say(out, &format!("ERROR: resource {resource}: {why}"));
-        Err(())
+        Err(Refused)
     };
     for made in 1..=attempts {
         let ran = match tools::run("drbdadm", &["secondary", resource.as_str()], CHANGE) {

@@ -164,6 +164,15 @@ impl Lab {
         }
     }
 
+    /// Waits until a piece of shell succeeds on one of the machines.
+    pub fn until_either(&mut self, what: &str, shell: &str) {
+        let until = Instant::now() + BOUND;
+        while ![1, 2].into_iter().any(|n| self.run(n, shell).code == 0) {
+            assert!(Instant::now() < until, "{what}: not within {BOUND:?}\n{}", self.state());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// What a person would look at first when something went wrong.
     pub fn state(&mut self) -> String {
         let look = "cat /proc/drbd; grep drbd /proc/mounts; ip -4 -br addr; tail -n 60 /var/log/ha-log 2>/dev/null; \
