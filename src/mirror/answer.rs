@@ -18,12 +18,14 @@ pub const ID: &str = "id";
 pub const RE: &str = "re";
 pub const OK: &str = "ok";
 pub const WHY: &str = "why";
+/// An order that nothing follows from but a line in the log, with the words of `why`.
+pub const NOTE: &str = "note";
 const LONGEST_ID: usize = 40;
 
 /// The fields as harc has them in its environment: `HA_<name>`.
 fn message(env: impl Fn(&str) -> Option<String>) -> Message {
     let mut message = Message::new(QUESTION);
-    let names = [fields::SRC, fields::DEST, ORDER, ID, RE, "resource", "volumes"].map(str::to_owned);
+    let names = [fields::SRC, fields::DEST, WHY, ORDER, ID, RE, "resource", "volumes"].map(str::to_owned);
     let volumes = (0..crate::drbd::account::MOST_VOLUMES).map(|i| format!("volume{i}"));
     for name in names.into_iter().chain(volumes) {
         if let Some(value) = env(&name) {
@@ -44,8 +46,15 @@ pub fn run(me: &str, env: impl Fn(&str) -> Option<String>, out: &mut dyn Write) 
         );
         return 2;
     };
-    // rc.d hears what this node sends, too.
-    if asker == me || !get(fields::DEST).eq_ignore_ascii_case(me.as_str()) {
+    // rc.d hears what this node sends to others, too.
+    if !get(fields::DEST).eq_ignore_ascii_case(me.as_str()) {
+        return 0;
+    }
+    if get(ORDER) == NOTE {
+        let _ = writeln!(out, "node {asker}: {}", get(WHY));
+        return 0;
+    }
+    if asker == me {
         return 0;
     }
     let digits = |w: &str| w.bytes().all(|b| b.is_ascii_digit() || b == b'-') && !w.is_empty() && w.len() <= LONGEST_ID;

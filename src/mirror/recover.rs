@@ -1,7 +1,7 @@
 //! `drbdctl recover`: finds out what happened to a resource on both nodes, shows it, and, when a victim is named, leads
 //! both nodes out of a split brain. What the other node has to do goes over the cluster, to `rc.d/drbdctl` there.
 
-use super::answer::{ANSWER, ID, OK, ORDER, QUESTION, RE, WHY};
+use super::answer::{ANSWER, ID, NOTE, OK, ORDER, QUESTION, RE, WHY};
 use super::look;
 use super::perform::perform;
 use crate::clients::json::{Json, list, object};
@@ -247,8 +247,7 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
             let mut text = format!("{}: {} {}", options.resource, pair.ours.connection(), pair.ours.disk());
             if split {
                 text += &format!("; thrown away: what {victim} had written alone ({lost})");
-                // For whoever reads the log later; without it everything is done all the same.
-                let _ = pair.other.client.log(log::Level::Warn, &format!("resource {text}"));
+                note(&pair, &text);
             }
             let _ = writeln!(out, "{text}");
             if options.json {
@@ -261,6 +260,17 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
             let _ = writeln!(err, "drbdctl: {}: stopped here; it can be run again", options.resource);
             code
         }
+    }
+}
+
+/// For whoever reads the logs later, on both nodes; without it everything is done all the same.
+fn note(pair: &Pair, text: &str) {
+    for node in [&pair.me, &pair.other.node] {
+        let line = Message::new(QUESTION)
+            .with(fields::DEST, node.as_str())
+            .with(ORDER, NOTE)
+            .with(WHY, format!("resource {text}"));
+        let _ = send_command(&line);
     }
 }
 

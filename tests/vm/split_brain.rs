@@ -144,7 +144,11 @@ fn s4_05_a_split_brain_is_named_and_healed_by_one_command_and_nothing_is_lost_un
     ] {
         assert!(healed.contains(words), "{words}: {healed}");
     }
-    lab.good(1, "grep -q 'thrown away: what node1 had written alone' /var/log/ha-log");
+    let noted =
+        "grep -q 'rc.d/drbdctl: node node1: resource r0: .*thrown away: what node1 had written' /var/log/ha-log";
+    for n in [1, 2] {
+        lab.until(n, "it is noted", noted);
+    }
     assert_eq!(
         lab.good(2, "drbdctl dstate r0 && ls /mnt | grep second"),
         "UpToDate/UpToDate\nlost-second\n"
