@@ -17,6 +17,7 @@
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
+//! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
@@ -47,6 +48,7 @@ pub mod lab;
 pub mod media;
 pub mod mirror;
 pub mod msg;
+pub mod ocf;
 pub mod paths;
 pub mod run;
 pub mod sim;

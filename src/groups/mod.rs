@@ -36,5 +36,8 @@ pub mod set;
 mod takeover;
 mod waking;
 
+#[cfg(test)]
+mod tests;
+
 pub use manager::{Groups, Order};
 pub use set::Set;

@@ -9,6 +9,7 @@ use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
 use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE, STOPPING};
+use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
@@ -34,6 +35,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// A core that died is started again at once, but not more than so often in `CALM`.
@@ -71,6 +73,7 @@ struct Master {
     _lock: fs::File,
     held: Vec<ResourceName>,
     remembered: NodeTexts,
+    shelf: Arc<Shelf>,
     node_files: NodeFiles,
     jobs: Jobs,
     leases: Keeper,
@@ -215,6 +218,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         found.retain(|f| f.process.is_some());
     }
     let places = vec![paths::resource_d(), paths::init_d()];
+    let shelf = Arc::new(Shelf::start()?);
     let mut master = Master {
         signals,
         uuid: match cf.uuid_from_name {
@@ -230,13 +234,14 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         _lock: lock,
         held,
         remembered: node_files::read(),
+        shelf: Arc::clone(&shelf),
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
         jobs: Jobs::new(places, environment::resource_env(&cf, &me)),
         leases: Keeper::new(&cf),
         orphaned_jobs: false,
         waiting: VecDeque::new(),
-        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
         rc: RcScripts::new(env, cf.resource_timeout),
         watchdog: None,
         released: false,
@@ -287,6 +292,14 @@ fn make_directories() -> io::Result<()> {
     let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     for dir in [paths::state(), paths::run()] {
         fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
+    }
+    for file in [
+        paths::generation(),
+        paths::uuid(),
+        paths::hostcache(),
+        paths::delhostcache(),
+    ] {
+        files::sweep(&file);
     }
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
@@ -497,7 +510,12 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation() {
+        let number = match resumed {
+            // The disk may hang; the groups that are held cannot wait for it.
+            true => self.shelf.ask("generation", state::next_generation),
+            false => Some(state::next_generation()),
+        };
+        let generation = match number.unwrap_or_else(|| Err(io::Error::other("the disk does not answer"))) {
             Ok(generation) => generation,
             Err(e) => {
                 let why = format!("{} cannot be written: {e}", paths::generation().display());
@@ -579,13 +597,15 @@ impl Master {
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
             ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
-                self.held = held;
-                if let Err(e) = state::write_held(&self.held) {
-                    log::error!(
-                        "{} cannot be written ({e}): a new master would not know what is held",
-                        paths::held().display()
-                    );
-                }
+                self.held = held.clone();
+                self.shelf.ask("held groups", move || {
+                    if let Err(e) = state::write_held(&held) {
+                        log::error!(
+                            "{} cannot be written ({e}): a new master would not know what is held",
+                            paths::held().display()
+                        );
+                    }
+                });
             }
             ToMaster::Renew { number, at, addresses } => {
                 if let Some(found) = self.leases.renew(sys::now(), at, addresses) {

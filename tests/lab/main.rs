@@ -28,5 +28,10 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
+mod scripts;
+mod storage;
+#[path = "../bench/storm.rs"]
+mod storm;
+mod storms;
 mod watchdog;
 mod watching;

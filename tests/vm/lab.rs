@@ -2,7 +2,7 @@
 
 use crate::guest::{Answer, Cable, Guest};
 use crate::image::image;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,14 +42,9 @@ const HA_CF: &str = "logfile /var/log/ha-log\nkeepalive 500ms\nwarntime 3\ndeadt
                      resource_timeout 120\nnode node1 node2\n";
 const AUTHKEYS: &str = "auth 1\n1 sha1 of-the-virtual-machines\n";
 
-/// How haresources names the file system of r0: with the script of this package where it has one.
+/// How haresources names the file system of r0.
 pub fn file_system() -> &'static str {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("ha.d/resource.d/Filesystem");
-    if ours.exists() {
-        "Filesystem::/dev/drbd0::/mnt::ext4"
-    } else {
-        "mount::/dev/drbd0::/mnt::ext4"
-    }
+    "mount::/dev/drbd0::/mnt::ext4"
 }
 
 impl Lab {
