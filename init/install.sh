@@ -162,7 +162,7 @@ install_programs() {
 		esac
 		case $name in
 		cl_status | hb_lab | hb_monitor) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
-		heartbeat | meatclient | hb_*) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
+		heartbeat | meatclient | drbdctl | hb_*) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
 }
@@ -204,6 +204,14 @@ install_site() {
 		OCF) link "$libdir/OCF" "$etc/resource.d/$name" ;;
 		*) link "$libdir/IPaddr" "$etc/resource.d/$name" ;;
 		esac
+	done
+	# That of drbd-utils promotes, too, but cannot say why it does not.
+	if [ -f "$DESTDIR$etc/resource.d/drbddisk" ] && grep -q 'Philipp Reisner' "$DESTDIR$etc/resource.d/drbddisk"; then
+		put_aside "$etc/resource.d/drbddisk"
+	fi
+	link "$libdir/drbddisk" "$etc/resource.d/drbddisk"
+	for agent in "$source_dir"/ha.d/ocf/*; do
+		put_text 755 "$agent" "$PREFIX/lib/ocf/resource.d/heartbeat/${agent##*/}"
 	done
 }
 

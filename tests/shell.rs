@@ -34,10 +34,13 @@ fn shellcheck_finds_nothing() {
         "ha.d",
         "ha.d/rc.d",
         "ha.d/resource.d",
+        "ha.d/ocf",
         "init",
         ".ci",
         "tests",
         "tests/interop",
+        "tests/vm",
+        "tests/vm/guest",
     ] {
         scripts(dir, &mut all);
     }

@@ -73,6 +73,27 @@ pub fn path_of(fd: std::os::fd::BorrowedFd<'_>) -> PathBuf {
     fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
 }
 
+/// Size and use of the file system that is mounted there, in KiB.
+pub fn space(mount_point: &Path) -> io::Result<(u64, u64)> {
+    let about = nix::sys::statvfs::statvfs(mount_point)?;
+    let kib = |blocks: u64| blocks.saturating_mul(about.fragment_size()) / 1024;
+    Ok((
+        kib(about.blocks()),
+        kib(about.blocks().saturating_sub(about.blocks_free())),
+    ))
+}
+
+/// A part of a block device as it is on the disk: what was read of it before, when somebody else wrote, is forgotten.
+pub fn read_fresh(path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    use std::os::unix::fs::FileExt;
+    let file = File::open(path)?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
 /// The mode as given, whatever the umask.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
