@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn unknown_names_of_apiauth_are_told_with_their_line() {
-        let cf = cf("apiauth a uid=root,no-such-user,7 gid=0,no-such-group\napiauth b gid=root uid=4000000000");
+        let cf =
+            cf("apiauth a uid=root,no-such-user,7 gid=0,no-such-group\napiauth b gid=root uid=4000000000\nbcast lo");
         let faults = apiauth_faults(&cf.apiauth);
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [3, 3], "{faults:?}");
