@@ -121,6 +121,26 @@ number_type!(
     ClientId
 );
 
+impl Generation {
+    /// The one after what the disk has, or the current time the first time; with `from_time` not lower than that. Never
+    /// backwards, whatever the clock says.
+    #[must_use]
+    pub fn after(written: Option<Self>, from_time: bool, now: u64) -> Self {
+        match written {
+            Some(Self(old)) if from_time => Self(now.max(old.saturating_add(1))),
+            Some(Self(old)) => Self(old.saturating_add(1)),
+            None => Self(now),
+        }
+    }
+
+    /// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
+    /// first one was the time too and starts are seldom more than one a second.
+    #[must_use]
+    pub fn unwritten_after(self, now: u64) -> Self {
+        Self(now.max(self.0.saturating_add(1)))
+    }
+}
+
 /// Index of a medium in the order of ha.cf.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MediumId(pub usize);

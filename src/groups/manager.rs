@@ -129,6 +129,9 @@ struct Calm {
     until: Instant,
     /// The living peers of which messages were missing.
     gaps: Vec<bool>,
+    /// Look all the same, and count when there was something to do.
+    doubted: bool,
+    mistakes: u64,
 }
 
 impl Groups {
@@ -288,6 +291,15 @@ impl Groups {
         self.tell(Some("shutdown"));
     }
 
+    /// For the simulator: is a look that is left out ever missed? [`Self::calm_mistakes`] says how often.
+    pub fn doubt_calm(&mut self) {
+        self.calm.doubted = true;
+    }
+
+    pub fn calm_mistakes(&self) -> u64 {
+        self.calm.mistakes
+    }
+
     /// Brings everything to where it belongs; to be called after every event. `caught_up` tells whether no message of
     /// a node is known to be missing.
     pub fn settle(&mut self, now: Now, caught_up: &dyn Fn(&NodeName) -> bool) {
@@ -298,6 +310,10 @@ impl Groups {
             self.touch();
         }
         if self.calm.looks >= 2 && now.mono < self.calm.until {
+            if self.calm.doubted {
+                self.look(now, caught_up);
+                self.calm.mistakes += u64::from(!self.orders.is_empty() || !self.bench.orders.is_empty());
+            }
             return;
         }
         self.look(now, caught_up);

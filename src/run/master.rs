@@ -501,7 +501,7 @@ impl Master {
                     return Err(io::Error::new(e.kind(), why));
                 }
                 log::error!("{why}; going on without");
-                state::unwritten_generation(self.generation)
+                self.generation.unwritten_after(sys::wall().0)
             }
         };
         self.generation = generation;

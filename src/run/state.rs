@@ -16,25 +16,14 @@ pub fn next_generation(from_time: bool) -> io::Result<Generation> {
 
 fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Generation> {
     let old = match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse::<u64>().ok(),
+        Ok(text) => text.trim().parse().ok().map(Generation),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let next = match old {
-        // Never backwards, whatever the clock says.
-        Some(old) if from_time => now.max(old.saturating_add(1)),
-        Some(old) => old.saturating_add(1),
-        None => now,
-    };
+    let next = Generation::after(old, from_time, now);
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
-    files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
-    Ok(Generation(next))
-}
-
-/// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
-/// first one was the time too and starts are seldom more than one a second.
-pub fn unwritten_generation(last: Generation) -> Generation {
-    Generation(sys::wall().0.max(last.0.saturating_add(1)))
+    files::put(path, format!("{:>15}\n", next.0).as_bytes(), 0o644, true)?;
+    Ok(next)
 }
 
 /// Held by the master as long as it lives: two masters on one machine would be two owners.

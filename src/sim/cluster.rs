@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// A daemon that wants its timer again at once more often than this is spinning.
 const MAX_TIMERS: usize = 20;
 
+/// The wall clock when a simulation begins.
+const BEGIN: u64 = 1_700_000_000;
+
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
 
@@ -138,7 +141,9 @@ impl Sim {
             seed,
             now: Instant::from_millis(0),
             net: Net::new(config.nets, config.nodes),
-            machines: (0..config.nodes).map(|_| Machine::new(random.below(5))).collect(),
+            machines: (0..config.nodes)
+                .map(|_| Machine::new(random.below(5) as i64))
+                .collect(),
             names,
             files,
             keys: Keyring {
@@ -298,7 +303,7 @@ impl Sim {
     fn clock(&self, node: usize) -> Now {
         Now {
             mono: self.now,
-            wall: Wall(1_700_000_000 + self.machines[node].skew + self.now.as_millis() / 1000),
+            wall: Wall((BEGIN + self.now.as_millis() / 1000).saturating_add_signed(self.machines[node].skew)),
         }
     }
 
@@ -350,9 +355,13 @@ impl Sim {
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
             let active = daemon.is_active();
+            let mistaken = daemon.calm_mistakes() > 0;
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
+            }
+            if mistaken {
+                self.broken(format!("{} left out a look that was needed", self.names[node]));
             }
         }
         for action in actions {
@@ -612,6 +621,9 @@ impl Sim {
                 let message = Message::new("meatware").with(fields::NODE, self.names[node].as_str());
                 self.handle(by, Event::Local { message });
             }
+            Fault::ClockStep { node, seconds } => self.machines[node].skew += seconds,
+            Fault::DiskFails(node) => self.machines[node].disk_fails = true,
+            Fault::DiskMends(node) => self.disk_mends(node),
             Fault::Repair => self.repair(),
         }
     }
@@ -627,7 +639,19 @@ impl Sim {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
-        m.generation += 1;
+        if m.disk_fails && resumed.is_none() {
+            // "hb_generation cannot be written"; init tries again, or a person does.
+            self.trace
+                .note(self.now, Some(node), "does not start: its disk fails".to_owned());
+            return;
+        }
+        m.generation = if m.disk_fails {
+            m.generation.unwritten_after(now.wall.0)
+        } else {
+            let next = Generation::after(m.written, false, now.wall.0);
+            m.written = Some(next);
+            next
+        };
         m.life += 1;
         let (cfs, haresources) = &self.files[&m.variant];
         // What ran and is no longer in the files is stopped by hand, as the log tells.
@@ -643,7 +667,7 @@ impl Sim {
         let settings = Settings {
             me: self.names[node].clone(),
             uuid,
-            generation: Generation(m.generation),
+            generation: m.generation,
             cf: cfs[node].clone(),
             haresources: haresources.clone(),
             keys: self.keys.clone(),
@@ -653,7 +677,10 @@ impl Sim {
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
-        let (daemon, actions) = Daemon::new(now, settings);
+        let (mut daemon, actions) = Daemon::new(now, settings);
+        if self.config.doubtful {
+            daemon.doubt_calm();
+        }
         m.wake = daemon.deadline();
         m.daemon = Some(daemon);
         self.watch.changed();
@@ -699,11 +726,21 @@ impl Sim {
         self.handle(node, event);
     }
 
+    /// A running master writes what it could not write before.
+    fn disk_mends(&mut self, node: usize) {
+        let m = &mut self.machines[node];
+        m.disk_fails = false;
+        if m.daemon.is_some() {
+            m.written = m.written.max(Some(m.generation));
+        }
+    }
+
     fn repair(&mut self) {
         self.net.heal();
         (self.config.start_fails, self.config.stop_fails) = (0, 0);
         self.config.fence_fails = 0;
         for node in 0..self.machines.len() {
+            self.disk_mends(node);
             self.thaw(node);
             for net in 0..self.net.nets() {
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });
