@@ -72,6 +72,8 @@ pub enum ToHeir {
     Keep { texts: Texts },
     /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
     Watchdog,
+    /// With it comes the reading end of a script's output. While it is open, a service that has inherited it can write.
+    Output { title: String },
     /// A stop was asked for: whoever takes over goes on with it.
     Stopping,
     /// An orderly stop is complete: do not take over.
@@ -395,6 +397,7 @@ impl ToHeir {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Output { title } => Message::new("output").with("title", title.as_str()),
             Self::Stopping => Message::new("stopping"),
             Self::Goodbye => Message::new("goodbye"),
         })
@@ -405,6 +408,9 @@ impl ToHeir {
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
             "watchdog" => Some(Self::Watchdog),
+            "output" => Some(Self::Output {
+                title: m.get("title")?.to_owned(),
+            }),
             "stopping" => Some(Self::Stopping),
             "goodbye" => Some(Self::Goodbye),
             _ => None,

@@ -6,6 +6,8 @@ pub const ROLE: &str = "HEARTBEAT_ROLE";
 pub const RESUME: &str = "HEARTBEAT_RESUME";
 /// Set, with `RESUME`, when the master before this one was stopping.
 pub const STOPPING: &str = "HEARTBEAT_STOPPING";
+/// Set, with `RESUME`, when descriptors with the output of scripts come after the others: the title of each, a line each.
+pub const OUTPUTS: &str = "HEARTBEAT_OUTPUTS";
 /// Set when descriptor 3 waits to hear that the master runs.
 pub const READY: &str = "HEARTBEAT_READY";
 /// Set when log lines also go to standard error.

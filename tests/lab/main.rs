@@ -26,5 +26,6 @@ mod rc_scripts;
 mod reloading;
 mod resources;
 mod respawn;
+mod succession;
 mod watchdog;
 mod watching;
