@@ -122,6 +122,10 @@ number_type!(
 );
 
 impl Generation {
+    /// So many are taken from the disk at once: a core or a master that dies is replaced without the disk, which may hang
+    /// or fail, and no number is used that the disk does not know of.
+    pub const AHEAD: u64 = 100;
+
     /// The one after what the disk has, or the current time the first time; with `from_time` not lower than that. Never
     /// backwards, whatever the clock says.
     #[must_use]

@@ -7,7 +7,7 @@ use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
-use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
@@ -31,6 +31,7 @@ use crate::{media, paths};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
@@ -67,6 +68,8 @@ struct Master {
     accounts: String,
     cf: HaCf,
     generation: Generation,
+    /// Taken from the disk, for the cores to come.
+    generations: Range<u64>,
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
@@ -119,10 +122,15 @@ pub fn run() -> io::Result<()> {
     let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     let stopping = std::env::var_os(STOPPING).is_some();
-    for name in [ROLE, RESUME, OUTPUTS, READY, FOREGROUND, STOPPING] {
+    let generations = std::env::var(GENERATIONS).unwrap_or_default();
+    let legacy = Legacy {
+        files: legacy,
+        outputs,
+        generations: role::range(&generations).unwrap_or(0..0),
+    };
+    for name in [ROLE, RESUME, GENERATIONS, OUTPUTS, READY, FOREGROUND, STOPPING] {
         process::unset_env(name);
     }
-    let legacy = Legacy { files: legacy, outputs };
     match begin(resumed, stopping, legacy, watchdog, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
@@ -142,6 +150,7 @@ struct Legacy {
     files: Option<OwnedFd>,
     /// Of scripts and of services they have started, with the title of each.
     outputs: Vec<(String, OwnedFd)>,
+    generations: Range<u64>,
 }
 
 fn begin(
@@ -250,6 +259,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         texts,
         accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
+        generations: legacy.generations,
         _lock: lock,
         held,
         remembered: node_files::read(),
@@ -522,17 +532,9 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation(self.cf.generation_from_time) {
-            Ok(generation) => generation,
-            Err(e) => {
-                let why = format!("{} cannot be written: {e}", paths::generation().display());
-                if !resumed {
-                    return Err(io::Error::new(e.kind(), why));
-                }
-                log::error!("{why}; going on without");
-                self.generation.unwritten_after(sys::wall().0)
-            }
-        };
+        let generation = self.next_generation(resumed)?;
+        // First of all: no number may be used twice, whoever dies now.
+        self.leave_generations_to_heir();
         self.generation = generation;
         let (ours, theirs) = pair()?;
         let fds = [
@@ -572,6 +574,31 @@ impl Master {
         self.core = Some(Core { process, link });
         self.core_at = Instant::NEVER;
         Ok(())
+    }
+
+    /// Without the disk as long as there are any of those taken from it.
+    fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
+        if self.generations.is_empty() {
+            match state::next_generations(self.cf.generation_from_time) {
+                Ok(taken) => self.generations = taken,
+                Err(e) => {
+                    let why = format!("{} cannot be written: {e}", paths::generation().display());
+                    if !resumed {
+                        return Err(io::Error::new(e.kind(), why));
+                    }
+                    log::error!("{why}; going on without");
+                }
+            }
+        }
+        let next = self.generations.next().map(Generation);
+        Ok(next.unwrap_or_else(|| self.generation.unwritten_after(sys::wall().0)))
+    }
+
+    fn leave_generations_to_heir(&mut self) {
+        let left = self.generations.clone();
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(ToHeir::Generations { left }.encode(), None);
+        }
     }
 
     fn read_core(&mut self) -> io::Result<()> {
@@ -818,6 +845,8 @@ impl Master {
                 if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
                     heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
                 }
+                let left = self.generations.clone();
+                heir.link.send(ToHeir::Generations { left }.encode(), None);
                 for (title, pipe) in self.jobs.outputs() {
                     let title = title.to_owned();
                     if let Ok(copy) = pipe.try_clone_to_owned() {

@@ -6,24 +6,27 @@ use crate::paths;
 use crate::sys::{self, files};
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-/// The next generation: one more than in the file, the current time the first time (or when ha.cf says `time`). Written
-/// to disk before it is used: a node that comes up with an old one is taken for a replay.
-pub fn next_generation(from_time: bool) -> io::Result<Generation> {
-    next_generation_in(&paths::generation(), from_time, sys::wall().0)
+/// The next generations: from one more than in the file, from the current time the first time (or when ha.cf says
+/// `time`). The last of them is written to disk before the first is used: a node that comes up with an old one is taken
+/// for a replay.
+pub fn next_generations(from_time: bool) -> io::Result<Range<u64>> {
+    next_generations_in(&paths::generation(), from_time, sys::wall().0)
 }
 
-fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Generation> {
+fn next_generations_in(path: &Path, from_time: bool, now: u64) -> io::Result<Range<u64>> {
     let old = match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse().ok().map(Generation),
+        Ok(text) => text.trim().parse::<u64>().ok(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let next = Generation::after(old, from_time, now);
+    let first = Generation::after(old.map(Generation), from_time, now).0;
+    let end = first.saturating_add(Generation::AHEAD);
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
-    files::put(path, format!("{:>15}\n", next.0).as_bytes(), 0o644, true)?;
-    Ok(next)
+    files::put(path, format!("{:>15}\n", end.saturating_sub(1)).as_bytes(), 0o644, true)?;
+    Ok(first..end)
 }
 
 /// Held by the master as long as it lives: two masters on one machine would be two owners.
@@ -114,15 +117,17 @@ mod tests {
         let path = dir.join("hb_generation");
         #[rustfmt::skip]
         let steps = [
-            // from time   now    next
+            // from time   now    first
             (false,        1000,  1000),
-            (false,        5000,  1001),
+            (false,        5000,  1100),
             (true,         5000,  5000),
-            (true,         400,   5001),
+            (true,         400,   5100),
         ];
-        for (from_time, now, want) in steps {
-            assert_eq!(next_generation_in(&path, from_time, now).unwrap(), Generation(want));
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{want:>15}\n"));
+        for (from_time, now, first) in steps {
+            let taken = next_generations_in(&path, from_time, now).unwrap();
+            assert_eq!(taken, first..first + Generation::AHEAD);
+            let last = first + Generation::AHEAD - 1;
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{last:>15}\n"));
         }
         fs::remove_dir_all(&dir).unwrap();
     }

@@ -490,7 +490,7 @@ impl Sim {
             }
             What::Boots { node, life } => {
                 if self.machines[node].life == life && self.machines[node].daemon.is_none() {
-                    self.start(node, None);
+                    self.start(node, None, false);
                 }
             }
             What::FenceEnds {
@@ -526,7 +526,7 @@ impl Sim {
                     && self.machines[node].daemon.is_none()
                 {
                     let held = self.machines[node].held.clone();
-                    self.start(node, Some(held));
+                    self.start(node, Some(held), true);
                 }
             }
             What::Fault(fault) => {
@@ -595,7 +595,7 @@ impl Sim {
                 if self.machines[node].daemon.is_none() {
                     // A machine whose daemon died unnoticed is started with what it had.
                     let held = std::mem::take(&mut self.machines[node].held);
-                    self.start(node, (!held.is_empty()).then_some(held));
+                    self.start(node, (!held.is_empty()).then_some(held), false);
                 }
             }
             Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
@@ -623,7 +623,7 @@ impl Sim {
             }
             Fault::ClockStep { node, seconds } => self.machines[node].skew += seconds,
             Fault::DiskFails(node) => self.machines[node].disk_fails = true,
-            Fault::DiskMends(node) => self.disk_mends(node),
+            Fault::DiskMends(node) => self.machines[node].disk_fails = false,
             Fault::Repair => self.repair(),
         }
     }
@@ -635,22 +635,25 @@ impl Sim {
             .collect()
     }
 
-    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>) {
+    /// `replaces`: in the place of a process that died, by its master or its heir.
+    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>, replaces: bool) {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
-        if m.disk_fails && resumed.is_none() {
+        let taken = m.written.is_some_and(|last| replaces && m.generation < last);
+        m.generation = if taken {
+            Generation(m.generation.0 + 1)
+        } else if !m.disk_fails {
+            let next = Generation::after(m.written, false, now.wall.0);
+            m.written = Some(Generation(next.0 + Generation::AHEAD - 1));
+            next
+        } else if replaces {
+            m.generation.unwritten_after(now.wall.0)
+        } else {
             // "hb_generation cannot be written"; init tries again, or a person does.
             self.trace
                 .note(self.now, Some(node), "does not start: its disk fails".to_owned());
             return;
-        }
-        m.generation = if m.disk_fails {
-            m.generation.unwritten_after(now.wall.0)
-        } else {
-            let next = Generation::after(m.written, false, now.wall.0);
-            m.written = Some(next);
-            next
         };
         m.life += 1;
         let (cfs, haresources) = &self.files[&m.variant];
@@ -726,21 +729,12 @@ impl Sim {
         self.handle(node, event);
     }
 
-    /// A running master writes what it could not write before.
-    fn disk_mends(&mut self, node: usize) {
-        let m = &mut self.machines[node];
-        m.disk_fails = false;
-        if m.daemon.is_some() {
-            m.written = m.written.max(Some(m.generation));
-        }
-    }
-
     fn repair(&mut self) {
         self.net.heal();
         (self.config.start_fails, self.config.stop_fails) = (0, 0);
         self.config.fence_fails = 0;
         for node in 0..self.machines.len() {
-            self.disk_mends(node);
+            self.machines[node].disk_fails = false;
             self.thaw(node);
             for net in 0..self.net.nets() {
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });
