@@ -126,15 +126,10 @@ impl Generation {
     /// or fail, and no number is used that the disk does not know of.
     pub const AHEAD: u64 = 100;
 
-    /// The one after what the disk has, or the current time the first time; with `from_time` not lower than that. Never
-    /// backwards, whatever the clock says.
+    /// The one after what the disk has, and at least the current time. Never backwards, whatever the clock says.
     #[must_use]
-    pub fn after(written: Option<Self>, from_time: bool, now: u64) -> Self {
-        match written {
-            Some(Self(old)) if from_time => Self(now.max(old.saturating_add(1))),
-            Some(Self(old)) => Self(old.saturating_add(1)),
-            None => Self(now),
-        }
+    pub fn after(written: Option<Self>, now: u64) -> Self {
+        Self(written.map_or(now, |Self(old)| now.max(old.saturating_add(1))))
     }
 
     /// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the

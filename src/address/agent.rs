@@ -9,6 +9,7 @@ use super::{Error, Held, Spec, add, announce, find, remove};
 use crate::sys::netlink::Netlink;
 use crate::wire::route::Family;
 use std::io::{self, Write};
+use std::time::Duration;
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -16,6 +17,9 @@ const NOT_IMPLEMENTED: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
 const NOT_CONFIGURED: u8 = 6;
 const NOT_RUNNING: u8 = 7;
+
+/// In the environment of resource scripts: how long an address lives that nobody renews.
+pub const LEASE_SECONDS: &str = "HA_VIP_LEASE";
 
 pub const USAGE: &str = "\
 Usage: IPaddr IP[/MASK[/INTERFACE[/BROADCAST]]] start|stop|status|monitor|validate-all
@@ -140,7 +144,8 @@ impl Agent<'_> {
     }
 
     fn start(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<u8, Error> {
-        let added = add(netlink, spec, None)?;
+        let lease = self.lease(netlink, spec)?;
+        let added = add(netlink, spec, lease)?;
         for warning in &added.warnings {
             self.complain(warning);
         }
@@ -163,6 +168,25 @@ impl Agent<'_> {
             "Announced again, was there already:"
         };
         Ok(self.print(&format!("INFO:  {verb} {}{announced}\n", describe(&added.held))))
+    }
+
+    /// What heartbeat asks for; nothing by hand. An address that is there for ever has another owner, who counts on it.
+    fn lease(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<Option<Duration>, Error> {
+        let seconds = (self.env)(LEASE_SECONDS).and_then(|text| text.parse().ok());
+        let Some(lease) = seconds.filter(|s| *s > 0).map(Duration::from_secs) else {
+            return Ok(None);
+        };
+        match find(netlink, spec)? {
+            Some(held) if held.address.valid.is_none() => {
+                let sentence = format!(
+                    "{}: was there already, for ever: it gets no lease, and stays when heartbeat is killed",
+                    spec.ip
+                );
+                self.complain(&sentence);
+                Ok(None)
+            }
+            Some(_) | None => Ok(Some(lease)),
+        }
     }
 
     fn stop(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<u8, Error> {

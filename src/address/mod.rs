@@ -19,5 +19,5 @@ pub mod place;
 pub mod send_arp;
 pub mod spec;
 
-pub use hold::{Added, Error, Held, Renewal, add, find, remove, renew};
+pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all, take_back};
 pub use spec::Spec;

@@ -199,7 +199,6 @@ pub struct HaCf {
     pub debug: u8,
     pub realtime: bool,
     pub rtprio: u8,
-    pub generation_from_time: bool,
     pub autojoin: Autojoin,
     /// Line of `autojoin`; 0 when there is none.
     pub autojoin_line: usize,
@@ -224,6 +223,9 @@ pub struct HaCf {
     pub parameters: Vec<(String, String)>,
 }
 
+/// The kernel drops an address up to 806 ms late (measured on Linux 6.18), and the renewal follows the beat.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+
 impl HaCf {
     /// Why `autojoin` cannot be used with these groups, as in heartbeat 3.0.6: a machine that joins by itself has no
     /// haresources that anybody compared with ours.
@@ -232,6 +234,13 @@ impl HaCf {
             "R1 style resource management conflicts with autojoin set: write `autojoin none` and a node line for each \
              node, or remove all groups from haresources",
         )
+    }
+
+    /// How long the kernel keeps a service address that nobody renews: whole seconds, as the kernel counts, and over
+    /// before a peer's deadtime is, although the kernel may be 806 ms late. `None`: off, or there is no room for it.
+    pub fn lease(&self) -> Option<Duration> {
+        let lease = Duration::from_secs(self.deadtime.saturating_sub(LEASE_MARGIN).as_secs());
+        (self.vip_lease && !lease.is_zero() && lease >= self.keepalive * 2).then_some(lease)
     }
 
     pub fn normal_nodes(&self) -> impl Iterator<Item = &NodeName> {
@@ -278,7 +287,11 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
         "heartbeat 3.0.6 where /etc/services has no ha-cluster",
     ),
     ("uuidfrom", "file", "heartbeat 3.0.6"),
-    ("vip_lease", "off", "ours: nobody renews a lease yet"),
+    (
+        "vip_lease",
+        "on",
+        "ours: on where deadtime leaves room for it, see `HaCf::lease`",
+    ),
 ];
 
 /// Reads ha.cf for node `me`. All mistakes are reported, each with its line.

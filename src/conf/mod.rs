@@ -9,6 +9,7 @@ mod complaints;
 pub mod ha_cf;
 pub mod haresources;
 pub mod hostcache;
+pub mod lives;
 
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};

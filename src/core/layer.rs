@@ -6,6 +6,7 @@ use super::history::History;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
+use super::table::LIVES_EVERY;
 use crate::auth::Keyring;
 use crate::conf::Autojoin;
 use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
@@ -53,7 +54,7 @@ pub enum Up {
     Left {
         node: NodeName,
     },
-    /// This node was not running for so long: suspended, or starved of the processor.
+    /// This node was not running for so long, suspended or starved of the processor, that others may take it for dead.
     Woke {
         asleep: Duration,
     },
@@ -82,6 +83,8 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    /// Peers count their deadtime from here.
+    pub(super) last_beat: Instant,
     pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
@@ -94,6 +97,10 @@ pub struct Core {
     pub(super) pinned: Vec<NodeName>,
     /// What is remembered of the nodes differs from what was given away last.
     pub(super) table_changed: bool,
+    /// A life of a peer began or ended: to be remembered at once.
+    pub(super) lives_changed: bool,
+    /// When the numbers of the peers are remembered next.
+    pub(super) lives_due: Instant,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
     pub(super) flow: Flow,
@@ -117,6 +124,7 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            last_beat: now.mono,
             beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
@@ -125,6 +133,8 @@ impl Core {
             deleted: Vec::new(),
             pinned: Vec::new(),
             table_changed: false,
+            lives_changed: false,
+            lives_due: now.mono + LIVES_EVERY,
             media: Vec::new(),
             history: History::default(),
             flow: Flow::default(),
@@ -267,12 +277,14 @@ impl Core {
     }
 
     /// Notices how long nothing was handled; to be called first in every turn. Time in which this node did not listen
-    /// is not counted against its peers.
+    /// is not counted against its peers. One that was away for so long that they may take it for dead gives them all of
+    /// their deadtime anew.
     pub fn turn(&mut self, now: Now) {
         let idle = now.mono - self.last_turn;
         self.last_turn = now.mono;
         let asleep = idle.saturating_sub(self.cf.keepalive);
-        if asleep < self.cf.deadtime / 2 {
+        let woke = idle > self.cf.keepalive && now.mono - self.last_beat >= self.cf.deadtime;
+        if asleep < self.cf.deadtime / 2 && !woke {
             return;
         }
         log::warn!(
@@ -282,7 +294,7 @@ impl Core {
         );
         self.counters.add("stalls");
         for node in &mut self.nodes {
-            let waited = |heard: Instant| (heard + asleep).min(now.mono);
+            let waited = |heard: Instant| if woke { now.mono } else { (heard + asleep).min(now.mono) };
             node.heard = node.heard.map(waited);
             for link in node.links.values_mut() {
                 if let Link::Up { heard } = link {
@@ -290,7 +302,7 @@ impl Core {
                 }
             }
         }
-        if asleep >= self.cf.deadtime {
+        if woke {
             self.up.push_back(Up::Woke { asleep });
         }
     }
@@ -370,6 +382,7 @@ impl Core {
         node.window.forget_missing();
         node.status = NodeStatus::Dead;
         node.since = now;
+        self.lives_changed |= node.generation.is_some();
         self.counters.add(if node.is_ping() { "ping_deaths" } else { "deaths" });
         self.up.push_back(Up::Status {
             node: self.nodes[i].name.clone(),

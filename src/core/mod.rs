@@ -33,4 +33,4 @@ mod tests;
 
 pub use layer::{Core, Up};
 pub use node::NodeStatus;
-pub use table::COMMANDS as NODE_COMMANDS;
+pub use table::{COMMANDS as NODE_COMMANDS, Table};

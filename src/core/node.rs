@@ -70,6 +70,8 @@ pub struct Node {
     pub since: Instant,
     /// `None` until the first authentic message.
     pub generation: Option<Generation>,
+    /// What a life of ours before this one had heard of it last: up to here nothing is new.
+    pub past: Option<(Generation, Seq)>,
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
@@ -113,6 +115,7 @@ impl Node {
             said: NodeStatus::Init,
             since: now,
             generation: None,
+            past: None,
             window: Window::default(),
             newest: Vec::new(),
             questions: VecDeque::new(),
@@ -162,6 +165,17 @@ impl Node {
 
     pub fn is_dead(&self) -> bool {
         self.status == NodeStatus::Dead
+    }
+
+    /// The highest generation that this node or its life before has heard of it: lower ones are over for ever.
+    pub fn newest_life(&self) -> Option<Generation> {
+        self.generation.max(self.past.map(|(generation, _)| generation))
+    }
+
+    /// Its newest life and the newest number in that: what the life after ours must know.
+    pub fn heard_up_to(&self) -> Option<(Generation, Seq)> {
+        let now = self.generation.zip(self.window.last());
+        now.max(self.past)
     }
 
     /// When it is dead unless it is heard before.

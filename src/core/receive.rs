@@ -13,6 +13,9 @@ use log::Level;
 /// A peer may announce a death time of at most this much more than ten of ours; the classic believes any number.
 const LONGEST_DT: Duration = Duration::from_secs(60);
 
+/// Field of ours in `NS_ackmsg`: the generation whose numbers are acknowledged. The classic does not say it.
+const ACK_LIFE: &str = "hb_life";
+
 impl Core {
     /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
@@ -70,10 +73,13 @@ impl Core {
                 .complain(now.mono, Level::Error, "name_used_twice", || why);
             return;
         }
-        if self.nodes[i].generation.is_some_and(|known| generation < known) {
+        if let Some(known) = self.nodes[i].newest_life().filter(|known| generation < *known) {
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_replayed", || {
-                    format!("node {src}: attempted replay attack? generation {generation} is over; dropped")
+                    format!(
+                        "node {src}: attempted replay attack? generation {generation} is over, {known} was heard; dropped \
+                         (if the node lost its hb_generation, write {known} into it and start its heartbeat again)"
+                    )
                 });
             return;
         }
@@ -134,7 +140,10 @@ impl Core {
         let ours = generation == self.generation && m.hex(fields::SEQ).is_none_or(|s| Seq(s) <= newest);
         if ours {
             self.link_heard(i, medium, now.mono);
-        } else if generation >= self.generation {
+        } else if generation < self.generation {
+            // Of a life of ours before this one.
+            self.counters.add("stale_packets");
+        } else {
             let me = self.me.clone();
             self.counters
                 .complain(now.mono, Level::Error, "own_name_used_by_another", || {
@@ -190,6 +199,10 @@ impl Core {
                     });
                 }
             }
+            // Said to a life of ours before this one, whose numbers these are not.
+            "NS_ackmsg" if for_me && message.hex(ACK_LIFE).is_some_and(|life| life != self.generation.0) => {
+                self.counters.add("stale_packets");
+            }
             "NS_ackmsg" if for_me => {
                 let Some(acked) = message.hex(fields::ACKSEQ).map(Seq) else {
                     return;
@@ -223,7 +236,13 @@ impl Core {
         let is_status = message.kind() == "status";
         let known = self.nodes[i].generation;
         let mut closed = false;
+        if known.is_none() && self.nodes[i].past.is_some_and(|past| (generation, seq) <= past) {
+            // Recorded before we were started anew: the peer itself is beyond this number.
+            self.counters.add("stale_packets");
+            return false;
+        }
         if known != Some(generation) {
+            self.lives_changed = true;
             // Learned from every message, not only from `status` as in the classic, which drops what a restarted
             // peer says before its first beat.
             let node = &mut self.nodes[i];
@@ -406,7 +425,8 @@ impl Core {
         };
         let message = Message::new("NS_ackmsg")
             .with(fields::DEST, node.name.as_str())
-            .with(fields::ACKSEQ, Value::hex(ack));
+            .with(fields::ACKSEQ, Value::hex(ack))
+            .with(ACK_LIFE, Value::hex(node.generation.map_or(0, |g| g.0)));
         self.send_unnumbered(now, message);
     }
 

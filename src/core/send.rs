@@ -43,6 +43,7 @@ impl Core {
         self.transmit(&message, None);
         self.history.keep(message.into());
         self.beats += 1;
+        self.last_beat = now.mono;
         self.ping(now);
     }
 

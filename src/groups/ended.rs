@@ -24,9 +24,12 @@ impl Groups {
             log::debug!("job {job}: nobody waits for it any more");
             return;
         };
-        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
-            return;
-        };
+        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient);
+        if self.waking.is_some() {
+            // A start that was under way may have set one.
+            self.drop_addresses();
+        }
+        let Some(done) = done else { return };
         self.note_done(i, &done);
         match done {
             Done::Released => self.released(i),

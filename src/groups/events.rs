@@ -75,14 +75,7 @@ impl Groups {
                 self.order.retain(|n| n != node);
                 self.set_peers();
             }
-            Up::Woke { .. } => {
-                // The others may have gone on without us: hear them before anything is started.
-                for peer in self.peers.values_mut().filter(|p| p.alive) {
-                    peer.told = false;
-                    peer.silent_since = now.mono;
-                }
-                self.tell_at = now.mono;
-            }
+            Up::Woke { asleep } => self.woke(*asleep),
             Up::Message {
                 from,
                 generation,

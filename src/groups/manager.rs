@@ -4,10 +4,12 @@ use super::fencing::{FenceCommand, Fencing};
 use super::group::{Bench, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::Command;
+use super::lease::Leases;
 use super::messages::Told;
 use super::peer::Peer;
 use super::set::Set;
 use super::takeover::Wanted;
+use super::waking::Waking;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::daemon::transitions::Transition;
@@ -54,6 +56,15 @@ pub enum Order {
     },
     Remember {
         held: Vec<ResourceName>,
+    },
+    /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
+    },
+    /// These addresses go from this machine at once, whatever their scripts do.
+    Drop {
+        addresses: Vec<String>,
     },
     /// The orderly stop is complete.
     Stopped,
@@ -109,6 +120,8 @@ pub struct Groups {
     pub(super) counts: Counts,
     pub(super) transitions: Vec<Transition>,
     calm: Calm,
+    pub(super) leases: Leases,
+    pub(super) waking: Option<Waking>,
 }
 
 /// What happened to groups here, in numbers.
@@ -169,7 +182,10 @@ impl Groups {
             counts: Counts::default(),
             transitions: Vec::new(),
             calm: Calm::default(),
+            leases: Leases::default(),
+            waking: None,
         };
+        groups.set_lease(cf.lease());
         groups.set_peers();
         groups.set_fencing(&cf.fencing);
         groups.groups = haresources
@@ -220,6 +236,7 @@ impl Groups {
         self.bench.limit = cf.resource_timeout;
         self.set_peers();
         self.set_fencing(&cf.fencing);
+        self.set_lease(cf.lease());
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -333,10 +350,12 @@ impl Groups {
         match self.phase {
             Phase::Waiting => self.go_on_with_fencing(),
             Phase::Stopped => {}
+            Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
                 self.go_on_with_fencing();
                 self.watch_claims();
                 self.resolve_conflicts();
+                self.serve_again();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -394,9 +413,17 @@ impl Groups {
 
     fn next_due(&self) -> Instant {
         let mut at = match self.phase {
-            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
-            Phase::Waiting | Phase::Stopped => Instant::NEVER,
+            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } if !self.must_catch_up() => self.tell_at,
+            _ => Instant::NEVER,
         };
+        at = at.min(self.leases_deadline());
+        if self.phase == Phase::Serving
+            && let Some(waking) = &self.waking
+        {
+            // Nothing else is looked at before.
+            let groups = self.groups.iter().map(Group::deadline).min();
+            return at.min(waking.until).min(groups.unwrap_or(Instant::NEVER));
+        }
         for group in &self.groups {
             at = at.min(group.deadline());
             if let Some((_, until)) = &group.moving {

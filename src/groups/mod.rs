@@ -19,6 +19,8 @@
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
+//! * `lease`: the kernel keeps addresses only as long as this node beats and its master answers
+//! * `waking`: a node that was stopped for long serves again when it knows what the others have
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -30,6 +32,7 @@ pub mod fencing;
 pub mod group;
 mod handover;
 pub mod job;
+pub mod lease;
 pub mod manager;
 mod messages;
 mod orphans;
@@ -38,6 +41,7 @@ pub mod place;
 mod report;
 pub mod set;
 mod takeover;
+mod waking;
 
 pub use manager::{Groups, Order};
 pub use set::Set;

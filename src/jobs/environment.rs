@@ -1,5 +1,6 @@
 //! The whole environment of scripts: nothing comes from whoever started the daemon, nothing from the network.
 
+use crate::address::agent::LEASE_SECONDS;
 use crate::conf::{AutoFailback, HaCf};
 use crate::ids::NodeName;
 use crate::paths;
@@ -53,7 +54,18 @@ pub fn script_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
             Ok(_) | Err(_) => None,
         };
     }
+    // Whoever writes `env VIP_LEASE=1` does not mean this.
+    env.remove(LEASE_SECONDS);
     env.into_iter().collect()
+}
+
+/// What resource scripts that heartbeat runs get beside it: for how long to set an address. By hand it is set for ever.
+pub fn resource_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
+    let mut env = script_env(cf, me);
+    if let Some(lease) = cf.lease() {
+        env.push((LEASE_SECONDS.to_owned(), lease.as_secs().to_string()));
+    }
+    env
 }
 
 /// Temporary files of resource scripts: made (mode 1777) and emptied by the master at start.

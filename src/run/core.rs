@@ -6,7 +6,9 @@ use super::teller::Teller;
 use super::{logger, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
+use crate::conf::lives;
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::core::Table;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
@@ -23,6 +25,8 @@ use std::path::Path;
 
 /// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
 const PACKETS_A_TURN: usize = 64;
+/// After a pause more is read than a socket buffer holds; not without end when there is a flood of packets.
+const CATCH_UP_ROUNDS: usize = 64;
 /// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
@@ -111,6 +115,9 @@ pub fn run() -> io::Result<()> {
                 .value
                 .unwrap_or_default(),
             deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
+                .value
+                .unwrap_or_default(),
+            peers: lives::parse(Path::new("hb_peers"), &remembered.peers)
                 .value
                 .unwrap_or_default(),
         },
@@ -341,6 +348,7 @@ impl Driver {
             }
         }
         let ready = wait(&wants, deadline)?;
+        self.catch_up()?;
         // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
         for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
             if ready.write {
@@ -376,6 +384,40 @@ impl Driver {
             self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
         }
         Ok(())
+    }
+
+    /// After a pause of ours: reads what waits in the sockets before anything is said, sent or decided.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let actions = daemon.look_at_clock(sys::clock());
+        self.perform(actions);
+        if !self.must_catch_up() {
+            return Ok(());
+        }
+        for _ in 0..CATCH_UP_ROUNDS {
+            let (mut wants, mut open) = (Vec::new(), Vec::new());
+            for (i, slot) in self.slots.iter().enumerate() {
+                if let Slot::Open(port) = slot {
+                    wants.push(Want::read(port.fd()));
+                    open.push(i);
+                }
+            }
+            let ready = wait(&wants, sys::now())?;
+            if ready.iter().all(|r| !r.read) {
+                break;
+            }
+            for (slot, ready) in open.into_iter().zip(ready) {
+                if ready.read {
+                    self.read_port(slot);
+                }
+            }
+        }
+        self.feed(Event::CaughtUp);
+        Ok(())
+    }
+
+    fn must_catch_up(&self) -> bool {
+        self.daemon.as_ref().is_some_and(Daemon::must_catch_up)
     }
 
     fn timers(&mut self) {
@@ -474,6 +516,7 @@ impl Driver {
             ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
             ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
             ToCore::Watchdog => self.watchdog = fd,
+            ToCore::Renewed { number, found } => self.feed(Event::Renewed { number, found }),
             ToCore::End => self.stopped = true,
         }
     }
@@ -564,10 +607,13 @@ impl Driver {
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
                 Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
-                Action::RememberNodes { nodes, deleted } => {
-                    let texts = NodeTexts { nodes, deleted };
-                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
+                Action::Renew { number, addresses } => {
+                    let at = sys::now();
+                    self.master
+                        .send(ToMaster::Renew { number, at, addresses }.encode(), None);
                 }
+                Action::Drop { addresses } => self.master.send(ToMaster::Drop { addresses }.encode(), None),
+                Action::RememberNodes { table } => self.remember(table),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
                 // Not when the master is behind already: whoever has the key can send any number.
@@ -584,8 +630,21 @@ impl Driver {
         }
     }
 
+    fn remember(&mut self, table: Table) {
+        let texts = NodeTexts {
+            nodes: table.nodes,
+            deleted: table.deleted,
+            peers: table.peers,
+        };
+        self.master.send(ToMaster::Nodes { texts }.encode(), None);
+    }
+
     /// Says goodbye: what is queued goes out, the master hears that we are done.
     fn drain(&mut self) {
+        // What the peers said while the clients ended is old for the next life as well.
+        if let Some(table) = self.daemon.as_ref().map(Daemon::table) {
+            self.remember(table);
+        }
         self.master.send(ToMaster::Stopped.encode(), None);
         let deadline = sys::now() + Duration::from_secs(1);
         while sys::now() < deadline {

@@ -7,6 +7,7 @@ use crate::conf::ResourceSpec;
 use crate::daemon::view::ClientReport;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::groups::lease::Found;
 use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
 use crate::time::{Duration, Instant};
@@ -63,6 +64,11 @@ pub enum ToCore {
     },
     /// The device travels beside the message; without one there is none any more.
     Watchdog,
+    /// What became of [`ToMaster::Renew`]. It does not come when the kernel refused.
+    Renewed {
+        number: u64,
+        found: Vec<(String, Found)>,
+    },
     /// Everything is over, after `Released`.
     End,
 }
@@ -105,6 +111,16 @@ pub enum ToMaster {
     },
     Held {
         held: Vec<ResourceName>,
+    },
+    /// A beat goes out `at` that moment: these addresses get another lease.
+    Renew {
+        number: u64,
+        at: Instant,
+        addresses: Vec<String>,
+    },
+    /// These addresses go from this machine at once.
+    Drop {
+        addresses: Vec<String>,
     },
     /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
     Wake {
@@ -173,11 +189,12 @@ impl Order {
     }
 }
 
-/// hostcache and delhostcache as text.
+/// hostcache, delhostcache and hb_peers as text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeTexts {
     pub nodes: String,
     pub deleted: String,
+    pub peers: String,
 }
 
 impl NodeTexts {
@@ -185,12 +202,14 @@ impl NodeTexts {
         message
             .with("nodes", blob(&self.nodes))
             .with("deleted", blob(&self.deleted))
+            .with("peers", blob(&self.peers))
     }
 
     fn get(message: &Message) -> Option<Self> {
         Some(Self {
             nodes: text(message, "nodes")?,
             deleted: text(message, "deleted")?,
+            peers: text(message, "peers")?,
         })
     }
 }
@@ -317,6 +336,12 @@ impl ToCore {
             }
             Self::Scripts { types } => Message::new("scripts").with("types", list(types)),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Renewed { number, found } => {
+                let found: Vec<String> = found.iter().map(|(a, f)| format!("{} {a}", f.as_str())).collect();
+                Message::new("renewed")
+                    .with("number", number.to_string())
+                    .with("found", list(&found))
+            }
             Self::End => Message::new("end"),
         };
         netstring::encode(&message)
@@ -390,6 +415,16 @@ impl ToCore {
                 types: words(&m, "types")?,
             },
             "watchdog" => Self::Watchdog,
+            "renewed" => Self::Renewed {
+                number: m.dec("number")?,
+                found: words(&m, "found")?
+                    .iter()
+                    .map(|line| {
+                        let (found, address) = line.split_once(' ')?;
+                        Some((address.to_owned(), Found::parse(found)?))
+                    })
+                    .collect::<Option<_>>()?,
+            },
             "end" => Self::End,
             _ => return None,
         })
@@ -450,6 +485,11 @@ impl ToMaster {
                 .with("node", command.node.as_ref().map_or("", |n| n.as_str()))
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Renew { number, at, addresses } => Message::new("renew")
+                .with("number", number.to_string())
+                .with("at", at.as_millis().to_string())
+                .with("addresses", list(addresses)),
+            Self::Drop { addresses } => Message::new("drop").with("addresses", list(addresses)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
                 .with("pid", pid.to_string())
@@ -516,6 +556,14 @@ impl ToMaster {
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
             },
+            "renew" => Self::Renew {
+                number: m.dec("number")?,
+                at: Instant::from_millis(m.dec("at")?),
+                addresses: words(&m, "addresses")?,
+            },
+            "drop" => Self::Drop {
+                addresses: words(&m, "addresses")?,
+            },
             "wake" => Self::Wake {
                 pair: m.get("pair")?.to_owned(),
                 pid: m.dec("pid")?.try_into().ok()?,
@@ -569,6 +617,7 @@ mod tests {
                 remembered: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: String::new(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToCore::Begin {
@@ -615,6 +664,14 @@ mod tests {
             ToCore::Reload {
                 texts: texts.clone(),
                 accounts: "group b 2 3\n".into(),
+            },
+            ToCore::Renewed {
+                number: 7,
+                found: vec![
+                    ("10.0.0.1/24/eth0".into(), Found::Renewed),
+                    ("10.0.0.2".into(), Found::Gone),
+                    ("2001:db8::9/64".into(), Found::Permanent),
+                ],
             },
             ToCore::Stop,
             ToCore::Debug { more: true },
@@ -680,6 +737,14 @@ mod tests {
                 },
             },
             ToMaster::Held { held: vec![key] },
+            ToMaster::Renew {
+                number: 7,
+                at: Instant::from_millis(12_345),
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
+            ToMaster::Drop {
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
             ToMaster::Held { held: vec![] },
             ToMaster::Active,
             ToMaster::Notice {
@@ -696,6 +761,7 @@ mod tests {
                 texts: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: "n2\tuuid\n".into(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToMaster::Stopped,

@@ -3,6 +3,7 @@
 
 use super::access;
 use super::dopd;
+use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
@@ -76,6 +77,7 @@ struct Master {
     remembered: NodeTexts,
     node_files: NodeFiles,
     jobs: Jobs,
+    leases: Keeper,
     fences: Fences,
     /// Scripts of the master before this one.
     left: Vec<Left>,
@@ -235,7 +237,10 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
         found.retain(|f| f.process.is_some());
     }
-    let mut jobs = Jobs::new(vec![paths::resource_d(), paths::init_d()], env.clone());
+    let mut jobs = Jobs::new(
+        vec![paths::resource_d(), paths::init_d()],
+        environment::resource_env(&cf, &me),
+    );
     let mut left = Vec::new();
     match Notes::at(paths::scripts()) {
         Ok(notes) => {
@@ -255,7 +260,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
-        me,
+        me: me.clone(),
         texts,
         accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
@@ -266,6 +271,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
         jobs,
+        leases: Keeper::new(&cf),
         left,
         waiting: VecDeque::new(),
         programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
@@ -502,7 +508,8 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(env.clone());
+        self.jobs.set_env(environment::resource_env(&cf, &self.me));
+        self.leases.reload(&cf);
         self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.accounts = access::accounts(&cf.apiauth).to_string();
@@ -579,7 +586,7 @@ impl Master {
     /// Without the disk as long as there are any of those taken from it.
     fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
         if self.generations.is_empty() {
-            match state::next_generations(self.cf.generation_from_time) {
+            match state::next_generations() {
                 Ok(taken) => self.generations = taken,
                 Err(e) => {
                     let why = format!("{} cannot be written: {e}", paths::generation().display());
@@ -639,6 +646,12 @@ impl Master {
                     );
                 }
             }
+            ToMaster::Renew { number, at, addresses } => {
+                if let Some(found) = self.leases.renew(sys::now(), at, addresses) {
+                    self.tell_core(&ToCore::Renewed { number, found });
+                }
+            }
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {

@@ -9,6 +9,7 @@
 //! * `respawn`: the master's care for these programs; `respawn_rules`, when they are started again; `respawn_file`,
 //!   where the next master finds them
 //! * `watchdog`: the device that resets the machine
+//! * `lease`: the master renews the addresses of held groups
 //! * `link`: what master and core say to each other
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
@@ -27,6 +28,7 @@ pub mod core;
 pub mod dopd;
 pub mod heir;
 pub mod ipfail;
+mod lease;
 pub mod link;
 pub mod logger;
 pub mod master;

@@ -9,20 +9,23 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// The next generations: from one more than in the file, from the current time the first time (or when ha.cf says
-/// `time`). The last of them is written to disk before the first is used: a node that comes up with an old one is taken
-/// for a replay.
-pub fn next_generations(from_time: bool) -> io::Result<Range<u64>> {
-    next_generations_in(&paths::generation(), from_time, sys::wall().0)
+/// The next generations: from one more than in the file, and at least the current time. The last of them is written to disk
+/// before the first is used: a node that comes up with an old one is taken for a replay, by peers that remember for ever.
+///
+/// heartbeat 3.0.6 looks at the time only when there is no file, or when ha.cf says `time`. Here it counts always: a file
+/// that came out of a backup, or a daemon that went on while its disk did not ([`Generation::unwritten_after`]), would
+/// leave the node with numbers that are over.
+pub fn next_generations() -> io::Result<Range<u64>> {
+    next_generations_in(&paths::generation(), sys::wall().0)
 }
 
-fn next_generations_in(path: &Path, from_time: bool, now: u64) -> io::Result<Range<u64>> {
+fn next_generations_in(path: &Path, now: u64) -> io::Result<Range<u64>> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text.trim().parse::<u64>().ok(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let first = Generation::after(old.map(Generation), from_time, now).0;
+    let first = Generation::after(old.map(Generation), now).0;
     let end = first.saturating_add(Generation::AHEAD);
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
     files::put(path, format!("{:>15}\n", end.saturating_sub(1)).as_bytes(), 0o644, true)?;
@@ -117,14 +120,15 @@ mod tests {
         let path = dir.join("hb_generation");
         #[rustfmt::skip]
         let steps = [
-            // from time   now    first
-            (false,        1000,  1000),
-            (false,        5000,  1100),
-            (true,         5000,  5000),
-            (true,         400,   5100),
+            // now  first
+            (1000,  1000),
+            (1000,  1100),
+            (5000,  5000),
+            (400,   5100),
+            (0,     5200),
         ];
-        for (from_time, now, first) in steps {
-            let taken = next_generations_in(&path, from_time, now).unwrap();
+        for (now, first) in steps {
+            let taken = next_generations_in(&path, now).unwrap();
             assert_eq!(taken, first..first + Generation::AHEAD);
             let last = first + Generation::AHEAD - 1;
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{last:>15}\n"));

@@ -107,7 +107,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("use_apphbd",              One,  "use_apphbd off",                     Works),
     row("use_logd",                One,  "use_logd off",                       Works),
     row("uuidfrom",                One,  "uuidfrom file|nodename",             Works),
-    row("vip_lease",               One,  "vip_lease on|off",                   Nothing("there is no lease yet: an address stays on a machine whose heartbeat was killed")),
+    row("vip_lease",               One,  "vip_lease on|off",                   Works),
     row("warntime",                One,  "warntime TIME",                      Works),
     row("watchdog",                One,  "watchdog DEVICE",                    Works),
 ];

@@ -4,6 +4,7 @@ use super::fencing::FenceLine;
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
 use crate::conf::access::Accounts;
+use crate::ids::LinkName;
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,12 +51,11 @@ impl Draft {
             debug: 0,
             realtime: true,
             rtprio: 1,
-            generation_from_time: false,
             autojoin: super::Autojoin::None,
             autojoin_line: 0,
             uuid_from_name: false,
             resource_timeout: Duration::ZERO,
-            vip_lease: false,
+            vip_lease: true,
             watchdog: None,
             clients: Vec::new(),
             apiauth: Vec::new(),
@@ -135,10 +135,8 @@ impl Draft {
             | "enable_config_writes" => {
                 let _ = values::boolean(word)?;
             }
-            "hbgenmethod" => {
-                values::one_of(word, &["file", "time"])?;
-                cf.generation_from_time = word == "time";
-            }
+            // Both are done, see run::state.
+            "hbgenmethod" => values::one_of(word, &["file", "time"])?,
             "msgfmt" => {
                 values::one_of(word, &["classic", "netstring"])?;
                 cf.msgfmt_netstring = word == "netstring";
@@ -181,6 +179,7 @@ impl Draft {
             }
             "serial" => {
                 let device = values::absolute(word)?;
+                link_name(word)?;
                 let baud = self.baud;
                 Ok(self.medium(MediumKind::Serial { device, baud }, line))
             }
@@ -228,6 +227,9 @@ impl Draft {
         hosts: &[(String, bool)],
         line: usize,
     ) -> Result<Option<String>, String> {
+        for (host, _) in hosts {
+            link_name(host)?;
+        }
         let warning = self.node(name, NodeKind::Ping, line)?;
         if warning.is_some() {
             return Ok(warning);
@@ -263,6 +265,13 @@ impl Draft {
         self.cf.media.push(spec);
         None
     }
+}
+
+/// What [`MediumSpec::link`] will be called: found by fuzzing, a control character in the path of a serial line got past.
+fn link_name(word: &str) -> Result<(), String> {
+    word.parse::<LinkName>()
+        .map(drop)
+        .map_err(|e: crate::ids::BadName| e.to_string())
 }
 
 fn is_variable(name: &str) -> bool {
