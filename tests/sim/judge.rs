@@ -37,7 +37,7 @@ fn play(numbers: std::ops::Range<u64>, enough: usize) -> Vec<String> {
             if n >= numbers.end || bad.len() >= enough {
                 return bad;
             }
-            if n % 1000 == 0 && n > numbers.start {
+            if n.is_multiple_of(1000) && n > numbers.start {
                 eprintln!("{n} schedules were begun");
             }
             let schedule = Schedule::number(n);
