@@ -16,6 +16,7 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
+//! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
@@ -43,6 +44,7 @@ pub mod jobs;
 pub mod lab;
 pub mod media;
 pub mod msg;
+pub mod ocf;
 pub mod paths;
 pub mod run;
 pub mod sim;

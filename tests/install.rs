@@ -316,6 +316,30 @@ fn uninstall_leaves_the_configuration_and_the_state() {
     );
 }
 
+/// The scripts of 3.0.6 call agents of another package; those of the site are the site's.
+#[test]
+fn resource_scripts_of_the_old_package_go_aside_and_come_back() {
+    let tree = Tree::new("scripts");
+    let old = "#!/bin/sh\n. /etc/ha.d/resource.d//hto-mapfuncs\nOCF_TYPE=Filesystem\n";
+    let own = "#!/bin/sh\n# our own, and better\n";
+    tree.write("/etc/ha.d/resource.d/Filesystem", old);
+    tree.write("/etc/ha.d/resource.d/OCF", "#!/bin/sh\nOCF_RES_VERSION_MAJOR=1\n");
+    tree.write("/etc/ha.d/resource.d/apache", own);
+    tree.install();
+    for _ in 0..2 {
+        let text = tree.text("/etc/ha.d/resource.d/Filesystem");
+        assert!(text.contains("resource.d/functions") && text != old);
+        assert_eq!(tree.text("/etc/ha.d/resource.d/apache"), own);
+        let link = std::fs::read_link(tree.path("/etc/ha.d/resource.d/OCF")).unwrap();
+        assert_eq!(link, Path::new("/usr/lib/heartbeat/OCF"));
+        // An upgrade does not take ours for the old one's.
+        tree.install();
+    }
+    tree.run(&["--uninstall"], "/usr");
+    assert_eq!(tree.text("/etc/ha.d/resource.d/Filesystem"), old);
+    assert_eq!(tree.text("/etc/ha.d/resource.d/apache"), own);
+}
+
 #[test]
 fn another_prefix_is_known_to_everything_installed() {
     let tree = Tree::new("prefix");

@@ -11,6 +11,7 @@
 //! | [`announce`] | gratuitous ARP and neighbour advertisement, at once and a short series after |
 //! | [`agent`] | the program `IPaddr`: both calling forms, texts, exit codes |
 //! | [`send_arp`] | the program `send_arp` |
+//! | [`tickle`] | the program `tickle_tcp` |
 
 pub mod agent;
 pub mod announce;
@@ -18,6 +19,7 @@ pub mod hold;
 pub mod place;
 pub mod send_arp;
 pub mod spec;
+pub mod tickle;
 
 pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all, take_back};
 pub use spec::Spec;

@@ -60,6 +60,17 @@ pub enum Up {
     },
 }
 
+/// What the last packet was, for whoever must choose what to listen to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Worth {
+    /// Of a node of ours, and new; or its newest one, by this medium for the first time.
+    Good,
+    /// Authentic, but anybody may have sent it once more.
+    Plain,
+    /// Dropped.
+    Bad,
+}
+
 #[derive(Debug)]
 pub(super) struct Medium {
     pub link: LinkName,
@@ -107,6 +118,7 @@ pub struct Core {
     /// The packets we sent last, as they come back from a broadcast.
     pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
+    pub(super) worth: Worth,
     pub(super) out: Vec<Action>,
     pub(super) up: VecDeque<Up>,
 }
@@ -140,6 +152,7 @@ impl Core {
             flow: Flow::default(),
             sent: VecDeque::new(),
             counters: Counters::default(),
+            worth: Worth::Bad,
             out: Vec::new(),
             up: VecDeque::new(),
         };
@@ -445,6 +458,11 @@ impl Core {
 
     pub fn beats(&self) -> u64 {
         self.beats
+    }
+
+    /// Of the packet that was received last.
+    pub fn worth(&self) -> Worth {
+        self.worth
     }
 
     pub fn counters(&self) -> &Counters {

@@ -75,6 +75,8 @@ pub struct Node {
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
+    /// Media over which it came, a bit each: what comes by one of them once more may be anybody's.
+    pub newest_by: u64,
     /// The messages with which a ping node was asked last, oldest first.
     pub questions: VecDeque<Arc<[u8]>>,
     /// Last status message; `None` before the first.
@@ -118,6 +120,7 @@ impl Node {
             past: None,
             window: Window::default(),
             newest: Vec::new(),
+            newest_by: 0,
             questions: VecDeque::new(),
             heard: None,
             dt,

@@ -18,7 +18,7 @@ use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
 use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
-use crate::core::{Core, NodeStatus, Table, Up, ping};
+use crate::core::{Core, NodeStatus, Table, Up, Worth, ping};
 use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
 use crate::groups::lease::Found;
@@ -231,10 +231,20 @@ impl Daemon {
 
     /// [`Event::Received`] without a buffer of its own.
     pub fn receive(&mut self, now: Now, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
+        self.receive_at(now, now.mono, medium, bytes)
+    }
+
+    /// The same for a packet that came at `at` and is read now.
+    pub fn receive_at(&mut self, now: Now, at: Instant, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
         self.turn(now);
-        self.core.receive(now, medium, bytes);
+        self.core.receive_at(now, at, medium, bytes);
         self.settle(now);
         std::mem::take(&mut self.out)
+    }
+
+    /// Of the packet that was received last.
+    pub fn worth(&self) -> Worth {
+        self.core.worth()
     }
 
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {

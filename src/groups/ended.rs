@@ -142,6 +142,8 @@ impl Groups {
                 );
                 self.came_home = true;
                 self.takeover_command(Set::LOCAL, None);
+                // Begun with the next look, and that is not to wait until something else happens.
+                self.touch();
             }
             Some(_) => {}
         }

@@ -43,5 +43,8 @@ pub mod set;
 mod takeover;
 mod waking;
 
+#[cfg(test)]
+mod tests;
+
 pub use manager::{Groups, Order};
 pub use set::Set;

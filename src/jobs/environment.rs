@@ -10,7 +10,7 @@ use std::path::Path;
 /// Fixed: a script must behave the same whether the daemon was started at boot or from somebody's shell.
 pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where OCF agents are; the name is theirs.
-const OCF_ROOT: &str = "/usr/lib/ocf";
+pub const OCF_ROOT: &str = "/usr/lib/ocf";
 /// As heartbeat 3.0.6 hands it down: scripts print the date of their log lines with it.
 const DATE_FORMAT: &str = "%Y/%m/%d_%T ";
 /// Passed on as they are, because they say where this installation is.

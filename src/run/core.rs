@@ -13,7 +13,7 @@ use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::{Server, ServerEvent, Wake};
-use crate::media::{Opened, Port};
+use crate::media::{Opened, Order, Packet, Port, Room};
 use crate::paths;
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
@@ -23,8 +23,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
-const PACKETS_A_TURN: usize = 64;
+/// A bounded number at a time.
+const PACKETS_AT_ONCE: usize = 64;
+/// In a turn everything is read that came before it began, or a peer might be declared dead while its beat waits behind
+/// junk. These are 8192 packets, more than a socket's buffer holds, and some ten milliseconds of work.
+const READS_A_TURN: usize = 128;
+/// While a medium is flooded packets are read in heaps: being woken for each costs more than reading it.
+const BREATH: Duration = Duration::from_millis(2);
+/// Within so many deadtimes a living node is heard, whatever is lost.
+const LEARNING: u32 = 2;
 /// After a pause more is read than a socket buffer holds; not without end when there is a flood of packets.
 const CATCH_UP_ROUNDS: usize = 64;
 /// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
@@ -59,6 +66,9 @@ struct Driver {
     load_at: Instant,
     teller: Teller,
     keepalive: Duration,
+    deadtime: Duration,
+    /// For the datagrams of all ports.
+    room: Room,
     watchdog: Option<OwnedFd>,
     /// Of the beats, the watchdog has heard of so many.
     fed: u64,
@@ -134,6 +144,8 @@ pub fn run() -> io::Result<()> {
         load_at: Instant::default(),
         teller: Teller::default(),
         keepalive: settings.cf.keepalive,
+        deadtime: settings.cf.deadtime,
+        room: Room::default(),
         watchdog: None,
         fed: 0,
         watchdog_fails: false,
@@ -293,7 +305,7 @@ impl Driver {
         };
         match Port::new(spec, Opened { fd, to }) {
             Ok(port) => {
-                self.slots[medium.0] = Slot::Open(port);
+                self.slots[medium.0] = Slot::Open(port.guarded(spec, self.deadtime * LEARNING));
                 self.tries[medium.0] = 0;
                 None
             }
@@ -333,7 +345,7 @@ impl Driver {
         let clients_from = wants.len();
         wants.extend(self.server.wants());
         let ports_from = wants.len();
-        let mut open = Vec::new();
+        let (mut open, mut flooded) = (Vec::new(), false);
         for (i, slot) in self.slots.iter().enumerate() {
             match slot {
                 Slot::Open(port) => {
@@ -341,13 +353,19 @@ impl Driver {
                         fd: port.fd(),
                         write: port.wants_write(),
                     });
+                    flooded |= port.is_flooded();
+                    deadline = deadline.min(port.deadline());
                     open.push(i);
                 }
                 Slot::Broken { retry } => deadline = deadline.min(*retry),
                 Slot::Opening => {}
             }
         }
+        if flooded {
+            std::thread::sleep(BREATH);
+        }
         let ready = wait(&wants, deadline)?;
+        let began = sys::now();
         self.catch_up()?;
         // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
         for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
@@ -355,8 +373,9 @@ impl Driver {
                 self.use_port(slot, |port| port.flush());
             }
             if ready.read {
-                self.read_port(slot);
+                self.read_port(slot, began);
             }
+            self.mind_floods(slot);
         }
         if ready[0].write {
             self.master.flush();
@@ -408,7 +427,7 @@ impl Driver {
             }
             for (slot, ready) in open.into_iter().zip(ready) {
                 if ready.read {
-                    self.read_port(slot);
+                    self.read_port(slot, sys::now());
                 }
             }
         }
@@ -446,20 +465,63 @@ impl Driver {
         }
     }
 
-    fn read_port(&mut self, slot: usize) {
-        let Slot::Open(port) = &mut self.slots[slot] else {
+    /// Everything that came to this medium before `began`, and perhaps more.
+    fn read_port(&mut self, slot: usize, began: Instant) {
+        for _ in 0..READS_A_TURN {
+            let Slot::Open(port) = &mut self.slots[slot] else {
+                return;
+            };
+            let packets = match port.receive(&mut self.room, PACKETS_AT_ONCE) {
+                Ok(packets) => packets,
+                Err(e) => {
+                    self.port_broke(MediumId(slot), &e);
+                    return;
+                }
+            };
+            let newest = packets.last().map_or(began, |p| p.at);
+            let done = port.is_read_up_to(began) || newest > began;
+            self.take(slot, packets);
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, slot: usize, packets: Vec<Packet>) {
+        let now = sys::clock();
+        for Packet { bytes, at, from } in packets {
+            let Some(daemon) = &mut self.daemon else { return };
+            let actions = daemon.receive_at(now, at, MediumId(slot), &bytes);
+            let worth = daemon.worth();
+            if !actions.is_empty() {
+                self.perform(actions);
+            }
+            // A reload may have taken it away.
+            if let Some(Slot::Open(port)) = self.slots.get_mut(slot) {
+                port.judged(now.mono, from, worth);
+            }
+        }
+        self.after();
+    }
+
+    /// A flood is told once when it begins and once when it is over.
+    fn mind_floods(&mut self, slot: usize) {
+        let Some(Slot::Open(port)) = self.slots.get_mut(slot) else {
             return;
         };
-        match port.receive(PACKETS_A_TURN) {
-            Ok(packets) => {
-                for bytes in packets {
-                    self.feed(Event::Received {
-                        medium: MediumId(slot),
-                        bytes,
-                    });
-                }
-            }
-            Err(e) => self.port_broke(MediumId(slot), &e),
+        let was_shut = port.is_flooded();
+        let Some((order, done)) = port.mind_floods(sys::now()) else {
+            return;
+        };
+        let link = self.specs[slot].link();
+        match (order, done) {
+            (_, Err(e)) => log::warn!("link {link}: it is flooded, and the kernel takes no filter: {e}"),
+            (Order::Shut { .. }, Ok(())) if was_shut => {}
+            (Order::Shut { .. }, Ok(())) => log::warn!(
+                "link {link}: flooded with bad packets; until that is over the kernel drops what does not come from a \
+                 known node or does not look like a message, and only a part of it is counted"
+            ),
+            (Order::Open, Ok(())) => log::info!("link {link}: the flood is over; everything is looked at again"),
         }
     }
 
@@ -527,7 +589,7 @@ impl Driver {
             return;
         };
         log::set_max_level(logger::filter(cf.debug));
-        self.keepalive = cf.keepalive;
+        (self.keepalive, self.deadtime) = (cf.keepalive, cf.deadtime);
         // Ports of lines that stay are kept as they are; the numbers of the media follow the new ha.cf.
         let mut old: Vec<(MediumSpec, Slot, u32)> = self
             .specs
@@ -569,8 +631,14 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let Some(daemon) = &mut self.daemon else { return };
         let actions = daemon.handle(sys::clock(), event);
-        let (beats, active) = (daemon.beats(), daemon.is_active());
         self.perform(actions);
+        self.after();
+    }
+
+    /// What the daemon did may concern the watchdog and the master.
+    fn after(&mut self) {
+        let Some(daemon) = &self.daemon else { return };
+        let (beats, active) = (daemon.beats(), daemon.is_active());
         if beats != self.fed {
             self.fed = beats;
             self.feed_watchdog();

@@ -9,6 +9,7 @@ use super::logger::{self, Places};
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
 use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
@@ -36,6 +37,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// A core that died is started again at once, but not more than so often in `CALM`.
@@ -75,6 +77,7 @@ struct Master {
     _lock: fs::File,
     held: Vec<ResourceName>,
     remembered: NodeTexts,
+    shelf: Arc<Shelf>,
     node_files: NodeFiles,
     jobs: Jobs,
     leases: Keeper,
@@ -252,6 +255,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
     for (title, pipe) in legacy.outputs {
         jobs.read_on(sys::now(), title, pipe);
     }
+    let shelf = Arc::new(Shelf::start()?);
     let mut master = Master {
         signals,
         uuid: match cf.uuid_from_name {
@@ -268,13 +272,14 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         _lock: lock,
         held,
         remembered: node_files::read(),
+        shelf: Arc::clone(&shelf),
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
         jobs,
         leases: Keeper::new(&cf),
         left,
         waiting: VecDeque::new(),
-        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
         rc: RcScripts::new(env, cf.resource_timeout),
         watchdog: None,
         released: false,
@@ -325,6 +330,14 @@ fn make_directories() -> io::Result<()> {
     let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     for dir in [paths::state(), paths::run()] {
         fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
+    }
+    for file in [
+        paths::generation(),
+        paths::uuid(),
+        paths::hostcache(),
+        paths::delhostcache(),
+    ] {
+        files::sweep(&file);
     }
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
@@ -586,7 +599,12 @@ impl Master {
     /// Without the disk as long as there are any of those taken from it.
     fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
         if self.generations.is_empty() {
-            match state::next_generations() {
+            let taken = match resumed {
+                // The disk may hang; the groups that are held cannot wait for it.
+                true => self.shelf.ask("generation", state::next_generations),
+                false => Some(state::next_generations()),
+            };
+            match taken.unwrap_or_else(|| Err(io::Error::other("the disk does not answer"))) {
                 Ok(taken) => self.generations = taken,
                 Err(e) => {
                     let why = format!("{} cannot be written: {e}", paths::generation().display());
@@ -638,13 +656,15 @@ impl Master {
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
             ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
-                self.held = held;
-                if let Err(e) = state::write_held(&self.held) {
-                    log::error!(
-                        "{} cannot be written ({e}): a new master would not know what is held",
-                        paths::held().display()
-                    );
-                }
+                self.held = held.clone();
+                self.shelf.ask("held groups", move || {
+                    if let Err(e) = state::write_held(&held) {
+                        log::error!(
+                            "{} cannot be written ({e}): a new master would not know what is held",
+                            paths::held().display()
+                        );
+                    }
+                });
             }
             ToMaster::Renew { number, at, addresses } => {
                 if let Some(found) = self.leases.renew(sys::now(), at, addresses) {

@@ -17,6 +17,7 @@
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
+//! * `shelf`: the thread that writes the state files, because a disk may hang
 //! * `state`: generation, uuid, pid file, held groups: files that survive a power cut
 //!
 //! Any one of the three may die: the master starts the core again, the heir takes the master's place, the master
@@ -32,13 +33,14 @@ mod lease;
 pub mod link;
 pub mod logger;
 pub mod master;
-mod node_files;
+pub mod node_files;
 pub mod respawn;
 pub mod respawn_file;
 pub mod respawn_rules;
 pub mod role;
+mod shelf;
 pub mod start;
 pub mod state;
-mod status_file;
+pub mod status_file;
 mod teller;
 pub mod watchdog;

@@ -89,6 +89,12 @@ pub struct NodeFiles {
     shared: Arc<(Mutex<Slot>, Condvar)>,
 }
 
+impl std::fmt::Debug for NodeFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NodeFiles")
+    }
+}
+
 impl NodeFiles {
     pub fn start() -> io::Result<Self> {
         let shared = Arc::<(Mutex<Slot>, Condvar)>::default();
@@ -142,7 +148,8 @@ fn write_for_ever((slot, changed): &(Mutex<Slot>, Condvar)) {
     }
 }
 
-fn put(path: &Path, text: &str) {
+/// One of the two, whole.
+pub fn put(path: &Path, text: &str) {
     if let Err(e) = files::put(path, text.as_bytes(), 0o644, true) {
         log::error!(
             "{}: cannot be written ({e}): after a restart what it says of the nodes is not known",

@@ -20,8 +20,20 @@ pub fn next_generations() -> io::Result<Range<u64>> {
 }
 
 fn next_generations_in(path: &Path, now: u64) -> io::Result<Range<u64>> {
-    let old = match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse::<u64>().ok(),
+    let old = match fs::read(path) {
+        Ok(bytes) => {
+            let old = std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|t| t.trim().parse::<u64>().ok());
+            if old.is_none() {
+                log::error!(
+                    "{}: is damaged ({} bytes that are no number); starting from the time instead",
+                    path.display(),
+                    bytes.len()
+                );
+            }
+            old
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
@@ -52,11 +64,14 @@ pub fn lock() -> io::Result<File> {
 /// The uuid of this node; made at the first start.
 pub fn uuid() -> io::Result<[u8; 16]> {
     let path = paths::uuid();
-    if let Ok(bytes) = fs::read(&path)
-        && let Ok(uuid) = bytes.try_into()
-        && uuid != [0; 16]
-    {
-        return Ok(uuid);
+    if let Ok(bytes) = fs::read(&path) {
+        match bytes.try_into() {
+            Ok(uuid) if uuid != [0; 16] => return Ok(uuid),
+            Ok(_) | Err(_) => log::error!(
+                "{}: is damaged (no 16 bytes that are a uuid); this node gets a new one",
+                path.display()
+            ),
+        }
     }
     let mut uuid = [0; 16];
     files::random(&mut uuid)?;
@@ -127,6 +142,15 @@ mod tests {
             (400,   5100),
             (0,     5200),
         ];
+        // What a disk may make of it; the time is higher than any number that was counted up once a start.
+        #[rustfmt::skip]
+        let damaged = [&b""[..], b"          ", b"12x", b"\xff\xff\0", b"99999999999999999999999", b"-4"];
+        for damage in damaged {
+            fs::write(&path, damage).unwrap();
+            let taken = next_generations_in(&path, 1000).unwrap();
+            assert_eq!(taken.start, 1000, "{damage:?}");
+            fs::remove_file(&path).unwrap();
+        }
         for (now, first) in steps {
             let taken = next_generations_in(&path, now).unwrap();
             assert_eq!(taken, first..first + Generation::AHEAD);

@@ -6,8 +6,10 @@
 pub mod advert;
 pub mod arp;
 pub mod ethernet;
+pub mod guard;
 pub mod icmp;
 pub mod netlink;
 pub mod route;
+pub mod tcp;
 
 pub use ethernet::Mac;

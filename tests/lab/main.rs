@@ -28,6 +28,11 @@ mod reloading;
 mod replaying;
 mod resources;
 mod respawn;
+mod scripts;
+mod storage;
+#[path = "../bench/storm.rs"]
+mod storm;
+mod storms;
 mod succession;
 mod watchdog;
 mod watching;
