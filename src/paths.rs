@@ -123,6 +123,11 @@ pub fn held() -> PathBuf {
     run().join("heartbeat.held")
 }
 
+/// Notes of the scripts that run now: written by themselves, read by the next master.
+pub fn scripts() -> PathBuf {
+    run().join("heartbeat.scripts")
+}
+
 /// The client programs of this node and their processes: written by the master, read by the next one.
 pub fn respawned() -> PathBuf {
     run().join("heartbeat.clients")

@@ -27,7 +27,7 @@ fn cases() -> [Case; 7] {
             "hb_generation",
             b"           1000\n",
             || {
-                state::next_generation().expect("written");
+                state::next_generations().expect("written");
             },
             |new| new.len() == 16 && new.ends_with(b"\n") && new != b"           1000\n",
         ),

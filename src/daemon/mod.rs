@@ -229,6 +229,15 @@ impl Daemon {
         (daemon, actions)
     }
 
+    /// See [`Groups::doubt_calm`].
+    pub fn doubt_calm(&mut self) {
+        self.groups.doubt_calm();
+    }
+
+    pub fn calm_mistakes(&self) -> u64 {
+        self.groups.calm_mistakes()
+    }
+
     /// [`Event::Received`] without a buffer of its own.
     pub fn receive(&mut self, now: Now, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
         self.receive_at(now, now.mono, medium, bytes)

@@ -13,6 +13,8 @@
 //! `resource`, `ask_resources`, `shutdone`, `hb_takeover`, `ip-request`) carry the same decisions.
 //!
 //! * `manager`: the machine: events in, orders out
+//! * `events`, `ended`: what nodes and scripts did; `orphans`, `conflicts`: nobody has a group, two have it
+//! * `report`: what it looks like from outside
 //! * `messages`: what the nodes say to each other, both ways
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
@@ -26,6 +28,9 @@
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
 
+mod conflicts;
+mod ended;
+mod events;
 pub mod fencing;
 pub mod group;
 mod handover;
@@ -37,8 +42,10 @@ pub mod lookout;
 mod lookout_tests;
 pub mod manager;
 mod messages;
+mod orphans;
 pub mod peer;
 pub mod place;
+mod report;
 pub mod set;
 mod takeover;
 pub mod tickle;

@@ -1,6 +1,7 @@
 //! Runs resource scripts: own process group, closed descriptors, /dev/null on stdin, a time limit, captured output.
 //!
 //! * [`runner`]: the scripts that run now, and how each of them ends;
+//! * [`left`]: those that the master before this one has left running;
 //! * [`fence`]: STONITH devices: what they are asked to do, by the contract of each;
 //! * [`find`]: where a script is looked for;
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
@@ -15,6 +16,7 @@
 pub mod environment;
 pub mod fence;
 pub mod find;
+pub mod left;
 pub mod manager;
 pub mod ocf;
 pub mod output;

@@ -1,5 +1,6 @@
 //! What the master and the core say to each other: our own messages over a socket pair, each a whole packet.
 
+use super::role;
 /// The three configuration files as text; both processes parse the same bytes.
 pub use crate::check::Texts;
 use crate::conf::ResourceSpec;
@@ -11,6 +12,7 @@ use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// From the master to the core.
@@ -82,6 +84,10 @@ pub enum ToHeir {
     Keep { texts: Texts },
     /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
     Watchdog,
+    /// Taken from the disk for the cores to come, and not used yet.
+    Generations { left: Range<u64> },
+    /// With it comes the reading end of a script's output. While it is open, a service that has inherited it can write.
+    Output { title: String },
     /// A stop was asked for: whoever takes over goes on with it.
     Stopping,
     /// An orderly stop is complete: do not take over.
@@ -442,6 +448,10 @@ impl ToHeir {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Generations { left } => {
+                Message::new("generations").with("left", format!("{}-{}", left.start, left.end))
+            }
+            Self::Output { title } => Message::new("output").with("title", title.as_str()),
             Self::Stopping => Message::new("stopping"),
             Self::Goodbye => Message::new("goodbye"),
         })
@@ -452,6 +462,12 @@ impl ToHeir {
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
             "watchdog" => Some(Self::Watchdog),
+            "generations" => Some(Self::Generations {
+                left: role::range(m.get("left")?)?,
+            }),
+            "output" => Some(Self::Output {
+                title: m.get("title")?.to_owned(),
+            }),
             "stopping" => Some(Self::Stopping),
             "goodbye" => Some(Self::Goodbye),
             _ => None,

@@ -6,19 +6,20 @@ use crate::paths;
 use crate::sys::{self, files};
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-/// The next generation: one more than in the file, and at least the current time. Written to disk before it is used: a node
-/// that comes up with an old one is taken for a replay, by peers that remember for ever.
+/// The next generations: from one more than in the file, and at least the current time. The last of them is written to disk
+/// before the first is used: a node that comes up with an old one is taken for a replay, by peers that remember for ever.
 ///
 /// heartbeat 3.0.6 looks at the time only when there is no file, or when ha.cf says `time`. Here it counts always: a file
-/// that came out of a backup, or a daemon that went on while its disk did not ([`unwritten_generation`]), would leave the
-/// node with numbers that are over.
-pub fn next_generation() -> io::Result<Generation> {
-    next_generation_in(&paths::generation(), sys::wall().0)
+/// that came out of a backup, or a daemon that went on while its disk did not ([`Generation::unwritten_after`]), would
+/// leave the node with numbers that are over.
+pub fn next_generations() -> io::Result<Range<u64>> {
+    next_generations_in(&paths::generation(), sys::wall().0)
 }
 
-fn next_generation_in(path: &Path, now: u64) -> io::Result<Generation> {
+fn next_generations_in(path: &Path, now: u64) -> io::Result<Range<u64>> {
     let old = match fs::read(path) {
         Ok(bytes) => {
             let old = std::str::from_utf8(&bytes)
@@ -36,17 +37,11 @@ fn next_generation_in(path: &Path, now: u64) -> io::Result<Generation> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    // Never backwards, whatever the clock says.
-    let next = old.map_or(now, |old| now.max(old.saturating_add(1)));
+    let first = Generation::after(old.map(Generation), now).0;
+    let end = first.saturating_add(Generation::AHEAD);
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
-    files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
-    Ok(Generation(next))
-}
-
-/// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
-/// first one was the time too and starts are seldom more than one a second.
-pub fn unwritten_generation(last: Generation) -> Generation {
-    Generation(sys::wall().0.max(last.0.saturating_add(1)))
+    files::put(path, format!("{:>15}\n", end.saturating_sub(1)).as_bytes(), 0o644, true)?;
+    Ok(first..end)
 }
 
 /// Held by the master as long as it lives: two masters on one machine would be two owners.
@@ -140,25 +135,27 @@ mod tests {
         let path = dir.join("hb_generation");
         #[rustfmt::skip]
         let steps = [
-            // now  next
+            // now  first
             (1000,  1000),
-            (1000,  1001),
+            (1000,  1100),
             (5000,  5000),
-            (400,   5001),
-            (0,     5002),
+            (400,   5100),
+            (0,     5200),
         ];
         // What a disk may make of it; the time is higher than any number that was counted up once a start.
         #[rustfmt::skip]
         let damaged = [&b""[..], b"          ", b"12x", b"\xff\xff\0", b"99999999999999999999999", b"-4"];
         for damage in damaged {
             fs::write(&path, damage).unwrap();
-            let next = next_generation_in(&path, 1000).unwrap();
-            assert_eq!(next, Generation(1000), "{damage:?}");
+            let taken = next_generations_in(&path, 1000).unwrap();
+            assert_eq!(taken.start, 1000, "{damage:?}");
             fs::remove_file(&path).unwrap();
         }
-        for (now, want) in steps {
-            assert_eq!(next_generation_in(&path, now).unwrap(), Generation(want));
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{want:>15}\n"));
+        for (now, first) in steps {
+            let taken = next_generations_in(&path, now).unwrap();
+            assert_eq!(taken, first..first + Generation::AHEAD);
+            let last = first + Generation::AHEAD - 1;
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{last:>15}\n"));
         }
         fs::remove_dir_all(&dir).unwrap();
     }

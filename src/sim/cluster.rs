@@ -29,6 +29,8 @@ const MAX_TIMERS: usize = 20;
 
 /// What the lookout needs to ask the network.
 const ASKED: Duration = Duration::from_millis(8);
+/// The wall clock when a simulation begins.
+const BEGIN: u64 = 1_700_000_000;
 
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
@@ -159,7 +161,9 @@ impl Sim {
             seed,
             now: Instant::from_millis(0),
             net: Net::new(config.nets, config.nodes),
-            machines: (0..config.nodes).map(|_| Machine::new(random.below(5))).collect(),
+            machines: (0..config.nodes)
+                .map(|_| Machine::new(random.below(5) as i64))
+                .collect(),
             names,
             files,
             keys: Keyring {
@@ -342,7 +346,7 @@ impl Sim {
     fn clock(&self, node: usize) -> Now {
         Now {
             mono: self.now,
-            wall: Wall(1_700_000_000 + self.machines[node].skew + self.now.as_millis() / 1000),
+            wall: Wall((BEGIN + self.now.as_millis() / 1000).saturating_add_signed(self.machines[node].skew)),
         }
     }
 
@@ -398,9 +402,13 @@ impl Sim {
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
             let active = daemon.is_active();
+            let mistaken = daemon.calm_mistakes() > 0;
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
+            }
+            if mistaken {
+                self.broken(format!("{} left out a look that was needed", self.names[node]));
             }
         }
         let mut answers = Vec::new();
@@ -648,7 +656,7 @@ impl Sim {
             }
             What::Boots { node, life } => {
                 if self.machines[node].life == life && self.machines[node].daemon.is_none() {
-                    self.start(node, None);
+                    self.start(node, None, false);
                 }
             }
             What::FenceEnds {
@@ -701,7 +709,7 @@ impl Sim {
                     && self.machines[node].daemon.is_none()
                 {
                     let held = self.machines[node].held.clone();
-                    self.start(node, Some(held));
+                    self.start(node, Some(held), true);
                 }
             }
             What::Fault(fault) => {
@@ -776,7 +784,7 @@ impl Sim {
                 if self.machines[node].daemon.is_none() {
                     // A machine whose daemon died unnoticed is started with what it had.
                     let held = std::mem::take(&mut self.machines[node].held);
-                    self.start(node, (!held.is_empty()).then_some(held));
+                    self.start(node, (!held.is_empty()).then_some(held), false);
                 }
             }
             Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
@@ -802,6 +810,9 @@ impl Sim {
                 let message = Message::new("meatware").with(fields::NODE, self.names[node].as_str());
                 self.handle(by, Event::Local { message });
             }
+            Fault::ClockStep { node, seconds } => self.machines[node].skew += seconds,
+            Fault::DiskFails(node) => self.machines[node].disk_fails = true,
+            Fault::DiskMends(node) => self.machines[node].disk_fails = false,
             Fault::Repair => self.repair(),
         }
     }
@@ -813,12 +824,27 @@ impl Sim {
             .collect()
     }
 
-    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>) {
+    /// `replaces`: in the place of a process that died, by its master or its heir.
+    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>, replaces: bool) {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
         m.silent = None;
-        m.generation += 1;
+        let taken = m.written.is_some_and(|last| replaces && m.generation < last);
+        m.generation = if taken {
+            Generation(m.generation.0 + 1)
+        } else if !m.disk_fails {
+            let next = Generation::after(m.written, now.wall.0);
+            m.written = Some(Generation(next.0 + Generation::AHEAD - 1));
+            next
+        } else if replaces {
+            m.generation.unwritten_after(now.wall.0)
+        } else {
+            // "hb_generation cannot be written"; init tries again, or a person does.
+            self.trace
+                .note(self.now, Some(node), "does not start: its disk fails".to_owned());
+            return;
+        };
         m.life += 1;
         let (cfs, haresources) = &self.files[&m.variant];
         // What ran and is no longer in the files is stopped by hand, as the log tells.
@@ -834,7 +860,7 @@ impl Sim {
         let settings = Settings {
             me: self.names[node].clone(),
             uuid,
-            generation: Generation(m.generation),
+            generation: m.generation,
             cf: cfs[node].clone(),
             haresources: haresources.clone(),
             keys: self.keys.clone(),
@@ -847,7 +873,10 @@ impl Sim {
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
-        let (daemon, actions) = Daemon::new(now, settings);
+        let (mut daemon, actions) = Daemon::new(now, settings);
+        if self.config.doubtful {
+            daemon.doubt_calm();
+        }
         m.wake = daemon.deadline();
         m.daemon = Some(daemon);
         self.watch.changed();
@@ -899,6 +928,7 @@ impl Sim {
         (self.config.start_fails, self.config.stop_fails) = (0, 0);
         self.config.fence_fails = 0;
         for node in 0..self.machines.len() {
+            self.machines[node].disk_fails = false;
             self.thaw(node);
             for net in 0..self.net.nets() {
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });

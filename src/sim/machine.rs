@@ -4,7 +4,7 @@ use super::plan::Config;
 use crate::core::random::Random;
 use crate::daemon::{Daemon, Event};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
-use crate::ids::{JobId, MediumId, ResourceName};
+use crate::ids::{Generation, JobId, MediumId, ResourceName};
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub struct Machine {
     pub daemon: Option<Daemon>,
     /// When the daemon's timer is due.
     pub wake: Instant,
-    pub generation: u64,
+    pub generation: Generation,
     /// Counts the daemons that ran here: answers to an earlier one are dropped.
     pub life: u64,
     /// Variant of its files.
@@ -57,10 +57,13 @@ pub struct Machine {
     pub resources: BTreeMap<ResourceName, Resource>,
     pub scripts: BTreeMap<u64, Script>,
     pub held: Vec<ResourceName>,
+    /// What the disk has for `generation`; `None` before the first start.
+    pub written: Option<Generation>,
+    pub disk_fails: bool,
     /// Its hb_peers.
     pub peers: String,
     /// This clock is so many seconds ahead.
-    pub skew: u64,
+    pub skew: i64,
     /// Messages sent in the present window of time.
     pub sent: u64,
     pub active: bool,
@@ -69,13 +72,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(skew: u64) -> Self {
+    pub fn new(skew: i64) -> Self {
         Self {
             powered: false,
             frozen: false,
             daemon: None,
             wake: Instant::NEVER,
-            generation: 0,
+            generation: Generation(0),
             life: 0,
             variant: 0,
             packets: VecDeque::new(),
@@ -83,6 +86,8 @@ impl Machine {
             resources: BTreeMap::new(),
             scripts: BTreeMap::new(),
             held: Vec::new(),
+            written: None,
+            disk_fails: false,
             peers: String::new(),
             skew,
             sent: 0,

@@ -4,6 +4,8 @@
 //! Pure: the same seed gives the same trace. For tests and for trying a configuration before it is used.
 //!
 //! * `plan`: what is simulated: configuration, chances, and the faults with their moments
+//! * `incident`: the kinds of things that happen in a random plan, each with its end
+//! * `schedule`: random plans by number, and what is left of a failing one
 //! * `net`: who hears whom, with loss, delay, disorder, repetition and cuts
 //! * `machine`: one machine: its daemon, its scripts, what is up on it
 //! * `cluster`: the clock, the queue of what is to come, one step after the other
@@ -11,11 +13,14 @@
 //! * `trace`: the last steps, and a hash of all of them
 
 pub mod cluster;
+pub mod incident;
 mod machine;
 mod net;
 pub mod plan;
+pub mod schedule;
 mod trace;
 mod watch;
 
 pub use cluster::Sim;
 pub use plan::{Config, Fault, Plan};
+pub use schedule::Schedule;

@@ -25,6 +25,9 @@ const MAX_MESSAGES: u64 = 2000;
 /// How long two nodes may take to learn that they both have a group: after silence the first beat revives the peer and
 /// makes us tell; each of the messages may be lost, so many in a row that it never happens in a test.
 fn patience(config: &Config, loss: u8) -> Duration {
+    if loss == 0 {
+        return config.deadtime;
+    }
     let mut tries = 1;
     let mut all_lost = f64::from(loss) / 100.0;
     let one = all_lost;
@@ -231,7 +234,7 @@ impl Watch {
         if owned && !machines.iter().any(at_work) {
             group.failed = false;
         }
-        if owned || removed || !able || group.failed || machines.iter().any(|m| m.frozen) {
+        if owned || removed || !able || group.failed {
             group.none = None;
             return None;
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Descriptors are handed to our processes under these numbers, in the order of the list.
 const FIRST_FD: RawFd = 3;
 /// Where they are parked so that none is overwritten before it is copied.
-const PARKING: RawFd = 64;
+const PARKING: RawFd = 256;
 
 fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> Command {
     let mut command = Command::new("/proc/self/exe");

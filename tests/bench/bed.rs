@@ -97,6 +97,11 @@ impl Bed {
         served.map(drop)
     }
 
+    /// Both nodes have answered the same question.
+    pub fn both_answer(&self, since: Micros) -> bool {
+        !self.arp.doubles(since).is_empty()
+    }
+
     pub fn seen(&self, since: Micros) -> Seen {
         let length = |gap: Option<ha::lab::Gap>| gap.map_or(0.0, |g| g.millis());
         Seen {

@@ -34,5 +34,6 @@ mod storage;
 #[path = "../bench/storm.rs"]
 mod storm;
 mod storms;
+mod succession;
 mod watchdog;
 mod watching;

@@ -26,6 +26,16 @@ fn cut_and_heal(c: &Cluster) -> String {
     c.stable(&["hello", "web"]);
     watcher.settle();
     assert_eq!(watcher.owner().as_ref(), Some(&owner));
+    // Both, then the one: never nobody, never the other one alone.
+    let last: Vec<String> = watcher
+        .timeline()
+        .owners(since)
+        .into_iter()
+        .filter(|o| *o != "hello,web")
+        .collect();
+    assert_eq!(last, [owner.clone()]);
+    let gaps = watcher.gaps(since, std::time::Duration::from_millis(100));
+    assert!(gaps.is_empty(), "{gaps:?}");
     for node in ["hello", "web"] {
         assert_eq!(c.owners(node, "10.77.0.100").join(" "), owner, "as {node} sees it");
         let calls = c.calls(node);

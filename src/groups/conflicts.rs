@@ -1,0 +1,53 @@
+//! Two nodes claim a group: one keeps it, the other stops it.
+
+use super::manager::Groups;
+use super::peer::ClaimState;
+use super::place;
+use crate::conf::AutoFailback;
+
+impl Groups {
+    /// Two nodes claim a group: one keeps it, the other stops it.
+    pub(super) fn resolve_conflicts(&mut self) {
+        let goes_home = self.mode != AutoFailback::Off;
+        for i in 0..self.groups.len() {
+            let Some(mine) = self.groups[i].wanted_claim() else {
+                continue;
+            };
+            let (key, preferred) = (self.groups[i].key(), &self.groups[i].spec.node);
+            let mut contested = false;
+            let mut lost_to = None;
+            for peer in self.peers.values().filter(|p| p.alive && p.told) {
+                let Some(theirs) = peer.claims.get(key).filter(|c| c.holds()) else {
+                    continue;
+                };
+                contested = true;
+                // A classic node never lets go, or lets go of everything and says so.
+                let it_decides = !peer.ours && self.mode != AutoFailback::Legacy;
+                if it_decides {
+                    if theirs.state != ClaimState::Stopping && !peer.gives_up {
+                        lost_to = Some(peer.name.clone());
+                    }
+                } else if theirs.state != ClaimState::Stopping
+                    && *place::keeper(preferred, goes_home, (&self.me, &mine), (&peer.name, theirs)) != self.me
+                {
+                    lost_to = Some(peer.name.clone());
+                }
+            }
+            let group = &mut self.groups[i];
+            if contested && !group.contested {
+                let key = group.key();
+                log::error!("CRIT: group {key}: Both machines own our resources! (this node and another one)");
+            }
+            if let Some(other) = lost_to {
+                group.release(&mut self.bench, &format!("node {other} has it too and keeps it"));
+            } else if group.contested && !contested {
+                log::info!(
+                    "group {}: this node is the only owner again; announcing its addresses",
+                    group.key()
+                );
+                group.announce(&mut self.bench);
+            }
+            self.groups[i].contested = contested;
+        }
+    }
+}
