@@ -93,6 +93,7 @@ fn files_are_where_the_table_says() {
         paths::pid_file(),
         paths::held(),
         paths::respawned(),
+        paths::scripts(),
     ];
     let real: BTreeSet<String> = real.iter().map(|p| p.display().to_string()).collect();
     assert_eq!(table, real);

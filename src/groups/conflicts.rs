@@ -9,6 +9,7 @@ impl Groups {
     /// Two nodes claim a group: one keeps it, the other stops it.
     pub(super) fn resolve_conflicts(&mut self) {
         let goes_home = self.mode != AutoFailback::Off;
+        let mut with_ours = false;
         for i in 0..self.groups.len() {
             let Some(mine) = self.groups[i].wanted_claim() else {
                 continue;
@@ -21,6 +22,7 @@ impl Groups {
                     continue;
                 };
                 contested = true;
+                with_ours |= peer.ours;
                 // A classic node never lets go, or lets go of everything and says so.
                 let it_decides = !peer.ours && self.mode != AutoFailback::Legacy;
                 if it_decides {
@@ -48,6 +50,10 @@ impl Groups {
                 group.announce(&mut self.bench);
             }
             self.groups[i].contested = contested;
+        }
+        if with_ours {
+            // It may have been deaf when it was told last.
+            self.tell_at = self.tell_at.min(self.bench.now.mono + self.deadtime / 4);
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::group::Group;
 use super::manager::{Groups, Order, Phase};
 use super::messages::TO;
-use super::peer::ClaimState;
+use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
 use crate::conf::AutoFailback;
@@ -136,32 +136,30 @@ impl Groups {
         if self.handover.is_some() || self.taking.is_some() || now < self.failback_at || !self.wanted.is_empty() {
             return;
         }
-        let due = self
-            .peers
-            .values()
-            .find(|p| p.failback_due && p.can_serve() && p.told && caught_up(&p.name));
-        let Some(name) = due.map(|p| p.name.clone()) else {
-            return;
-        };
-        let peer = &self.peers[&name];
-        // A classic peer refuses while it is not stable itself.
-        if self.mode != AutoFailback::On || (!peer.ours && !peer.stable) {
+        let due = |p: &&Peer| p.failback_due && p.can_serve() && p.told && caught_up(&p.name);
+        let due: Vec<NodeName> = self.peers.values().filter(due).map(|p| p.name.clone()).collect();
+        for name in due {
+            let peer = &self.peers[&name];
+            // A classic peer refuses while it is not stable itself.
+            if self.mode != AutoFailback::On || (!peer.ours && !peer.stable) {
+                return;
+            }
+            let keys = self.keys_held(|g| g.spec.node == name && !peer.failed(g.key()));
+            if keys.is_empty() {
+                self.peers.get_mut(&name).expect("it was found above").failback_due = false;
+                continue;
+            }
+            self.failback_at = now + FAILBACK_AGAIN;
+            self.begin(Request {
+                set: Set::FOREIGN,
+                keys,
+                to: Some(name),
+                reqid: None,
+                why: "auto_failback".to_owned(),
+                begin_by: now,
+            });
             return;
         }
-        let keys = self.keys_held(|g| g.spec.node == name && !peer.failed(g.key()));
-        if keys.is_empty() {
-            self.peers.get_mut(&name).expect("it was found above").failback_due = false;
-            return;
-        }
-        self.failback_at = now + FAILBACK_AGAIN;
-        self.begin(Request {
-            set: Set::FOREIGN,
-            keys,
-            to: Some(name),
-            reqid: None,
-            why: "auto_failback".to_owned(),
-            begin_by: now,
-        });
     }
 
     /// A classic node ignores a request, without a word to us, while it is not stable or has not heard that we are.

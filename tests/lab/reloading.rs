@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, Setup, VIP, skipped};
 use crate::packets::{clients_socket, heard, keys};
+use ha::auth::seal_netstring;
 use ha::lab::Watcher;
 use ha::sys::namespace;
 
@@ -103,7 +104,7 @@ fn s2_04_a_key_is_replaced_without_losing_a_beat() {
         return;
     };
     let socket = clients_socket(&c);
-    let old = heard(&socket, "10.77.0.2", &keys("auth 1\n1 sha1 key-of-the-lab\n")).0;
+    let mut old = heard(&socket, "10.77.0.2", &keys("auth 1\n1 sha1 key-of-the-lab\n")).1;
     let losses = |node: &str| -> u64 {
         let status = c.status(node);
         let nodes = status.get("nodes").items();
@@ -145,6 +146,9 @@ fn s2_04_a_key_is_replaced_without_losing_a_beat() {
     for address in ["10.77.0.1", "10.77.0.2"] {
         heard(&socket, address, &new);
     }
+    // A number that was heard already would be refused for that.
+    old.set("seq", "ffffff");
+    let old = seal_netstring(&old, &keys("auth 1\n1 sha1 key-of-the-lab\n"), true);
     socket.send_to(&old, "10.77.0.1:694").expect("sent");
     c.wait("the old key is refused", || {
         c.counter("hello", "bad_packets_unknown_key") == 1

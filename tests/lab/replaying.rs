@@ -106,8 +106,8 @@ impl Stage {
                     }
                 }
             }
-            // A storm is another test; here true beats must find room in the same socket.
-            sleep(Duration::from_millis(1));
+            // A storm is another test, and would be filtered: less than the thousand a second of a flood.
+            sleep(Duration::from_millis(15));
         }
         for (node, before) in alive.iter().zip(before_dropped) {
             // Half of the tape is the node's own; what it said in this life only shows that the cable carries.
