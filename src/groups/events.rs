@@ -1,6 +1,6 @@
 //! What the message layer tells: nodes come, go, return and speak.
 
-use super::manager::{Groups, Order, Phase};
+use super::manager::{CLASSIC_GIVES_UP_WITHIN, Groups, Order, Phase};
 use super::messages::is_ours;
 use super::set::Set;
 use super::tickle;
@@ -50,7 +50,7 @@ impl Groups {
                     peer.ours = false;
                     peer.stable = false;
                     peer.leaving = false;
-                    peer.gives_up = false;
+                    peer.gives_up = None;
                     peer.silent_since = now.mono;
                 }
                 self.fencing_heard(node, true);
@@ -61,7 +61,7 @@ impl Groups {
                     peer.told = false;
                     peer.silent_since = now.mono;
                     // It found us returning too, and that is what it does then.
-                    peer.gives_up = !peer.ours;
+                    peer.gives_up = (!peer.ours).then(|| now.mono + CLASSIC_GIVES_UP_WITHIN);
                 }
                 self.tell_at = now.mono;
                 self.announce_all();
@@ -98,7 +98,7 @@ impl Groups {
 
     /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
     /// has heard by then that we are active.
-    fn let_legacy_have_its_own(&mut self, node: &NodeName) {
+    pub(super) fn let_legacy_have_its_own(&mut self, node: &NodeName) {
         for group in self
             .groups
             .iter_mut()
@@ -139,7 +139,7 @@ impl Groups {
             peer.set = Set::NONE;
         }
         peer.failback_due = false;
-        peer.gives_up = false;
+        peer.gives_up = None;
         for group in &mut self.groups {
             // It has not passed anything on.
             group.claimed = false;

@@ -256,7 +256,7 @@ impl Groups {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.leaving = false;
         peer.stable = false;
-        peer.gives_up = false;
+        peer.gives_up = None;
         peer.calm_since = self.bench.now.mono;
         if !peer.ours {
             // It will say what it holds once it has heard us.
@@ -361,7 +361,7 @@ impl Groups {
         log::info!("Received shutdown notice from '{from}'.");
         peer.leaving = true;
         peer.stable = true;
-        peer.gives_up = false;
+        peer.gives_up = None;
         peer.set = Set::NONE;
         if !peer.ours {
             peer.forget_claims();

@@ -115,8 +115,9 @@ pub struct Peer {
     pub stable: bool,
     /// Since when a classic peer has held what it holds and been as stable as it is.
     pub calm_since: Instant,
-    /// A classic peer that came back after a partition: it gives everything up and starts anew, whoever has what.
-    pub gives_up: bool,
+    /// A classic peer that came back after a partition: it gives everything up and starts anew, whoever has what, unless
+    /// it still does nothing of that kind then: it has heard us all the time.
+    pub gives_up: Option<Instant>,
     /// A classic peer has finished its takeover of everything.
     pub has_all: bool,
     pub digest: Option<String>,
@@ -142,7 +143,7 @@ impl Peer {
             set: Set::NONE,
             stable: false,
             calm_since: Instant::default(),
-            gives_up: false,
+            gives_up: None,
             has_all: false,
             digest: None,
             differs: Vec::new(),
