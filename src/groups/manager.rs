@@ -380,6 +380,7 @@ impl Groups {
                 self.go_on_with_taking();
                 self.come_home();
                 self.begin_next_move(caught_up);
+                self.ask_silent_classics();
                 self.tell_connections();
             }
             Phase::Stopping => {
@@ -477,6 +478,14 @@ impl Groups {
         for peer in self.peers.values().filter(|p| p.alive && !p.ours && p.told) {
             at = at.min(later(peer.calm_since + CLASSIC_TAKES_WITHIN, self.bench.now.mono));
             at = at.min(later(peer.calm_since + CLASSIC_GIVES_WITHIN, self.bench.now.mono));
+        }
+        for peer in self
+            .peers
+            .values()
+            .filter(|p| p.alive && p.active && !p.ours && !p.told)
+        {
+            let asked = peer.asked_at + self.deadtime.max(TELL_EVERY * 2);
+            at = at.min(later(asked, self.bench.now.mono));
         }
         for gives_up in self.peers.values().filter_map(|p| p.gives_up) {
             at = at.min(later(gives_up, self.bench.now.mono));

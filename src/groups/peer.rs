@@ -98,6 +98,8 @@ pub struct Peer {
     pub told: bool,
     /// Since when it is active without having told.
     pub silent_since: Instant,
+    /// When it was last asked for that.
+    pub asked_at: Instant,
     /// It speaks claims, i.e. it is one of ours.
     pub ours: bool,
     /// It fences, and does not hear us.
@@ -133,6 +135,7 @@ impl Peer {
             active: false,
             told: false,
             silent_since: Instant::default(),
+            asked_at: Instant::default(),
             ours: false,
             deaf: false,
             leaving: false,

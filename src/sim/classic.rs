@@ -486,11 +486,14 @@ impl Classic {
         self.holds.foreign = true;
         self.other_holds = Set::NONE;
         (self.other_stable, self.takeover) = (true, true);
-        let then = vec![
-            Message::new("resource")
-                .with(fields::RSC_HOLD, "foreign")
-                .with(fields::INFO, "mach_down"),
-        ];
+        let then = match self.mode {
+            AutoFailback::Legacy => Vec::new(),
+            AutoFailback::On | AutoFailback::Off => vec![
+                Message::new("resource")
+                    .with(fields::RSC_HOLD, "foreign")
+                    .with(fields::INFO, "mach_down"),
+            ],
+        };
         let steps = self.takes(|_, own| !own);
         self.queue.push_back(Child { steps, then, job: None });
         self.acquire_own(now, true);
