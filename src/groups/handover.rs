@@ -85,7 +85,9 @@ pub struct Taking {
     keys: Vec<ResourceName>,
     /// The giver has released everything.
     begun: bool,
-    /// A classic that is still calm then has given up waiting for our answer.
+    /// A classic giver has said that it releases it …
+    pub releases: bool,
+    /// … or gave up waiting for our answer by then, or never waited: what it asks it may ignore itself.
     answer_by: Instant,
     pub until: Instant,
 }
@@ -471,6 +473,7 @@ impl Groups {
             set,
             keys,
             begun: false,
+            releases: false,
             answer_by: self.bench.now.mono + ANSWER_WITHIN + CALLS_OFF_WITHIN,
             until: self.bench.now.mono + MOVE_WITHIN,
         });
@@ -552,8 +555,7 @@ impl Groups {
         }
         let peer = &self.peers[&t.from];
         if !t.begun {
-            // What it begins to release it says, and that it is not calm.
-            if !peer.ours && peer.stable && now >= t.answer_by {
+            if !peer.ours && !t.releases && now >= t.answer_by {
                 log::info!("standby: node {} called its move off", t.from);
                 self.end_taking();
             }

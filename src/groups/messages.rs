@@ -328,6 +328,9 @@ impl Groups {
             };
             peer.told = true;
             peer.leaving = message.get(fields::INFO) == Some("shutdown");
+            if let Some(taking) = self.taking.as_mut().filter(|t| t.from == *from) {
+                taking.releases |= message.get(fields::INFO) == Some("standby");
+            }
             peer.has_all |= message.get(fields::INFO) == Some("mach_down");
             if peer.stable != was_stable || peer.set != had {
                 peer.calm_since = now;
@@ -443,13 +446,10 @@ impl Groups {
     pub(super) fn ask_for_local_groups(&mut self) {
         let somebody = self.peers.values().any(|p| p.alive);
         let until = self.bench.now.mono + ASK_FOR;
-        for group in self
-            .groups
-            .iter_mut()
-            .filter(|g| g.spec.node == self.me && g.is_stopped())
-        {
+        for group in self.groups.iter_mut().filter(|g| g.spec.node == self.me) {
             if somebody {
-                group.asking = Some(until);
+                // What goes on here from an earlier life may have been taken over meanwhile.
+                group.asking = group.is_stopped().then_some(until);
                 let ask = Message::new("ip-request").with(fields::IPADDR, group.key().as_str());
                 self.orders.push(Order::Send(ask));
             }

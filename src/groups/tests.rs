@@ -526,10 +526,14 @@ fn a_classic_that_does_not_say_what_it_holds_hears_that_we_are_unstable_and_stab
 fn a_classic_that_got_no_answer_to_its_standby_is_not_waited_for() {
     let mut bed = Bed::home("off");
     assert_eq!(bed.ask("local", "me"), ["> ask_resources local other"]);
+    bed.holds("local", false, "");
     bed.wait(Duration::from_millis(14_900));
     assert!(!bed.groups.is_stable());
     bed.wait(Duration::from_millis(200));
-    assert!(bed.groups.is_stable(), "it is calm, so it has given up");
+    assert!(
+        bed.groups.is_stable(),
+        "it does not release anything, so it has given up"
+    );
     bed.ask("local", "me");
     bed.holds("none", false, "standby");
     bed.wait(Duration::from_secs(600));

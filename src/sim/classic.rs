@@ -534,9 +534,10 @@ impl Classic {
                 self.holds.local &= !set.local;
                 self.holds.foreign &= !set.foreign;
                 self.tell(now, Some("standby"));
+                // Assumed: not beside a child that starts some of it, which would go on and leave it half up.
                 let steps = self.gives(|_, own| set.holds(own));
                 let then = vec![ask(set, "done")];
-                self.fork(now, Child { steps, then, job: None });
+                self.queue.push_front(Child { steps, then, job: None });
             }
             (Some("done"), true, Going::Me) => self.going = Going::Given,
             (Some("done"), false, Going::Other) => {
@@ -663,6 +664,12 @@ impl Classic {
             && self.going == Going::Not
             && matches!(self.state, State::Stable | State::Shutdown | State::Init);
         idle && (calm || self.mode == AutoFailback::Legacy)
+    }
+
+    /// It waits for something that does not come: for an hour when its peer died in the middle of a move and was back before
+    /// it was missed; for its peer to come when it was asked to take over while that was stopping. What runs, runs.
+    pub fn is_stuck(&self) -> bool {
+        !self.is_stable() && self.children.is_empty() && (self.going != Going::Not || !self.peer_alive)
     }
 
     /// What `cl_status rscstatus` says of it.

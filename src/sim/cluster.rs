@@ -1047,7 +1047,7 @@ impl Sim {
     /// What a classic says of itself, which is all it says.
     fn classic_is_wrong(&self, node: usize, key: &ResourceName, owner: usize) -> Option<String> {
         let classic = self.machines[node].daemon.as_ref()?.classic()?;
-        if !classic.is_stable() {
+        if !classic.is_stable() && !classic.is_stuck() {
             return Some(format!("{} is still in transition", self.names[node]));
         }
         (classic.claims(key)? != (node == owner)).then(|| {

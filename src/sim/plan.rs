@@ -331,6 +331,10 @@ impl Draft {
         }
         if kind == Kind::Classic {
             config.classic = [&[0], &[1]][r.below(2) as usize];
+            if config.auto_failback == "legacy" {
+                // Nobody says what it holds: beside it two owners can be for ever.
+                config.auto_failback = "on";
+            }
         }
         if r.below(3) == 0 {
             config.start_fails = 20;
