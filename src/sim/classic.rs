@@ -272,6 +272,7 @@ impl Classic {
                 self.peer_active = status == NodeStatus::Active;
                 self.peer_alive = status != NodeStatus::Dead;
                 if !self.peer_alive {
+                    self.beats[0] = None;
                     self.peer_died(now);
                 }
             }
@@ -282,7 +283,8 @@ impl Classic {
                 self.message(now, from == self.me, &message);
             }
             Up::Returned { .. } => self.restart_soon(now),
-            Up::Woke { .. } | Up::Aside { .. } | Up::Restarted { .. } => {}
+            Up::Restarted { .. } => self.beats[0] = None,
+            Up::Woke { .. } | Up::Aside { .. } => {}
             Up::Joined { .. } | Up::Left { .. } | Up::Link { .. } => {}
         }
     }
@@ -537,7 +539,7 @@ impl Classic {
                 // Assumed: not beside a child that starts some of it, which would go on and leave it half up.
                 let steps = self.gives(|_, own| set.holds(own));
                 let then = vec![ask(set, "done")];
-                self.queue.push_front(Child { steps, then, job: None });
+                self.queue.push_back(Child { steps, then, job: None });
             }
             (Some("done"), true, Going::Me) => self.going = Going::Given,
             (Some("done"), false, Going::Other) => {

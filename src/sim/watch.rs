@@ -43,11 +43,12 @@ fn patience(config: &Config, loss: u8) -> Duration {
 }
 
 /// A classic finds nothing out by itself. What returns after a partition it gives up after 2 s, unless it waits for its
-/// peer just then (10 s); its looks, and the words of both on the way, are in the rest. What it does not give up we do.
+/// peer just then (10 s), or its scripts are at work, which it runs one after the other; its looks, and the words of both
+/// on the way, are in the rest. What it does not give up we do.
 fn classic_lets_go(config: &Config) -> Duration {
     match config.classic {
         [] => Duration::ZERO,
-        _ => Duration::from_secs(15),
+        _ => Duration::from_secs(15) + config.script.1 * 12,
     }
 }
 

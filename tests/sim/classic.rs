@@ -29,7 +29,7 @@ fn until(sim: &mut Sim, what: &str, owners: [&[usize]; 2]) -> f64 {
     let begun = sim.now();
     while [sim.owners(0), sim.owners(1)] != owners {
         run(sim, Duration::from_millis(50));
-        assert!(sim.now() < begun + Duration::from_secs(120), "{what}: {}", sim.state());
+        assert!(sim.now() < begun + Duration::from_secs(120), "{}", sim.report(what));
     }
     (sim.now() - begun).as_secs_f64()
 }
