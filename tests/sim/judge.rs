@@ -18,6 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 fn schedules_that_once_failed_pass() {
     #[rustfmt::skip]
     let table: &[(&str, &str)] = &[
+        ("464 2 classic: 7 9/6", "a classic that started while it was cut off has all and does not say so: two owners for ever"),
+        ("754 2 classic: 6 8", "the same, started long before the end of the cut"),
+        ("654 2 classic: 0", "a classic that heard us while we did not hear it was expected to give everything up"),
+        ("624 2 classic: 0/4 1/6", "a standby that a classic called off was waited for, and so was ours by it"),
+        ("18584 2 classic: 4 6/6", "the same, of a classic that had just become active and ignored its own question"),
     ];
     for (text, what) in table {
         let schedule: Schedule = text.parse().unwrap();
