@@ -9,18 +9,13 @@ impl Groups {
     /// A classic peer whose packets came through no more, and ours did: it knows of no partition, and has what it had.
     pub(super) fn no_longer_wait_for_classics(&mut self) {
         let now = self.bench.now.mono;
-        let legacy = self.mode == AutoFailback::Legacy;
-        let keeps = |p: &&mut Peer| p.gives_up.is_some_and(|at| now >= at) && (p.stable || legacy);
-        let keeping = self.peers.values_mut().filter(keeps).map(|p| {
-            p.gives_up = None;
-            p.name.clone()
-        });
-        for node in keeping.collect::<Vec<_>>() {
-            log::warn!("node {node}: heard us while we did not hear it; it keeps what it has");
-            if legacy {
-                // It does not even say what.
-                self.let_legacy_have_its_own(&node);
-            }
+        let keeps = |p: &&mut Peer| p.gives_up.is_some_and(|at| now >= at) && p.stable;
+        for peer in self.peers.values_mut().filter(keeps) {
+            peer.gives_up = None;
+            log::warn!(
+                "node {}: heard us while we did not hear it; it keeps what it has",
+                peer.name
+            );
         }
     }
 

@@ -98,7 +98,7 @@ impl Groups {
 
     /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
     /// has heard by then that we are active. What prefers us we ask for: it may have been started alone.
-    pub(super) fn let_legacy_have_its_own(&mut self, node: &NodeName) {
+    fn let_legacy_have_its_own(&mut self, node: &NodeName) {
         for group in self.groups.iter().filter(|g| g.spec.node == self.me) {
             let ask = Message::new("ip-request").with(fields::IPADDR, group.key().as_str());
             self.orders.push(Order::Send(ask));

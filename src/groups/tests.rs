@@ -482,16 +482,13 @@ fn a_classic_that_heard_us_all_the_time_keeps_what_it_has_six_seconds_after_it_r
     assert_eq!(bed.here(), ["web", "mail"]);
     bed.wait(Duration::from_millis(200));
     assert_eq!(bed.here(), ["web"]);
+    // In legacy mode it says nothing: it is active, so it has its own, and ours too if it has been alone.
     let mut bed = Bed::new("legacy");
     bed.dies();
     bed.wait(Duration::from_secs(6));
     assert_eq!(bed.here(), ["web", "mail"]);
-    bed.up(&Up::Returned { node: name("b") });
-    assert_eq!(
-        bed.wait(Duration::from_millis(6_100)),
-        ["> ip-request", "mail stop"],
-        "there it says nothing: it has its own, and ours if it has been alone"
-    );
+    let (node, status) = (name("b"), NodeStatus::Active);
+    assert_eq!(bed.up(&Up::Status { node, status }), ["> ip-request", "mail stop"]);
 }
 
 /// Both started alone: each has said what it holds when the other did not hear it.
