@@ -1,11 +1,24 @@
 //! Two nodes claim a group: one keeps it, the other stops it.
 
 use super::manager::Groups;
-use super::peer::ClaimState;
+use super::peer::{ClaimState, Peer};
 use super::place;
 use crate::conf::AutoFailback;
 
 impl Groups {
+    /// A classic peer whose packets came through no more, and ours did: it knows of no partition, and has what it had.
+    pub(super) fn no_longer_wait_for_classics(&mut self) {
+        let now = self.bench.now.mono;
+        let keeps = |p: &&mut Peer| p.gives_up.is_some_and(|at| now >= at) && p.stable;
+        for peer in self.peers.values_mut().filter(keeps) {
+            peer.gives_up = None;
+            log::warn!(
+                "node {}: heard us while we did not hear it; it keeps what it has",
+                peer.name
+            );
+        }
+    }
+
     /// Two nodes claim a group: one keeps it, the other stops it.
     pub(super) fn resolve_conflicts(&mut self) {
         let goes_home = self.mode != AutoFailback::Off;
@@ -26,7 +39,7 @@ impl Groups {
                 // A classic node never lets go, or lets go of everything and says so.
                 let it_decides = !peer.ours && self.mode != AutoFailback::Legacy;
                 if it_decides {
-                    if theirs.state != ClaimState::Stopping && !peer.gives_up {
+                    if theirs.state != ClaimState::Stopping && peer.gives_up.is_none() {
                         lost_to = Some(peer.name.clone());
                     }
                 } else if theirs.state != ClaimState::Stopping

@@ -1,13 +1,13 @@
 //! What the message layer tells: nodes come, go, return and speak.
 
-use super::manager::{Groups, Order, Phase};
+use super::manager::{CLASSIC_GIVES_UP_WITHIN, Groups, Order, Phase};
 use super::messages::is_ours;
 use super::set::Set;
 use super::tickle;
 use crate::conf::AutoFailback;
 use crate::core::{NodeStatus, Up};
 use crate::ids::NodeName;
-use crate::msg::Message;
+use crate::msg::{Message, fields};
 use crate::time::Now;
 
 impl Groups {
@@ -50,7 +50,7 @@ impl Groups {
                     peer.ours = false;
                     peer.stable = false;
                     peer.leaving = false;
-                    peer.gives_up = false;
+                    peer.gives_up = None;
                     peer.silent_since = now.mono;
                 }
                 self.fencing_heard(node, true);
@@ -61,7 +61,7 @@ impl Groups {
                     peer.told = false;
                     peer.silent_since = now.mono;
                     // It found us returning too, and that is what it does then.
-                    peer.gives_up = !peer.ours;
+                    peer.gives_up = (!peer.ours).then(|| now.mono + CLASSIC_GIVES_UP_WITHIN);
                 }
                 self.tell_at = now.mono;
                 self.announce_all();
@@ -97,8 +97,12 @@ impl Groups {
     }
 
     /// A classic node in legacy mode takes what prefers it as soon as it is active. It asks for it before only when it
-    /// has heard by then that we are active.
+    /// has heard by then that we are active. What prefers us we ask for: it may have been started alone.
     fn let_legacy_have_its_own(&mut self, node: &NodeName) {
+        for group in self.groups.iter().filter(|g| g.spec.node == self.me) {
+            let ask = Message::new("ip-request").with(fields::IPADDR, group.key().as_str());
+            self.orders.push(Order::Send(ask));
+        }
         for group in self
             .groups
             .iter_mut()
@@ -139,7 +143,7 @@ impl Groups {
             peer.set = Set::NONE;
         }
         peer.failback_due = false;
-        peer.gives_up = false;
+        peer.gives_up = None;
         for group in &mut self.groups {
             // It has not passed anything on.
             group.claimed = false;

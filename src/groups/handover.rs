@@ -23,6 +23,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
 /// A classic node that moves something itself is done by then, or is not waited for.
 const CALM_WITHIN: Duration = Duration::from_secs(20);
+/// A classic that got no answer looks at that with its next beat, and what it says then is on its way.
+const CALLS_OFF_WITHIN: Duration = Duration::from_secs(5);
 /// A failback that did not work is not tried again before.
 const FAILBACK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -83,7 +85,20 @@ pub struct Taking {
     keys: Vec<ResourceName>,
     /// The giver has released everything.
     begun: bool,
+    /// A classic giver has said that it releases it …
+    pub releases: bool,
+    /// … or gave up waiting for our answer by then, or never waited: what it asks it may ignore itself.
+    answer_by: Instant,
     pub until: Instant,
+}
+
+impl Taking {
+    pub fn deadline(&self, now: Instant) -> Instant {
+        match self.begun {
+            true => self.until,
+            false => self.until.min(super::manager::later(self.answer_by, now)),
+        }
+    }
 }
 
 impl Groups {
@@ -456,6 +471,8 @@ impl Groups {
             set,
             keys,
             begun: false,
+            releases: false,
+            answer_by: self.bench.now.mono + ANSWER_WITHIN + CALLS_OFF_WITHIN,
             until: self.bench.now.mono + MOVE_WITHIN,
         });
         self.wanted_phase("releasing", from);
@@ -534,10 +551,14 @@ impl Groups {
             self.end_taking();
             return;
         }
+        let peer = &self.peers[&t.from];
         if !t.begun {
+            if !peer.ours && !t.releases && now >= t.answer_by {
+                log::info!("standby: node {} called its move off", t.from);
+                self.end_taking();
+            }
             return;
         }
-        let peer = &self.peers[&t.from];
         let settled = |k: &ResourceName| {
             let still_coming =
                 matches!(peer.claims.get(k).map(|c| &c.state), Some(ClaimState::Moving(to)) if *to == self.me);

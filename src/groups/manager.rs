@@ -40,6 +40,9 @@ pub(super) const CLASSIC_TAKES_WITHIN: Duration = Duration::from_secs(3);
 /// A classic peer that is calm for this long without giving back what prefers a node that has just started forgot it.
 pub(super) const CLASSIC_GIVES_WITHIN: Duration = Duration::from_secs(5);
 
+/// A classic peer that returns after a partition gives everything up after 2 s; its scripts may be at work just then.
+pub(super) const CLASSIC_GIVES_UP_WITHIN: Duration = Duration::from_secs(6);
+
 /// What is to be done, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
@@ -369,6 +372,7 @@ impl Groups {
             Phase::Serving => {
                 self.go_on_with_fencing();
                 self.watch_claims();
+                self.no_longer_wait_for_classics();
                 self.resolve_conflicts();
                 self.serve_again();
                 self.start_groups(caught_up);
@@ -376,6 +380,7 @@ impl Groups {
                 self.go_on_with_taking();
                 self.come_home();
                 self.begin_next_move(caught_up);
+                self.ask_silent_classics();
                 self.tell_connections();
             }
             Phase::Stopping => {
@@ -473,6 +478,17 @@ impl Groups {
         for peer in self.peers.values().filter(|p| p.alive && !p.ours && p.told) {
             at = at.min(later(peer.calm_since + CLASSIC_TAKES_WITHIN, self.bench.now.mono));
             at = at.min(later(peer.calm_since + CLASSIC_GIVES_WITHIN, self.bench.now.mono));
+        }
+        for peer in self
+            .peers
+            .values()
+            .filter(|p| p.alive && p.active && !p.ours && !p.told)
+        {
+            let asked = peer.asked_at + self.deadtime.max(TELL_EVERY * 2);
+            at = at.min(later(asked, self.bench.now.mono));
+        }
+        for gives_up in self.peers.values().filter_map(|p| p.gives_up) {
+            at = at.min(later(gives_up, self.bench.now.mono));
         }
         at = at
             .min(later(self.hold_off, self.bench.now.mono))

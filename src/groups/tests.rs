@@ -465,3 +465,74 @@ fn in_legacy_mode_groups_are_asked_for_by_name_and_given_by_name() {
         "it does not answer"
     );
 }
+
+/// It did not hear that we were gone, so it takes part in no partition and gives nothing up.
+#[test]
+fn a_classic_that_heard_us_all_the_time_keeps_what_it_has_six_seconds_after_it_returns() {
+    let mut bed = Bed::home("off");
+    bed.dies();
+    assert_eq!(bed.here(), ["web", "mail"]);
+    bed.up(&Up::Returned { node: name("b") });
+    bed.up(&Up::Status {
+        node: name("b"),
+        status: NodeStatus::Active,
+    });
+    assert_eq!(bed.holds("local", true, ""), NOTHING, "it may be about to let go");
+    bed.wait(Duration::from_millis(5_900));
+    assert_eq!(bed.here(), ["web", "mail"]);
+    bed.wait(Duration::from_millis(200));
+    assert_eq!(bed.here(), ["web"]);
+    // In legacy mode it says nothing: it is active, so it has its own, and ours too if it has been alone.
+    let mut bed = Bed::new("legacy");
+    bed.dies();
+    bed.wait(Duration::from_secs(6));
+    assert_eq!(bed.here(), ["web", "mail"]);
+    let (node, status) = (name("b"), NodeStatus::Active);
+    assert_eq!(bed.up(&Up::Status { node, status }), ["> ip-request", "mail stop"]);
+}
+
+/// Both started alone: each has said what it holds when the other did not hear it.
+#[test]
+fn a_classic_that_does_not_say_what_it_holds_hears_that_we_are_unstable_and_stable_again() {
+    let mut bed = Bed::all_here("off");
+    bed.up(&Up::Restarted { node: name("b") });
+    bed.now.mono += Duration::from_millis(1);
+    let status = NodeStatus::Active;
+    bed.up(&Up::Status {
+        node: name("b"),
+        status,
+    });
+    let mut told = Vec::new();
+    for _ in 0..90 {
+        bed.now.mono += Duration::from_millis(100);
+        bed.groups.settle(bed.now, &|_| true);
+        for order in bed.groups.take_orders() {
+            if let Order::Send(message) = order {
+                told.push(message.get(fields::ISSTABLE).unwrap_or("-").to_owned());
+            }
+        }
+    }
+    let asked: Vec<usize> = (0..told.len()).filter(|i| told[*i] == "0").collect();
+    assert_eq!(asked.len(), 2, "every four seconds: {told:?}");
+    assert!(asked.iter().all(|i| told[i + 1] == "1"), "and at once: {told:?}");
+    bed.holds("all", true, "");
+    assert_eq!(bed.here(), NOTHING, "it does not let go");
+}
+
+#[test]
+fn a_classic_that_got_no_answer_to_its_standby_is_not_waited_for() {
+    let mut bed = Bed::home("off");
+    assert_eq!(bed.ask("local", "me"), ["> ask_resources local other"]);
+    bed.holds("local", false, "");
+    bed.wait(Duration::from_millis(14_900));
+    assert!(!bed.groups.is_stable());
+    bed.wait(Duration::from_millis(200));
+    assert!(
+        bed.groups.is_stable(),
+        "it does not release anything, so it has given up"
+    );
+    bed.ask("local", "me");
+    bed.holds("none", false, "standby");
+    bed.wait(Duration::from_secs(600));
+    assert!(!bed.groups.is_stable(), "its scripts are at work");
+}

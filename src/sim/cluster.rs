@@ -1,8 +1,10 @@
 //! The clock and the queue: one thing happens after the other, and after each the promises are looked at.
 
+use super::classic::Classic;
 use super::machine::Machine;
 use super::net::Net;
 use super::plan::{Config, Fault, Plan};
+use super::program::Program;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::auth::{Key, Keyring, Method};
@@ -162,7 +164,7 @@ impl Sim {
             now: Instant::from_millis(0),
             net: Net::new(config.nets, config.nodes),
             machines: (0..config.nodes)
-                .map(|_| Machine::new(random.below(5) as i64))
+                .map(|i| Machine::new(config.classic.contains(&i), random.below(5) as i64))
                 .collect(),
             names,
             files,
@@ -323,7 +325,10 @@ impl Sim {
                 m.variant,
                 m.scripts.len()
             );
-            if let Some(d) = &m.daemon {
+            if let Some(classic) = m.daemon.as_ref().and_then(Program::classic) {
+                text += &format!("\n    {}: {classic}", classic.rscstatus());
+            }
+            if let Some(d) = m.ours() {
                 let view = d.view(self.clock(i));
                 let nodes: Vec<String> = view.nodes.iter().map(|n| format!("{} {}", n.name, n.status)).collect();
                 text += &format!(
@@ -370,7 +375,7 @@ impl Sim {
         self.turn(node, |daemon| daemon.receive(now, medium, bytes));
     }
 
-    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Daemon) -> Vec<Action>) {
+    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Program) -> Vec<Action>) {
         let now = self.clock(node);
         let Some(daemon) = &mut self.machines[node].daemon else {
             return;
@@ -394,7 +399,7 @@ impl Sim {
         }
         self.after(node, actions);
         let m = &self.machines[node];
-        if m.packets.is_empty() && m.daemon.as_ref().is_some_and(Daemon::must_catch_up) {
+        if m.packets.is_empty() && m.ours().is_some_and(Daemon::must_catch_up) {
             self.handle(node, Event::CaughtUp);
         }
     }
@@ -402,7 +407,7 @@ impl Sim {
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
             let active = daemon.is_active();
-            let mistaken = daemon.calm_mistakes() > 0;
+            let mistaken = daemon.ours().is_some_and(|d| d.calm_mistakes() > 0);
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
@@ -434,8 +439,17 @@ impl Sim {
                         .filter(|(k, r)| r.occupied && listed.iter().any(|l| l.name == **k))
                         .map(|(k, _)| k.clone())
                         .collect();
+                    let again = m
+                        .daemon
+                        .as_ref()
+                        .and_then(Program::classic)
+                        .and_then(Classic::restarts_after);
                     m.daemon_gone(Some(self.now));
                     m.held.clear();
+                    let life = m.life;
+                    if let Some(after) = again {
+                        self.push(self.now + after, What::Boots { node, life });
+                    }
                     self.watch.changed();
                     if !left.is_empty() {
                         self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
@@ -521,7 +535,8 @@ impl Sim {
     fn set_lease(&mut self, node: usize, resource: &ResourceName) {
         let m = &mut self.machines[node];
         let is_address = resource.as_str().parse::<IpAddr>().is_ok();
-        let (Some(lease), true) = (self.files[&m.variant].0[node].lease(), is_address) else {
+        let lease = self.files[&m.variant].0[node].lease().filter(|_| !m.classic);
+        let (Some(lease), true) = (lease, is_address) else {
             return;
         };
         let Some(there) = m.resources.get_mut(resource) else {
@@ -594,7 +609,9 @@ impl Sim {
     }
 
     fn run(&mut self, node: usize, job: JobId, command: Command) {
-        if let Some(why) = self.watch.script(node, &self.machines[node], &command) {
+        if let Some(why) = self.watch.script(node, &self.machines[node], &command)
+            && !self.machines[node].classic
+        {
             self.broken(why);
         }
         self.starts += u64::from(command.verb == Verb::Start);
@@ -873,12 +890,19 @@ impl Sim {
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
-        let (mut daemon, actions) = Daemon::new(now, settings);
-        if self.config.doubtful {
-            daemon.doubt_calm();
-        }
-        m.wake = daemon.deadline();
-        m.daemon = Some(daemon);
+        let (program, actions) = if m.classic {
+            // Nothing was written down for its next life.
+            let (classic, actions) = Classic::new(now, settings);
+            (Program::Classic(Box::new(classic)), actions)
+        } else {
+            let (mut daemon, actions) = Daemon::new(now, settings);
+            if self.config.doubtful {
+                daemon.doubt_calm();
+            }
+            (Program::Ours(Box::new(daemon)), actions)
+        };
+        m.wake = program.deadline();
+        m.daemon = Some(program);
         self.watch.changed();
         self.after(node, actions);
         for net in 0..self.net.nets() {
@@ -934,8 +958,7 @@ impl Sim {
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });
             }
             let blocked = self.machines[node]
-                .daemon
-                .as_ref()
+                .ours()
                 .is_some_and(|d| d.view(self.clock(node)).groups.iter().any(|g| g.here == "blocked"));
             if blocked {
                 self.trace
@@ -947,9 +970,9 @@ impl Sim {
         self.at(self.now + self.config.resource_timeout * 2, Fault::Reload(0));
     }
 
-    /// The daemon's own view of one node.
+    /// The daemon's own view of one node; `None` for a classic.
     pub fn daemon(&self, node: usize) -> Option<&Daemon> {
-        self.machines[node].daemon.as_ref()
+        self.machines[node].ours()
     }
 
     /// How often a node has acquired a group since its daemon started.
@@ -959,7 +982,7 @@ impl Sim {
 
     /// What a daemon has counted; 0 when it does not run.
     pub fn counter(&self, node: usize, name: &str) -> u64 {
-        let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
+        let view = self.machines[node].ours().map(|d| d.view(self.clock(node)));
         let counters = view.map(|v| v.counters).unwrap_or_default();
         counters.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n)
     }
@@ -994,16 +1017,20 @@ impl Sim {
                 return Err(self.report(&format!("group {key} has the owners {owners:?}, not exactly one")));
             };
             for &i in &running {
-                let view = self.machines[i]
-                    .daemon
-                    .as_ref()
-                    .expect("it listens")
-                    .view(self.clock(i));
+                if let Some(why) = self.classic_is_wrong(i, &key.parse().expect("a resource of ours"), owner) {
+                    return Err(self.report(&why));
+                }
+                let Some(daemon) = self.machines[i].ours() else {
+                    continue;
+                };
+                let view = daemon.view(self.clock(i));
                 if view.rsc_hold == "transition" {
                     return Err(self.report(&format!("{} is still in transition", self.names[i])));
                 }
                 let seen = view.groups.iter().find(|v| v.key == *key).map(|v| v.owners.clone());
-                if seen.as_deref() != Some(&[self.names[owner].clone()]) {
+                // In legacy mode a classic never says that it has a group.
+                let silent = self.config.auto_failback == "legacy" && self.machines[owner].classic;
+                if !silent && seen.as_deref() != Some(&[self.names[owner].clone()]) {
                     let why = format!(
                         "{} says that {key} is at {seen:?}, but it is at {}",
                         self.names[i], self.names[owner]
@@ -1013,6 +1040,24 @@ impl Sim {
             }
         }
         Ok(())
+    }
+}
+
+impl Sim {
+    /// What a classic says of itself, which is all it says.
+    fn classic_is_wrong(&self, node: usize, key: &ResourceName, owner: usize) -> Option<String> {
+        let classic = self.machines[node].daemon.as_ref()?.classic()?;
+        if !classic.is_stable() && !classic.is_stuck() {
+            return Some(format!("{} is still in transition", self.names[node]));
+        }
+        (classic.claims(key)? != (node == owner)).then(|| {
+            format!(
+                "{} says {}, but {key} is at {}",
+                self.names[node],
+                classic.rscstatus(),
+                self.names[owner]
+            )
+        })
     }
 }
 

@@ -46,6 +46,27 @@ impl Incident {
         self.until(Fault::Cut { net, from, to }, Fault::Mend { net, from, to });
     }
 
+    /// A classic whose processes die leaves everything running, for ever: nothing that its peer does can help, so its
+    /// whole machine dies. It does not notice that haresources changes, so only ha.cf does.
+    #[must_use]
+    pub fn beside(mut self, classic: &[usize]) -> Self {
+        if classic.is_empty() {
+            return self;
+        }
+        for (_, fault) in &mut self.begin {
+            match fault {
+                Fault::DaemonDies { node, back_after } if classic.contains(node) => {
+                    self.lasting = *back_after;
+                    self.end.push(Fault::Start(*node));
+                    *fault = Fault::PowerOff(*node);
+                }
+                Fault::Reload(variant) => *variant = *variant % 2 * 3,
+                _ => {}
+            }
+        }
+        self
+    }
+
     pub fn random(r: &mut Random, config: &Config, kind: Kind, kinds: u64, at: Instant, lasting: Duration) -> Self {
         let n = config.nodes as u64;
         let node = r.below(n) as usize;
@@ -53,7 +74,7 @@ impl Incident {
         let net = (config.nets > 1 && r.below(2) == 0).then(|| r.below(config.nets as u64) as usize);
         let planned = [8, 9, 9, 10, 10, 11, 12];
         let what = match kind {
-            Kind::Anything | Kind::Fenced => r.below(kinds),
+            Kind::Anything | Kind::Fenced | Kind::Classic => r.below(kinds),
             Kind::Planned => planned[r.below(planned.len() as u64) as usize],
         };
         let mut it = Self {

@@ -1,6 +1,7 @@
 //! One machine: its daemon, the scripts that run on it, and what is up on it.
 
 use super::plan::Config;
+use super::program::Program;
 use crate::core::random::Random;
 use crate::daemon::{Daemon, Event};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
@@ -43,7 +44,9 @@ pub struct Script {
 pub struct Machine {
     pub powered: bool,
     pub frozen: bool,
-    pub daemon: Option<Daemon>,
+    /// heartbeat 3.0.6 is installed.
+    pub classic: bool,
+    pub daemon: Option<Program>,
     /// When the daemon's timer is due.
     pub wake: Instant,
     pub generation: Generation,
@@ -72,8 +75,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(skew: i64) -> Self {
+    pub fn new(classic: bool, skew: i64) -> Self {
         Self {
+            classic,
             powered: false,
             frozen: false,
             daemon: None,
@@ -94,6 +98,11 @@ impl Machine {
             active: false,
             silent: None,
         }
+    }
+
+    /// The daemon, when it is ours.
+    pub fn ours(&self) -> Option<&Daemon> {
+        self.daemon.as_ref().and_then(Program::ours)
     }
 
     /// The daemon runs and gets processor time.
@@ -145,6 +154,8 @@ impl Machine {
     ) -> Instant {
         let resource = self.resources.entry(command.resource.name.clone()).or_default();
         let fails = match command.verb {
+            // The classic does not notice, see `classic`.
+            _ if self.classic => 0,
             Verb::Status => 0,
             Verb::Start => config.start_fails,
             Verb::Stop => config.stop_fails,

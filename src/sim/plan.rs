@@ -35,6 +35,8 @@ pub struct Config {
     pub strict: bool,
     /// A ping node on the first network, which answers whoever has an interface that works there.
     pub ping: bool,
+    /// On these nodes runs heartbeat 3.0.6.
+    pub classic: &'static [usize],
     /// After each event every node looks at all its groups, also when it takes that for needless; it must be.
     pub doubtful: bool,
 }
@@ -65,6 +67,7 @@ impl Config {
             fence_fails: 0,
             strict: false,
             ping: false,
+            classic: &[],
             doubtful: false,
         }
     }
@@ -86,7 +89,16 @@ impl Config {
         let start = self.resource_timeout * 2 + self.initdead + self.deadtime;
         let scripts = self.script.1 * 6 + Duration::from_secs(60);
         let fencing = if self.fencing.is_empty() { 0 } else { 200 };
-        start + scripts + Duration::from_secs(fencing)
+        start + scripts + Duration::from_secs(fencing) + self.classic_restarts_within()
+    }
+
+    /// A classic that finds its peer returning gives everything up, after 2 s and when nothing else is on its way, which
+    /// may be its wait of 10 s; sleeps a deadtime and a second; starts, and may wait once more.
+    pub fn classic_restarts_within(&self) -> Duration {
+        match self.classic {
+            [] => Duration::ZERO,
+            _ => self.deadtime + Duration::from_secs(30) + self.script.1 * 12,
+        }
     }
 
     pub fn node_name(i: usize) -> String {
@@ -229,16 +241,19 @@ pub enum Kind {
     Planned,
     /// Anything, with STONITH devices that fail now and then: a group is never up twice either.
     Fenced,
+    /// Two nodes, and one of them is heartbeat 3.0.6.
+    Classic,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Anything, Self::Planned, Self::Fenced];
+    const ALL: [Self; 4] = [Self::Anything, Self::Planned, Self::Fenced, Self::Classic];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anything => "anything",
             Self::Planned => "planned",
             Self::Fenced => "fenced",
+            Self::Classic => "classic",
         }
     }
 
@@ -314,6 +329,13 @@ impl Draft {
             config.fencing = "external/sim";
             config.fence_fails = [0, 300][r.below(2) as usize];
         }
+        if kind == Kind::Classic {
+            config.classic = [&[0], &[1]][r.below(2) as usize];
+            if config.auto_failback == "legacy" {
+                // Nobody says what it holds: beside it two owners can be for ever.
+                config.auto_failback = "on";
+            }
+        }
         if r.below(3) == 0 {
             config.start_fails = 20;
             config.stop_fails = 10;
@@ -335,7 +357,8 @@ impl Draft {
                     r.below(20 * long),
                 ][r.below(5) as usize],
             );
-            incidents.push(Incident::random(&mut r, &config, kind, kinds, t, lasting));
+            let incident = Incident::random(&mut r, &config, kind, kinds, t, lasting);
+            incidents.push(incident.beside(config.classic));
         }
         Self {
             config,

@@ -7,7 +7,9 @@
 //! 3. Messages stay below a bound a second, and a machine never runs two scripts of one group at once.
 //! 4. A machine whose daemon is dead or frozen has no address for longer than a lease and the second that the kernel may
 //!    be late.
-//! 5. In a `strict` plan a group is not up on two nodes even for a moment.
+//! 5. Beside a classic the first two have longer bounds: what it takes to give up and to start anew after a partition.
+//!    That it runs one script of a group at a time, and has its addresses only while it lives, nobody promises.
+//! 6. In a `strict` plan a group is not up on two nodes even for a moment.
 
 use super::machine::Machine;
 use super::net::Net;
@@ -38,6 +40,16 @@ fn patience(config: &Config, loss: u8) -> Duration {
     }
     let beat = config.keepalive.max(TELL_EVERY);
     beat * tries * 2 + Duration::from_secs(1)
+}
+
+/// A classic finds nothing out by itself. What returns after a partition it gives up after 2 s, unless it waits for its
+/// peer just then (10 s), or its scripts are at work, which it runs one after the other; its looks, and the words of both
+/// on the way, are in the rest. What it does not give up we do.
+fn classic_lets_go(config: &Config) -> Duration {
+    match config.classic {
+        [] => Duration::ZERO,
+        _ => Duration::from_secs(15) + config.script.1 * 12,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -205,7 +217,7 @@ impl Watch {
                     Some(_) | None => now,
                 };
                 group.double[pair] = Some((since, loss));
-                let end = since + patience(config, loss);
+                let end = since + patience(config, loss) + classic_lets_go(config);
                 if now >= end {
                     return Some(format!(
                         "group {key} is up on n{} and n{}, which hear each other, since {} ms",
@@ -241,6 +253,7 @@ impl Watch {
         let since = *group.none.get_or_insert(now);
         // A death; a start that waits for a joining node; a handover that was called off.
         let mut bound = config.deadtime * 2 + config.initdead + Duration::from_secs(15) + config.script.1 * 3;
+        bound += config.classic_restarts_within();
         if !config.fencing.is_empty() {
             // Devices take up to a minute and fail; two nodes may have shot each other, and boot.
             bound += Duration::from_secs(900);
