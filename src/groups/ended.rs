@@ -24,14 +24,15 @@ impl Groups {
             log::debug!("job {job}: nobody waits for it any more");
             return;
         };
-        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient) else {
+        let alone = self.is_alone(i);
+        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient, alone) else {
             return;
         };
         self.note_done(i, &done);
         match done {
             Done::Released => self.released(i),
             Done::Failed { .. } => self.failed_beside_classic(i),
-            Done::Acquired | Done::Blocked { .. } => {}
+            Done::Acquired | Done::Restarted | Done::Limping { .. } | Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -57,8 +58,16 @@ impl Groups {
             }
             Done::Failed { why } => {
                 self.counts.failures += 1;
-                (true, format!("could not be started here: {why}"))
+                (true, format!("failed here: {why}"))
             }
+            Done::Restarted => {
+                self.counts.restarts += 1;
+                (true, group.last.clone())
+            }
+            Done::Limping { why } => (
+                true,
+                format!("does not work here, and no other node can have it: {why}"),
+            ),
             Done::Blocked { why } => (true, format!("is stuck here: {why}")),
         };
         let key = group.key().clone();

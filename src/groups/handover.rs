@@ -251,7 +251,7 @@ impl Groups {
     }
 
     /// Where a group goes when nobody is named: its preferred node, else the first other one that can serve it.
-    fn other_node_for(&self, key: &ResourceName) -> Option<NodeName> {
+    pub(super) fn other_node_for(&self, key: &ResourceName) -> Option<NodeName> {
         let group = &self.groups[self.group_index(Some(key.as_str()))?];
         let able: Vec<&NodeName> = self
             .order

@@ -19,6 +19,7 @@
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
+//! * `repair`: a group that does not work any more is restarted in place, or given up
 //! * `group`: one group and its scripts: acquire left to right, release right to left
 //! * `peer`, `set`, `place`: what is known of a peer; the classic's sets; the two decisions
 //! * `job`: a script run, as ordered and as ended
@@ -31,10 +32,11 @@ pub mod group;
 mod handover;
 pub mod job;
 pub mod manager;
-mod messages;
+pub mod messages;
 mod orphans;
 pub mod peer;
 pub mod place;
+pub mod repair;
 mod report;
 pub mod set;
 mod takeover;

@@ -6,12 +6,13 @@ use super::plan::{Config, Fault, Plan};
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::auth::{Key, Keyring, Method};
-use crate::conf::{HaCf, Haresources, ha_cf, haresources};
+use crate::conf::{HaCf, Haresources, Repair, ha_cf, haresources};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::groups::repair;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -24,6 +25,9 @@ const MAX_TIMERS: usize = 20;
 
 /// The wall clock when a simulation begins.
 const BEGIN: u64 = 1_700_000_000;
+
+/// A node that gave a group up is tried again after this time.
+const SICK_FOR: Duration = Duration::from_secs(20);
 
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
@@ -599,6 +603,7 @@ impl Sim {
                 }
             }
             Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
+            Fault::Sick { node, group, restarts } => self.sick(node, group, restarts),
             Fault::Takeover(node, set) => {
                 let event = command("hb_takeover", set, "");
                 self.handle(node, event);
@@ -626,6 +631,23 @@ impl Sim {
             Fault::DiskMends(node) => self.disk_mends(node),
             Fault::Repair => self.repair(),
         }
+    }
+
+    /// Asks as hb_monitor does: only where the group runs.
+    fn sick(&mut self, node: usize, group: usize, restarts: u32) {
+        let resources = &self.config.groups[group].1;
+        let name = |word: &str| word.parse::<ResourceName>().expect("a resource of ours");
+        let (key, from) = (name(resources[0]), name(resources[resources.len() - 1]));
+        if !self.machines[node].occupies(&key) {
+            return;
+        }
+        let rule = Repair {
+            restarts,
+            forget: Some(SICK_FOR),
+            ..Repair::default()
+        };
+        let message = repair::request(&key, &from, &rule, "it does not answer");
+        self.handle(node, Event::Local { message });
     }
 
     fn all_paths(&self) -> Vec<(usize, usize, usize)> {
@@ -766,12 +788,14 @@ impl Sim {
 
     /// How often a node has acquired a group since its daemon started.
     pub fn acquisitions(&self, node: usize) -> u64 {
+        self.counter(node, "acquisitions")
+    }
+
+    /// As `cl_status` shows it.
+    pub fn counter(&self, node: usize, counted: &str) -> u64 {
         let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
         let counters = view.map(|v| v.counters).unwrap_or_default();
-        counters
-            .iter()
-            .find(|(name, _)| name == "acquisitions")
-            .map_or(0, |(_, n)| *n)
+        counters.iter().find(|(name, _)| name == counted).map_or(0, |(_, n)| *n)
     }
 
     /// What STONITH devices were asked to do, by all nodes.

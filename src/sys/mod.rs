@@ -22,6 +22,7 @@ pub mod process;
 pub mod program;
 pub mod reboot;
 pub mod signals;
+pub mod tcp;
 pub mod terminal;
 pub mod tty;
 pub mod udp;

@@ -17,6 +17,7 @@ mod installed;
 mod ipfail;
 mod looking;
 mod media;
+mod monitor;
 mod moves;
 mod nodes;
 mod packets;
