@@ -122,15 +122,14 @@ number_type!(
 );
 
 impl Generation {
-    /// The one after what the disk has, or the current time the first time; with `from_time` not lower than that. Never
-    /// backwards, whatever the clock says.
+    /// So many are taken from the disk at once: a core or a master that dies is replaced without the disk, which may hang
+    /// or fail, and no number is used that the disk does not know of.
+    pub const AHEAD: u64 = 100;
+
+    /// The one after what the disk has, and at least the current time. Never backwards, whatever the clock says.
     #[must_use]
-    pub fn after(written: Option<Self>, from_time: bool, now: u64) -> Self {
-        match written {
-            Some(Self(old)) if from_time => Self(now.max(old.saturating_add(1))),
-            Some(Self(old)) => Self(old.saturating_add(1)),
-            None => Self(now),
-        }
+    pub fn after(written: Option<Self>, now: u64) -> Self {
+        Self(written.map_or(now, |Self(old)| now.max(old.saturating_add(1))))
     }
 
     /// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the

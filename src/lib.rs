@@ -17,12 +17,15 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
+//! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
+//! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
 //! | [`media`] | no | bcast, ucast, mcast, serial, ping |
 //! | [`ipc`] | no | FIFOs: the daemon's ends, and the client library of every tool |
 //! | [`jobs`] | no | running resource scripts |
+//! | [`mirror`] | no | the programs around DRBD: drbddisk, drbdctl |
 //! | [`run`] | no | the drivers: master, core, heir |
 //! | [`check`] | no | what `heartbeat -t` looks at outside the files themselves |
 //! | [`lab`] | no | a cluster on one machine: namespaces, faults, the client that watches |
@@ -37,6 +40,7 @@ pub mod conf;
 pub mod core;
 pub mod daemon;
 pub mod dopd;
+pub mod drbd;
 pub mod groups;
 pub mod ids;
 pub mod ipc;
@@ -44,7 +48,9 @@ pub mod ipfail;
 pub mod jobs;
 pub mod lab;
 pub mod media;
+pub mod mirror;
 pub mod msg;
+pub mod ocf;
 pub mod paths;
 pub mod run;
 pub mod sim;

@@ -99,6 +99,11 @@ pub fn hostcache() -> PathBuf {
     state().join("hostcache")
 }
 
+/// The last life heard of each peer.
+pub fn peers() -> PathBuf {
+    state().join("hb_peers")
+}
+
 /// The nodes that hb_delnode deleted: they do not join again by themselves.
 pub fn delhostcache() -> PathBuf {
     state().join("delhostcache")

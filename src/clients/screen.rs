@@ -224,7 +224,12 @@ fn resources(status: &Json, face: &Face) -> Section {
 fn why_here(group: &Json, owners: &[&str], face: &Face) -> String {
     let failed = group.get("failed").items();
     if failed.is_empty() || owners.is_empty() {
-        return group.get("last").text().to_owned();
+        let lease = match group.get("lease_s") {
+            Json::Number(0) => "; its address has no lease".to_owned(),
+            Json::Number(seconds) => format!("; lease {seconds} s"),
+            _ => String::new(),
+        };
+        return format!("{}{lease}", group.get("last").text());
     }
     let each = failed.iter().map(|f| {
         let why = match f.get("why") {

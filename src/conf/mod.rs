@@ -9,12 +9,14 @@ mod complaints;
 pub mod ha_cf;
 pub mod haresources;
 pub mod hostcache;
+pub mod lives;
 pub mod monitors;
 
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{
-    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, IfAnswered, MediumKind,
+    MediumSpec, NodeSpec,
 };
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
 pub use monitors::{CheckKind, CheckSpec, GroupMonitor, Monitors, Repair};

@@ -31,6 +31,6 @@ pub mod window;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{Core, Up};
+pub use layer::{Core, Up, Worth};
 pub use node::NodeStatus;
-pub use table::COMMANDS as NODE_COMMANDS;
+pub use table::{COMMANDS as NODE_COMMANDS, Table};

@@ -70,9 +70,13 @@ pub struct Node {
     pub since: Instant,
     /// `None` until the first authentic message.
     pub generation: Option<Generation>,
+    /// What a life of ours before this one had heard of it last: up to here nothing is new.
+    pub past: Option<(Generation, Seq)>,
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
+    /// Media over which it came, a bit each: what comes by one of them once more may be anybody's.
+    pub newest_by: u64,
     /// The messages with which a ping node was asked last, oldest first.
     pub questions: VecDeque<Arc<[u8]>>,
     /// Last status message; `None` before the first.
@@ -113,8 +117,10 @@ impl Node {
             said: NodeStatus::Init,
             since: now,
             generation: None,
+            past: None,
             window: Window::default(),
             newest: Vec::new(),
+            newest_by: 0,
             questions: VecDeque::new(),
             heard: None,
             dt,
@@ -162,6 +168,17 @@ impl Node {
 
     pub fn is_dead(&self) -> bool {
         self.status == NodeStatus::Dead
+    }
+
+    /// The highest generation that this node or its life before has heard of it: lower ones are over for ever.
+    pub fn newest_life(&self) -> Option<Generation> {
+        self.generation.max(self.past.map(|(generation, _)| generation))
+    }
+
+    /// Its newest life and the newest number in that: what the life after ours must know.
+    pub fn heard_up_to(&self) -> Option<(Generation, Seq)> {
+        let now = self.generation.zip(self.window.last());
+        now.max(self.past)
     }
 
     /// When it is dead unless it is heard before.

@@ -25,14 +25,20 @@ impl Groups {
             return;
         };
         let alone = self.is_alone(i);
-        let Some(done) = self.groups[i].job_ended(&mut self.bench, outcome, patient, alone) else {
-            return;
-        };
+        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient, alone);
+        if self.waking.is_some() {
+            // A start that was under way may have set one.
+            self.drop_addresses();
+        }
+        let Some(done) = done else { return };
+        let last = self.groups[i].had_by.clone();
         self.note_done(i, &done);
         match done {
+            Done::Acquired => self.tickle(i, last.as_ref()),
+            Done::Restored => self.address_restored(),
             Done::Released => self.released(i),
             Done::Failed { .. } => self.failed_beside_classic(i),
-            Done::Acquired | Done::Restarted | Done::Limping { .. } | Done::Blocked { .. } => {}
+            Done::Restarted | Done::Limping { .. } | Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -68,6 +74,7 @@ impl Groups {
                 true,
                 format!("does not work here, and no other node can have it: {why}"),
             ),
+            Done::Restored => (false, "its address is set again".to_owned()),
             Done::Blocked { why } => (true, format!("is stuck here: {why}")),
         };
         let key = group.key().clone();
@@ -148,6 +155,8 @@ impl Groups {
                 );
                 self.came_home = true;
                 self.takeover_command(Set::LOCAL, None);
+                // Begun with the next look, and that is not to wait until something else happens.
+                self.touch();
             }
             Some(_) => {}
         }

@@ -3,6 +3,7 @@
 use super::manager::{Groups, Order, Phase};
 use super::messages::is_ours;
 use super::set::Set;
+use super::tickle;
 use crate::conf::AutoFailback;
 use crate::core::{NodeStatus, Up};
 use crate::ids::NodeName;
@@ -63,6 +64,7 @@ impl Groups {
                     peer.gives_up = !peer.ours;
                 }
                 self.tell_at = now.mono;
+                self.announce_all();
             }
             Up::Joined { node } => {
                 if !self.order.contains(node) {
@@ -75,13 +77,9 @@ impl Groups {
                 self.order.retain(|n| n != node);
                 self.set_peers();
             }
-            Up::Woke { .. } => {
-                // The others may have gone on without us: hear them before anything is started.
-                for peer in self.peers.values_mut().filter(|p| p.alive) {
-                    peer.told = false;
-                    peer.silent_since = now.mono;
-                }
-                self.tell_at = now.mono;
+            Up::Woke { asleep } => {
+                self.woke(*asleep);
+                self.announce_all();
             }
             Up::Message {
                 from,
@@ -92,6 +90,8 @@ impl Groups {
                 self.fencing_heard(from, false);
                 self.message(from, (*generation, *seq), message);
             }
+            Up::Aside { from, message } if message.kind() == tickle::KIND => self.connections_told(from, message),
+            Up::Aside { .. } => {}
             Up::Link { .. } => {}
         }
     }

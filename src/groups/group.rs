@@ -2,7 +2,7 @@
 
 use super::job::{Command, Exit, Outcome, Verb};
 use super::peer::{Claim, ClaimState};
-use crate::conf::GroupSpec;
+use crate::conf::{GroupSpec, ResourceSpec};
 use crate::ids::{JobId, NodeName, ResourceName};
 use crate::time::{Duration, Instant, Now, Wall};
 
@@ -13,7 +13,7 @@ const STOP_AGAIN: Duration = Duration::from_secs(1);
 /// `status` that has not answered after this time counts as no answer.
 const STATUS_LIMIT: Duration = Duration::from_secs(20);
 /// Scripts that hold an address: their `start` on a running one announces it again.
-const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
+pub(super) const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -25,6 +25,8 @@ enum Step {
     CheckStopped,
     /// `start` of a running address, so that its neighbours hear of it again.
     Announce,
+    /// `start` of an address that went away by itself.
+    SetAgain,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +69,8 @@ pub enum Done {
     Limping {
         why: String,
     },
+    /// An address that had gone is there again.
+    Restored,
     /// A stop script fails and the resource is still there.
     Blocked {
         why: String,
@@ -132,6 +136,10 @@ pub struct Group {
     pub removed: bool,
     /// It ran here before heartbeat was started again: any of its resources may be up, until it was acquired or stopped.
     adopting: bool,
+    /// Nobody renews its addresses: until then it is given up in words only, and after that offered to the others.
+    lost: Option<Instant>,
+    /// That moment has come.
+    offered: bool,
 }
 
 impl Group {
@@ -158,6 +166,8 @@ impl Group {
             next_spec: None,
             removed: false,
             adopting: false,
+            lost: None,
+            offered: false,
         }
     }
 
@@ -200,7 +210,7 @@ impl Group {
                 // Not only from that resource on, now.
                 Step::Stop | Step::CheckStopped if busy.restart.is_some() => busy.restart = None,
                 Step::Stop | Step::CheckStopped => return,
-                Step::Check | Step::Start | Step::Announce => {
+                Step::Check | Step::Start | Step::Announce | Step::SetAgain => {
                     if busy.unwanted {
                         return;
                     }
@@ -222,6 +232,112 @@ impl Group {
             && let Some(at) = self.address_after(0)
         {
             self.go(bench, Step::Announce, at, None);
+        }
+    }
+
+    /// The addresses that have to stay for now: those of resources that run or may do, but not what is being stopped.
+    pub fn addresses_up(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let up = match &self.state {
+            State::Stopped | State::Blocked => 0,
+            State::Running => resources.len(),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
+                Step::Announce | Step::SetAgain => resources.len(),
+                Step::Stop | Step::CheckStopped => busy.at,
+            },
+        };
+        self.addresses(if self.lost.is_some() { 0 } else { up })
+    }
+
+    /// The addresses that may be on this machine.
+    pub fn addresses_maybe_up(&self) -> impl Iterator<Item = &str> {
+        self.addresses(match &self.state {
+            State::Stopped => 0,
+            State::Running | State::Blocked => self.spec.resources.len(),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
+                Step::Announce | Step::SetAgain => self.spec.resources.len(),
+                Step::Stop | Step::CheckStopped => busy.at + 1,
+            },
+        })
+    }
+
+    /// Those of the first `many` resources.
+    fn addresses(&self, many: usize) -> impl Iterator<Item = &str> {
+        let ours = |r: &&ResourceSpec| ADDRESS_SCRIPTS.contains(&r.script.as_str());
+        self.spec.resources[..many]
+            .iter()
+            .filter(ours)
+            .filter_map(|r| r.args.first())
+            .map(String::as_str)
+    }
+
+    /// The addresses that are there now, as far as their scripts have said.
+    pub fn addresses_set(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let (set, but) = match &self.state {
+            State::Stopped | State::Blocked => (0, None),
+            State::Running => (resources.len(), None),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start | Step::Stop | Step::CheckStopped => (busy.at, None),
+                Step::Announce => (resources.len(), None),
+                Step::SetAgain => (resources.len(), Some(busy.at)),
+            },
+        };
+        let set = if self.lost.is_some() { 0 } else { set };
+        let ours = resources[..set]
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| Some(*i) != but);
+        let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
+        ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
+    }
+
+    /// This node was away for so long that others may have had it since: it has it anew.
+    pub fn slept(&mut self, bench: &Bench) {
+        self.stamp = bench.now.wall.0;
+    }
+
+    /// An OCF agent that holds an address: it knows no leases.
+    pub fn has_other_address(&self) -> bool {
+        let mut scripts = self.spec.resources.iter().filter(|r| r.script == "OCF");
+        scripts.any(|r| r.args.first().is_some_and(|a| ADDRESS_SCRIPTS.contains(&a.as_str())))
+    }
+
+    /// An address went away while the group runs.
+    pub fn set_again(&mut self, bench: &mut Bench, address: &str) {
+        if self.state != State::Running {
+            return;
+        }
+        let is_it = |r: &ResourceSpec| {
+            ADDRESS_SCRIPTS.contains(&r.script.as_str()) && r.args.first().is_some_and(|a| a == address)
+        };
+        if let Some(at) = self.spec.resources.iter().position(is_it) {
+            log::error!(
+                "group {}: the address {address} is gone from this machine; setting it again",
+                self.key()
+            );
+            self.go(bench, Step::SetAgain, at, None);
+        }
+    }
+
+    /// Nobody renews its addresses, and nobody may run its scripts: they are stopped when that is possible again. The
+    /// kernel has dropped the addresses at `until`.
+    pub fn lose(&mut self, bench: &mut Bench, until: Instant) {
+        let why = "its addresses were not renewed".to_owned();
+        self.last = format!("giving up: {why}");
+        self.lost = Some(until);
+        self.offered = false;
+        match &mut self.state {
+            State::Stopped => {}
+            State::Busy(busy) => {
+                busy.unwanted = true;
+                // All of it is stopped, and nothing started behind that.
+                busy.restart = None;
+                busy.failure.get_or_insert(why);
+            }
+            State::Running | State::Blocked => self.go(bench, Step::Stop, self.spec.resources.len() - 1, Some(why)),
         }
     }
 
@@ -292,7 +408,7 @@ impl Group {
     fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
         let (verb, limit) = match step {
             Step::Check | Step::CheckStopped => (Verb::Status, STATUS_LIMIT.min(bench.limit)),
-            Step::Start | Step::Announce => (Verb::Start, bench.limit),
+            Step::Start | Step::Announce | Step::SetAgain => (Verb::Start, bench.limit),
             Step::Stop => (Verb::Stop, bench.limit),
         };
         bench.order(Command {
@@ -303,20 +419,32 @@ impl Group {
     }
 
     fn settle(&mut self, now: Instant, state: State) {
+        if matches!(state, State::Stopped | State::Blocked) {
+            self.lost = None;
+            self.offered = false;
+        }
         self.state = state;
         self.since = now;
     }
 
     /// When `timer` is due.
     pub fn deadline(&self) -> Instant {
+        let offer = self.lost.filter(|_| !self.offered).unwrap_or(Instant::NEVER);
         match &self.state {
-            State::Busy(busy) => busy.retry,
-            State::Stopped | State::Running | State::Blocked => Instant::NEVER,
+            State::Busy(busy) => busy.retry.min(offer),
+            State::Stopped | State::Running | State::Blocked => offer,
         }
     }
 
     /// Repeats a stop whose pause is over.
     pub fn timer(&mut self, bench: &mut Bench) {
+        if self.lost.is_some_and(|until| until <= bench.now.mono) && !self.offered {
+            log::error!(
+                "group {}: the kernel has dropped its addresses; another node may have it",
+                self.key()
+            );
+            self.offered = true;
+        }
         let State::Busy(busy) = &self.state else { return };
         if busy.retry > bench.now.mono {
             return;
@@ -342,12 +470,12 @@ impl Group {
         let resource = self.spec.resources[busy.at].name.clone();
         let ok = outcome.exit == Exit::Code(0);
         match busy.step {
-            Step::Check | Step::Start | Step::Announce if busy.unwanted => {
+            Step::Check | Step::Start | Step::Announce | Step::SetAgain if busy.unwanted => {
                 let from = match busy.step {
-                    Step::Announce => self.spec.resources.len() - 1,
+                    Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
                     _ => self.last_begun(busy.at),
                 };
-                self.go(bench, Step::Stop, from, None);
+                self.go(bench, Step::Stop, from, busy.failure);
                 None
             }
             Step::Check => {
@@ -379,6 +507,14 @@ impl Group {
                     None => self.settle(now, State::Running),
                 }
                 None
+            }
+            Step::SetAgain if ok => {
+                self.settle(now, State::Running);
+                Some(Done::Restored)
+            }
+            Step::SetAgain => {
+                let why = format!("start of {resource}, which had gone, {}", how(outcome));
+                self.give_back(bench, self.spec.resources.len() - 1, why)
             }
             Step::Stop => {
                 if ok {
@@ -495,11 +631,12 @@ impl Group {
     /// What we tell the others about it.
     pub fn claim(&self) -> Option<Claim> {
         let state = match &self.state {
+            State::Busy(_) if self.offered => ClaimState::Failed,
             State::Busy(busy) => match busy.step {
                 Step::Check | Step::Start if busy.unwanted => ClaimState::Stopping,
                 Step::Check | Step::Start => ClaimState::Starting,
-                Step::Announce if busy.unwanted => ClaimState::Stopping,
-                Step::Announce => ClaimState::Running,
+                Step::Announce | Step::SetAgain if busy.unwanted => ClaimState::Stopping,
+                Step::Announce | Step::SetAgain => ClaimState::Running,
                 // It is not on its way to anybody.
                 Step::Stop | Step::CheckStopped if busy.restart.is_some() => ClaimState::Starting,
                 Step::Stop | Step::CheckStopped => ClaimState::Stopping,
@@ -527,7 +664,7 @@ impl Group {
     }
 
     /// It runs, and no script of it does.
-    pub fn is_at_rest(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.state == State::Running
     }
 

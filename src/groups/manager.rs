@@ -4,10 +4,13 @@ use super::fencing::{FenceCommand, Fencing};
 use super::group::{Bench, Group};
 use super::handover::{Handover, Request, Taking};
 use super::job::Command;
+use super::lease::Leases;
+use super::lookout::{Ask, Lookout};
 use super::messages::Told;
 use super::peer::Peer;
 use super::set::Set;
 use super::takeover::Wanted;
+use super::waking::Waking;
 use crate::conf::haresources::{digest, line_digests};
 use crate::conf::{AutoFailback, HaCf, Haresources};
 use crate::daemon::transitions::Transition;
@@ -41,6 +44,8 @@ pub(super) const CLASSIC_GIVES_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     Send(Message),
+    /// Without a number, and not over serial lines: nobody asks for it again.
+    SendAside(Message),
     /// For connected programs only.
     Tell(Message),
     Run {
@@ -54,6 +59,16 @@ pub enum Order {
     },
     Remember {
         held: Vec<ResourceName>,
+    },
+    Lookout(Ask),
+    /// These addresses, as haresources has them, get another lease; the answer is `Groups::renewed`.
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
+    },
+    /// These addresses go from this machine at once, whatever their scripts do.
+    Drop {
+        addresses: Vec<String>,
     },
     /// The orderly stop is complete.
     Stopped,
@@ -109,6 +124,9 @@ pub struct Groups {
     pub(super) counts: Counts,
     pub(super) transitions: Vec<Transition>,
     calm: Calm,
+    pub(super) leases: Leases,
+    pub(super) lookout: Lookout,
+    pub(super) waking: Option<Waking>,
 }
 
 /// What happened to groups here, in numbers.
@@ -170,7 +188,12 @@ impl Groups {
             counts: Counts::default(),
             transitions: Vec::new(),
             calm: Calm::default(),
+            leases: Leases::default(),
+            lookout: Lookout::default(),
+            waking: None,
         };
+        groups.set_lease(cf.lease());
+        groups.set_takeovers(cf);
         groups.set_peers();
         groups.set_fencing(&cf.fencing);
         groups.groups = haresources
@@ -221,6 +244,8 @@ impl Groups {
         self.bench.limit = cf.resource_timeout;
         self.set_peers();
         self.set_fencing(&cf.fencing);
+        self.set_lease(cf.lease());
+        self.set_takeovers(cf);
         self.digest = digest(&haresources);
         self.lines = line_digests(&haresources);
         let mut old = std::mem::take(&mut self.groups);
@@ -260,6 +285,11 @@ impl Groups {
         }
     }
 
+    fn set_takeovers(&mut self, cf: &HaCf) {
+        self.lookout.inquiries.policy = cf.if_answered;
+        self.lookout.inquiries.even_isolated = cf.isolated_takeover;
+        self.lookout.connections.on = cf.tickle;
+    }
     /// SIGTERM: release everything; `Order::Stopped` follows.
     pub fn stop(&mut self, now: Now) {
         self.bench.now = now;
@@ -312,8 +342,10 @@ impl Groups {
         }
         if self.calm.looks >= 2 && now.mono < self.calm.until {
             if self.calm.doubted {
+                // A lease that is due may be among them already.
+                let before = (self.orders.len(), self.bench.orders.len());
                 self.look(now, caught_up);
-                self.calm.mistakes += u64::from(!self.orders.is_empty() || !self.bench.orders.is_empty());
+                self.calm.mistakes += u64::from(before != (self.orders.len(), self.bench.orders.len()));
             }
             return;
         }
@@ -335,15 +367,18 @@ impl Groups {
         match self.phase {
             Phase::Waiting => self.go_on_with_fencing(),
             Phase::Stopped => {}
+            Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
                 self.go_on_with_fencing();
                 self.watch_claims();
                 self.resolve_conflicts();
+                self.serve_again();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
                 self.come_home();
                 self.begin_next_move(caught_up);
+                self.tell_connections();
             }
             Phase::Stopping => {
                 if self.groups.iter().all(Group::is_stopped) {
@@ -381,6 +416,7 @@ impl Groups {
                 }
             }
         }
+        self.look_after_addresses();
         self.tell_if_due();
         self.remember();
     }
@@ -396,9 +432,17 @@ impl Groups {
 
     fn next_due(&self) -> Instant {
         let mut at = match self.phase {
-            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } => self.tell_at,
-            Phase::Waiting | Phase::Stopped => Instant::NEVER,
+            Phase::Serving | Phase::Stopping | Phase::Leaving { .. } if !self.must_catch_up() => self.tell_at,
+            _ => Instant::NEVER,
         };
+        at = at.min(self.leases_deadline());
+        if self.phase == Phase::Serving
+            && let Some(waking) = &self.waking
+        {
+            // Nothing else is looked at before.
+            let groups = self.groups.iter().map(Group::deadline).min();
+            return at.min(waking.until).min(groups.unwrap_or(Instant::NEVER));
+        }
         for group in &self.groups {
             at = at.min(group.deadline());
             if group.is_stopped() {
@@ -441,7 +485,9 @@ impl Groups {
         if let Phase::Leaving { until, .. } = self.phase {
             at = at.min(until);
         }
-        at.min(self.moves_deadline()).min(self.fencing_deadline())
+        at.min(self.moves_deadline())
+            .min(self.fencing_deadline())
+            .min(self.lookout_deadline())
     }
 
     pub fn take_orders(&mut self) -> Vec<Order> {

@@ -86,7 +86,7 @@ impl Groups {
 
     /// Tells what we hold when it changed, and now and then anyway.
     pub(super) fn tell_if_due(&mut self) {
-        if !matches!(self.phase, Phase::Serving | Phase::Stopping | Phase::Leaving { .. }) {
+        if !matches!(self.phase, Phase::Serving | Phase::Stopping | Phase::Leaving { .. }) || self.must_catch_up() {
             return;
         }
         let told = self.told.set == Some(self.set())

@@ -133,14 +133,13 @@ impl Groups {
                 Some(_) | None if group.spec.node == self.me => "no node has it and it prefers this one".to_owned(),
                 Some(_) | None => "no node has it".to_owned(),
             };
-            self.groups[i].acquire(&mut self.bench, &why);
+            self.take_orphan(i, &why);
         } else if chosen.is_none()
             && group.failures < MAX_FAILURES
             && group.failed_at.is_some_and(|at| now - at >= RETRY_AFTER)
             && place::choose(&group.spec.node, &candidates(true)) == Some(&self.me)
         {
-            self.groups[i].failed_at = None;
-            self.groups[i].acquire(&mut self.bench, "no node could start it; trying again");
+            self.take_orphan(i, "no node could start it; trying again");
         }
     }
 }

@@ -77,7 +77,7 @@ impl Groups {
         };
         let leaves = self.handover.as_ref().is_some_and(|h| h.keys.contains(key))
             || self.queue.iter().any(|r| r.keys.contains(key));
-        if self.phase != Phase::Serving || !group.is_at_rest() || leaves {
+        if self.phase != Phase::Serving || !group.is_idle() || leaves {
             log::debug!("repair of {key}: it is being moved or started already");
             return;
         }
@@ -94,6 +94,7 @@ impl Groups {
         }
         let tried = match restarted {
             0 => String::new(),
+            1 => format!("; restarted in place once within {} s", rule.within.as_secs()),
             n => format!("; restarted in place {n} times within {} s", rule.within.as_secs()),
         };
         if self.is_alone(i) {

@@ -83,6 +83,7 @@ impl Groups {
                     here: g.word(),
                     owned_since: self.owned_since(g, owners.first(), now),
                     failed: self.failed(g),
+                    lease: self.lease_of(g),
                     owners,
                     since: now.mono - g.since,
                     last: g.last.clone(),

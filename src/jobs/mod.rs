@@ -7,6 +7,7 @@
 //! * [`output`]: what a script writes: the last of it kept, its lines logged;
 //! * [`environment`]: the whole environment of scripts;
 //! * [`rc`]: the scripts of rc.d, one at a time;
+//! * [`ocf`]: OCF agents as resource scripts;
 //! * [`manager`]: the verbs of ResourceManager, for work by hand.
 //!
 //! May use `sys`. Used by the master and by the commands. Promises: no call blocks on a script, no script runs for ever,
@@ -17,6 +18,7 @@ pub mod fence;
 pub mod find;
 pub mod left;
 pub mod manager;
+pub mod ocf;
 pub mod output;
 pub mod rc;
 pub mod runner;

@@ -2,6 +2,7 @@
 
 use super::find::find;
 use super::left::Notes;
+use super::ocf;
 use super::output::Output;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{JobId, ResourceName};
@@ -155,6 +156,10 @@ impl Jobs {
 
     /// Starts a script. When it cannot be started at all, `tick` reports it as ended at once.
     pub fn start(&mut self, now: Instant, job: JobId, command: Command) {
+        let mut command = command;
+        if let Some(limit) = ocf::limit(&command.resource, command.verb, &self.env) {
+            command.limit = limit;
+        }
         let mut args = command.resource.args.clone();
         args.push(command.verb.as_str().to_owned());
         let program = find(&self.places, &command.resource.script).map(|path| Program {

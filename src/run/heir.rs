@@ -3,7 +3,7 @@
 //! says goodbye it ends. It holds on to the output of scripts: a service that writes into a pipe that nobody has open dies.
 
 use super::link::ToHeir;
-use super::role::{MASTER_TITLE, OUTPUTS, RESUME, ROLE, STOPPING};
+use super::role::{GENERATIONS, MASTER_TITLE, OUTPUTS, RESUME, ROLE, STOPPING};
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, is_hung_up, wait};
 use crate::sys::{files, process, signals};
@@ -19,6 +19,7 @@ pub fn run() -> io::Result<()> {
     let mut master = End::new(fds.remove(0));
     signals::block_all_but_kill()?;
     let (mut keep, mut watchdog, mut stopping) = (Vec::new(), None, false);
+    let mut generations = 0..0;
     let mut outputs: Vec<(String, OwnedFd)> = Vec::new();
     loop {
         wait(&[Want::read(master.fd())], Instant::NEVER)?;
@@ -27,6 +28,7 @@ pub fn run() -> io::Result<()> {
                 Some(ToHeir::Goodbye) => return Ok(()),
                 Some(ToHeir::Keep { .. }) => keep = bytes,
                 Some(ToHeir::Watchdog) => watchdog = fd,
+                Some(ToHeir::Generations { left }) => generations = left,
                 Some(ToHeir::Output { title }) => {
                     outputs.retain(|(_, pipe)| !is_hung_up(pipe.as_fd()));
                     if outputs.len() == MOST_OUTPUTS {
@@ -43,6 +45,7 @@ pub fn run() -> io::Result<()> {
                 let mut fds = vec![legacy.as_fd()];
                 fds.extend(watchdog.as_ref().map(AsFd::as_fd));
                 let mut env = vec![(ROLE, "master".to_owned()), (RESUME, fds.len().to_string())];
+                env.push((GENERATIONS, format!("{}-{}", generations.start, generations.end)));
                 if !outputs.is_empty() {
                     let titles: Vec<&str> = outputs.iter().map(|(title, _)| title.as_str()).collect();
                     env.push((OUTPUTS, titles.join("\n")));

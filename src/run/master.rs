@@ -3,11 +3,14 @@
 
 use super::access;
 use super::dopd;
+use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
 use super::logger::{self, Places};
+use super::lookout::care::Care;
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
-use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
@@ -31,9 +34,11 @@ use crate::{media, paths};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// A core that died is started again at once, but not more than so often in `CALM`.
@@ -67,12 +72,17 @@ struct Master {
     accounts: String,
     cf: HaCf,
     generation: Generation,
+    /// Taken from the disk, for the cores to come.
+    generations: Range<u64>,
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
     remembered: NodeTexts,
+    shelf: Arc<Shelf>,
     node_files: NodeFiles,
     jobs: Jobs,
+    leases: Keeper,
+    lookout: Care,
     fences: Fences,
     /// Scripts of the master before this one.
     left: Vec<Left>,
@@ -119,10 +129,15 @@ pub fn run() -> io::Result<()> {
     let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     let stopping = std::env::var_os(STOPPING).is_some();
-    for name in [ROLE, RESUME, OUTPUTS, READY, FOREGROUND, STOPPING] {
+    let generations = std::env::var(GENERATIONS).unwrap_or_default();
+    let legacy = Legacy {
+        files: legacy,
+        outputs,
+        generations: role::range(&generations).unwrap_or(0..0),
+    };
+    for name in [ROLE, RESUME, GENERATIONS, OUTPUTS, READY, FOREGROUND, STOPPING] {
         process::unset_env(name);
     }
-    let legacy = Legacy { files: legacy, outputs };
     match begin(resumed, stopping, legacy, watchdog, ready, foreground) {
         Ok(mut master) => master.serve(),
         Err((ready, e)) => {
@@ -142,6 +157,7 @@ struct Legacy {
     files: Option<OwnedFd>,
     /// Of scripts and of services they have started, with the title of each.
     outputs: Vec<(String, OwnedFd)>,
+    generations: Range<u64>,
 }
 
 fn begin(
@@ -226,7 +242,10 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
         found.retain(|f| f.process.is_some());
     }
-    let mut jobs = Jobs::new(vec![paths::resource_d(), paths::init_d()], env.clone());
+    let mut jobs = Jobs::new(
+        vec![paths::resource_d(), paths::init_d()],
+        environment::resource_env(&cf, &me),
+    );
     let mut left = Vec::new();
     match Notes::at(paths::scripts()) {
         Ok(notes) => {
@@ -238,6 +257,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
     for (title, pipe) in legacy.outputs {
         jobs.read_on(sys::now(), title, pipe);
     }
+    let shelf = Arc::new(Shelf::start()?);
     let mut master = Master {
         signals,
         uuid: match cf.uuid_from_name {
@@ -246,19 +266,23 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
-        me,
+        me: me.clone(),
         texts,
         accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
+        generations: legacy.generations,
         _lock: lock,
         held,
         remembered: node_files::read(),
+        shelf: Arc::clone(&shelf),
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
         jobs,
+        leases: Keeper::new(&cf),
+        lookout: Care::new(&cf, &me, log_pipe.try_clone()?),
         left,
         waiting: VecDeque::new(),
-        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
         rc: RcScripts::new(env, cf.resource_timeout),
         watchdog: None,
         released: false,
@@ -310,6 +334,14 @@ fn make_directories() -> io::Result<()> {
     for dir in [paths::state(), paths::run()] {
         fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
     }
+    for file in [
+        paths::generation(),
+        paths::uuid(),
+        paths::hostcache(),
+        paths::delhostcache(),
+    ] {
+        files::sweep(&file);
+    }
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
     fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
@@ -334,6 +366,7 @@ impl Master {
         let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
         deadline = self.left.iter().map(Left::deadline).fold(deadline, Instant::min);
         deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
+        deadline = deadline.min(self.lookout.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -354,6 +387,7 @@ impl Master {
         wants.extend(self.programs.fds().into_iter().map(Want::read));
         wants.extend(self.rc.fds().into_iter().map(Want::read));
         wants.extend(self.fences.fds().into_iter().map(Want::read));
+        wants.extend(self.lookout.want());
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -370,6 +404,12 @@ impl Master {
         }
         if heir_at.is_some_and(|at| ready[at].read) {
             self.heir_died();
+        }
+        for bytes in self.lookout.tick() {
+            // A core that does not read gets no more than it can take.
+            if self.core.as_ref().is_some_and(|c| !c.link.wants_write()) {
+                self.tell_core(&ToCore::Sighted { bytes });
+            }
         }
         for ended in self.jobs.tick(sys::now()) {
             if !ended.wanted {
@@ -492,7 +532,8 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(env.clone());
+        self.jobs.set_env(environment::resource_env(&cf, &self.me));
+        self.leases.reload(&cf);
         self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.accounts = access::accounts(&cf.apiauth).to_string();
@@ -522,17 +563,9 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation(self.cf.generation_from_time) {
-            Ok(generation) => generation,
-            Err(e) => {
-                let why = format!("{} cannot be written: {e}", paths::generation().display());
-                if !resumed {
-                    return Err(io::Error::new(e.kind(), why));
-                }
-                log::error!("{why}; going on without");
-                self.generation.unwritten_after(sys::wall().0)
-            }
-        };
+        let generation = self.next_generation(resumed)?;
+        // First of all: no number may be used twice, whoever dies now.
+        self.leave_generations_to_heir();
         self.generation = generation;
         let (ours, theirs) = pair()?;
         let fds = [
@@ -574,6 +607,36 @@ impl Master {
         Ok(())
     }
 
+    /// Without the disk as long as there are any of those taken from it.
+    fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
+        if self.generations.is_empty() {
+            let taken = match resumed {
+                // The disk may hang; the groups that are held cannot wait for it.
+                true => self.shelf.ask("generation", state::next_generations),
+                false => Some(state::next_generations()),
+            };
+            match taken.unwrap_or_else(|| Err(io::Error::other("the disk does not answer"))) {
+                Ok(taken) => self.generations = taken,
+                Err(e) => {
+                    let why = format!("{} cannot be written: {e}", paths::generation().display());
+                    if !resumed {
+                        return Err(io::Error::new(e.kind(), why));
+                    }
+                    log::error!("{why}; going on without");
+                }
+            }
+        }
+        let next = self.generations.next().map(Generation);
+        Ok(next.unwrap_or_else(|| self.generation.unwritten_after(sys::wall().0)))
+    }
+
+    fn leave_generations_to_heir(&mut self) {
+        let left = self.generations.clone();
+        if let Some(heir) = &mut self.heir {
+            heir.link.send(ToHeir::Generations { left }.encode(), None);
+        }
+    }
+
     fn read_core(&mut self) -> io::Result<()> {
         loop {
             let Some(core) = &mut self.core else { return Ok(()) };
@@ -604,14 +667,23 @@ impl Master {
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
             ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
-                self.held = held;
-                if let Err(e) = state::write_held(&self.held) {
-                    log::error!(
-                        "{} cannot be written ({e}): a new master would not know what is held",
-                        paths::held().display()
-                    );
+                self.held = held.clone();
+                self.shelf.ask("held groups", move || {
+                    if let Err(e) = state::write_held(&held) {
+                        log::error!(
+                            "{} cannot be written ({e}): a new master would not know what is held",
+                            paths::held().display()
+                        );
+                    }
+                });
+            }
+            ToMaster::Renew { number, at, addresses } => {
+                if let Some(found) = self.leases.renew(sys::now(), at, addresses) {
+                    self.tell_core(&ToCore::Renewed { number, found });
                 }
             }
+            ToMaster::Lookout { bytes } => self.lookout.forward(bytes),
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {
@@ -818,6 +890,8 @@ impl Master {
                 if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
                     heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
                 }
+                let left = self.generations.clone();
+                heir.link.send(ToHeir::Generations { left }.encode(), None);
                 for (title, pipe) in self.jobs.outputs() {
                     let title = title.to_owned();
                     if let Ok(copy) = pipe.try_clone_to_owned() {
@@ -847,6 +921,7 @@ impl Master {
             heir.link.send(ToHeir::Goodbye.encode(), None);
             end_child(&mut heir.process);
         }
+        self.lookout.end();
         if let Some(mut core) = self.core.take() {
             drop(core.link);
             end_child(&mut core.process);

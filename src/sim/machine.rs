@@ -19,6 +19,16 @@ pub struct Resource {
     pub occupied: bool,
     /// What `status` answers.
     pub runs: bool,
+    /// The kernel drops it after this moment, for addresses with `vip_lease`.
+    pub lease: Option<Instant>,
+    /// When the kernel looks at that.
+    pub looked_at: Option<Instant>,
+}
+
+impl Resource {
+    pub fn vanish(&mut self) {
+        (self.occupied, self.runs, self.lease) = (false, false, None);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,11 +60,15 @@ pub struct Machine {
     /// What the disk has for `generation`; `None` before the first start.
     pub written: Option<Generation>,
     pub disk_fails: bool,
+    /// Its hb_peers.
+    pub peers: String,
     /// This clock is so many seconds ahead.
     pub skew: i64,
     /// Messages sent in the present window of time.
     pub sent: u64,
     pub active: bool,
+    /// Since when the daemon is dead or frozen.
+    pub silent: Option<Instant>,
 }
 
 impl Machine {
@@ -74,9 +88,11 @@ impl Machine {
             held: Vec::new(),
             written: None,
             disk_fails: false,
+            peers: String::new(),
             skew,
             sent: 0,
             active: false,
+            silent: None,
         }
     }
 
@@ -96,15 +112,17 @@ impl Machine {
     }
 
     pub fn power_off(&mut self) {
-        self.daemon_gone();
+        self.daemon_gone(None);
         self.powered = false;
         self.scripts.clear();
         self.resources.clear();
         self.held.clear();
     }
 
-    /// The daemon is gone; its scripts were killed half-way, what it had started stays.
-    pub fn daemon_gone(&mut self) {
+    /// The daemon is gone, `at` that moment if its machine goes on; its scripts were killed half-way, what it had started
+    /// stays.
+    pub fn daemon_gone(&mut self, at: Option<Instant>) {
+        self.silent = at;
         self.daemon = None;
         self.active = false;
         self.frozen = false;
@@ -165,8 +183,8 @@ impl Machine {
             (Verb::Status, _) => {
                 output = if resource.runs { "running" } else { "stopped" }.to_owned();
             }
-            (Verb::Start, Exit::Code(0)) => resource.runs = true,
-            (Verb::Stop, Exit::Code(0)) => *resource = Resource::default(),
+            (Verb::Start, Exit::Code(0)) => (resource.runs, resource.occupied) = (true, true),
+            (Verb::Stop, Exit::Code(0)) => resource.vanish(),
             // A script that fails may have done its work or not.
             (Verb::Start, _) => resource.runs |= random.below(2) == 0,
             (Verb::Stop, _) => resource.runs &= random.below(2) == 0,

@@ -5,7 +5,9 @@
 //!    go takes as long as the stop script.
 //! 2. *Never no owner* for longer than it takes to notice a death and to agree, while a node could start it.
 //! 3. Messages stay below a bound a second, and a machine never runs two scripts of one group at once.
-//! 4. In a `strict` plan a group is not up on two nodes even for a moment.
+//! 4. A machine whose daemon is dead or frozen has no address for longer than a lease and the second that the kernel may
+//!    be late.
+//! 5. In a `strict` plan a group is not up on two nodes even for a moment.
 
 use super::machine::Machine;
 use super::net::Net;
@@ -135,6 +137,11 @@ impl Watch {
         }
         self.dirty = false;
         self.due = Instant::NEVER;
+        for (i, m) in machines.iter().enumerate() {
+            if let Some(why) = self.lease_outlived(i, now, config, m) {
+                return Some(why);
+            }
+        }
         for g in 0..self.groups.len() {
             let broken = self
                 .two_owners(g, now, config, machines, net)
@@ -143,6 +150,22 @@ impl Watch {
                 return broken;
             }
         }
+        None
+    }
+
+    fn lease_outlived(&mut self, i: usize, now: Instant, config: &Config, m: &Machine) -> Option<String> {
+        let silent = m.silent?;
+        let (name, _) = m.resources.iter().find(|(_, r)| r.occupied && r.lease.is_some())?;
+        // Lease: deadtime less one second. Kernel: at most one second late.
+        let end = silent + config.deadtime;
+        if now > end {
+            return Some(format!(
+                "n{} has {name}, though its daemon does nothing since {} ms",
+                i + 1,
+                silent.as_millis()
+            ));
+        }
+        self.due = self.due.min(end + Duration::from_millis(1));
         None
     }
 

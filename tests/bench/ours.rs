@@ -131,7 +131,8 @@ fn healed(bed: &Bed, out: &mut Figures) -> Result<(), String> {
     Ok(())
 }
 
-/// All processes of node1 are killed, its kernel lives and has the address: two owners, until somebody takes it away.
+/// All processes of node1 are killed, its kernel lives and has the address: two owners, until somebody takes it away,
+/// because a deadtime of 500 ms leaves no room for `vip_lease`.
 fn killed(bed: &Bed, out: &mut Figures) -> Result<(), String> {
     let since = bed.rest();
     bed.lab.kill("node1").map_err(|e| format!("kill of node1: {e}"))?;

@@ -1,6 +1,6 @@
 //! What cannot be started where it belongs, and what nobody takes.
 
-use crate::bed::{PRIMARY, SECONDARY, Setup, both_sides};
+use crate::bed::{NETWORK_GONE, PRIMARY, SECONDARY, Setup, both_sides};
 use std::fs;
 use std::time::Instant;
 
@@ -32,6 +32,7 @@ fn what_a_rebooted_classic_forgets_runs_on_ours() {
     let setup = Setup {
         deadtime: "20",
         initdead: "20",
+        known: &NETWORK_GONE,
         ..Setup::failback("off")
     };
     both_sides("orphan", &setup, |p, rows| {

@@ -70,8 +70,9 @@ impl Matrix {
 
     fn settled(&self, owner: &str, since: u64) {
         self.c.all_active(&["hello", "web"]);
-        self.c.stable(&["hello", "web"]);
+        // The address is the first of its group: from there on the rest is on its way, or there.
         self.c.wait_owner(&self.watcher, owner, since);
+        self.c.stable(&["hello", "web"]);
     }
 
     fn in_run(&self, node: &str, file: &str) -> bool {

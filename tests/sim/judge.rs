@@ -10,6 +10,7 @@
 //! and which becomes a row of [`schedules_that_once_failed_pass`].
 
 use ha::sim::Schedule;
+use ha::sim::plan::Kind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Each of these once broke a promise, of the daemon unless it says otherwise; what it was stands beside it.
@@ -36,7 +37,7 @@ fn play(numbers: std::ops::Range<u64>, enough: usize) -> Vec<String> {
             if n >= numbers.end || bad.len() >= enough {
                 return bad;
             }
-            if n % 1000 == 0 && n > numbers.start {
+            if n.is_multiple_of(1000) && n > numbers.start {
                 eprintln!("{n} schedules were begun");
             }
             let schedule = Schedule::number(n);
@@ -72,6 +73,20 @@ fn a_look_that_is_left_out_was_not_needed() {
             panic!("{why}");
         }
     }
+}
+
+/// What is allowed without fencing while nodes do not hear each other is seen as soon as it is not allowed.
+#[test]
+fn two_owners_do_not_escape_the_judge() {
+    let cut = |s: &&Schedule| s.describe().contains("Cut {") && s.kind == Kind::Anything;
+    let all: Vec<Schedule> = (0..40).map(Schedule::number).collect();
+    let seen = all
+        .iter()
+        .filter(cut)
+        .filter_map(|s| s.play_with(|config| config.strict = true).err());
+    let seen: Vec<String> = seen.collect();
+    assert!(seen.len() > 5, "{}", seen.len());
+    assert!(seen.iter().all(|why| why.contains("at once")), "{}", seen.join("\n"));
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
