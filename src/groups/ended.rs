@@ -108,11 +108,7 @@ impl Groups {
     /// Group `i` cannot be started here. One of ours sees that and tries; a classic node is given the set that the group
     /// is in, as its own scripts do (it waits 30 s before). There the set can come back in the same way.
     fn failed_beside_classic(&mut self, i: usize) {
-        let set = if self.groups[i].spec.node == self.me {
-            Set::LOCAL
-        } else {
-            Set::FOREIGN
-        };
+        let set = self.set_of(i);
         let able = |p: &&Peer| p.can_serve() && !p.ours && p.told;
         let Some(to) = self.peers.values().find(able).map(|p| p.name.clone()) else {
             return;

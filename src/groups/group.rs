@@ -112,6 +112,8 @@ pub struct Group {
     pub forget_after: Option<Duration>,
     /// When it was repaired in place, the oldest first.
     pub repairs: Vec<Instant>,
+    /// It does not work here, for this reason, and is handed over to a classic node: failed here once that is done.
+    pub condemned: Option<String>,
     /// Why the last repair that was asked for was not done.
     pub unrepaired: Option<String>,
     /// Why it did not work here, and when.
@@ -154,6 +156,7 @@ impl Group {
             failed_at: None,
             forget_after: None,
             repairs: Vec::new(),
+            condemned: None,
             unrepaired: None,
             failure: None,
             last: String::new(),
@@ -612,11 +615,19 @@ impl Group {
             Some(why) => {
                 self.failures += 1;
                 self.failed_at = Some(bench.now.mono);
+                // The others are to know since when, too.
+                self.stamp = bench.now.wall.0;
                 self.failure = Some((bench.now.wall, why.clone()));
                 self.last = format!("failed: {why}");
                 Some(Done::Failed { why })
             }
-            None => Some(Done::Released),
+            None => {
+                if let Some(why) = self.condemned.take() {
+                    self.failed_at = Some(bench.now.mono);
+                    self.failure = Some((bench.now.wall, why));
+                }
+                Some(Done::Released)
+            }
         }
     }
 
@@ -689,6 +700,7 @@ impl Group {
         self.failed_at = None;
         self.forget_after = None;
         self.repairs.clear();
+        self.condemned = None;
         self.unrepaired = None;
     }
 

@@ -7,9 +7,10 @@
 
 use super::manager::{Groups, Phase};
 use super::peer::Peer;
+use super::set::Set;
 use crate::conf::{AutoFailback, Repair};
 use crate::daemon::transitions::Kind;
-use crate::ids::ResourceName;
+use crate::ids::{NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
 
@@ -89,6 +90,7 @@ impl Groups {
             group.repairs.push(now);
             group.unrepaired = None;
             group.forget_after = rule.forget;
+            group.condemned = None;
             group.restart(&mut self.bench, from, &why);
             return;
         }
@@ -115,10 +117,34 @@ impl Groups {
             }
             return;
         }
+        let to = self.other_node_for(self.groups[i].key());
+        let classic = to.filter(|name| self.peers.get(name).is_some_and(|p| !p.ours));
         let group = &mut self.groups[i];
         group.unrepaired = None;
         group.forget_after = rule.forget;
-        group.give_up(&mut self.bench, format!("{why}{tried}"));
+        match classic {
+            Some(to) => self.give_to_classic(i, to, format!("{why}{tried}")),
+            None => group.give_up(&mut self.bench, format!("{why}{tried}")),
+        }
+    }
+
+    /// Group `i` does not work here: a classic node is given the set that it is in, since it knows no less. Unlike after a
+    /// failed start it still runs: so it goes the way of a standby, by which the classic sees nothing without an owner.
+    fn give_to_classic(&mut self, i: usize, to: NodeName, why: String) {
+        let set = self.set_of(i);
+        let group = &mut self.groups[i];
+        log::error!("CRIT: group {}: Giving up resources due to failure: {why}", group.key());
+        group.condemned = Some(why);
+        let keys = self.keys_held(|g| set.holds(g.spec.node == self.me));
+        self.request(set, keys, Some(to), None, "it does not work here");
+    }
+
+    /// The classic's set that group `i` is in, as this node says it.
+    pub(super) fn set_of(&self, i: usize) -> Set {
+        match self.groups[i].spec.node == self.me {
+            true => Set::LOCAL,
+            false => Set::FOREIGN,
+        }
     }
 
     /// No other node could have group `i` now.
