@@ -161,7 +161,7 @@ install_programs() {
 		ResourceManager | mach_down | req_resource | hb_*) link_program "../../lib/heartbeat/$name" "$PREFIX/share/heartbeat/$name" ;;
 		esac
 		case $name in
-		cl_status | hb_lab | hb_monitor) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
+		cl_status | hb_lab) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
 		heartbeat | meatclient | drbdctl | hb_*) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
@@ -171,7 +171,7 @@ install_texts() {
 	for page in "$source_dir"/man/*.[1-8]; do
 		put 644 "$page" "$PREFIX/share/man/man${page##*.}/${page##*/}"
 	done
-	for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE ha.d/ha.cf ha.d/haresources; do
+	for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE ha.d/ha.cf ha.d/haresources ha.d/monitors; do
 		if [ -f "$source_dir/$file" ]; then put_text 644 "$source_dir/$file" "$docdir/${file##*/}"; fi
 	done
 	# A copy of it in /etc/ha.d must not be readable by others, so it begins like that.

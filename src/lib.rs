@@ -9,9 +9,10 @@
 //! | [`ids`] | yes | names and numbers that must not be mixed up |
 //! | [`msg`] | yes | the messages: ordered fields, classic text and netstring form |
 //! | [`auth`] | yes | signing and checking messages: crc, md5, sha1 |
-//! | [`conf`] | yes | ha.cf, haresources, authkeys: text in, typed value or all complaints out |
+//! | [`conf`] | yes | ha.cf, haresources, authkeys, monitors: text in, typed value or all complaints out |
 //! | [`core`] | yes | the message layer: links, nodes, generations, numbers, retransmission |
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
+//! | [`checks`] | yes | whether a service still works: when to look, when to believe it, when to have it repaired |
 //! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
@@ -33,6 +34,7 @@
 pub mod address;
 pub mod auth;
 pub mod check;
+pub mod checks;
 pub mod clients;
 pub mod conf;
 pub mod core;

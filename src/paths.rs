@@ -53,6 +53,11 @@ pub fn haresources() -> PathBuf {
     config().join("haresources")
 }
 
+/// What hb_monitor looks at.
+pub fn monitors() -> PathBuf {
+    config().join("monitors")
+}
+
 pub fn authkeys() -> PathBuf {
     config().join("authkeys")
 }

@@ -87,6 +87,7 @@ fn files_are_where_the_table_says() {
         paths::ha_cf(),
         paths::haresources(),
         paths::authkeys(),
+        paths::monitors(),
         paths::resource_d(),
         paths::config().join("nodeinfo"),
         paths::state(),

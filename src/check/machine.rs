@@ -203,7 +203,7 @@ fn apiauth_faults(lines: &[ApiAuth]) -> Vec<(usize, String)> {
     found
 }
 
-fn program_fault(path: &Path) -> Option<String> {
+pub(super) fn program_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Ok(facts) if !facts.is_file() => Some("is not a program: write the path of one".to_owned()),
         Ok(facts) if facts.permissions().mode() & 0o111 == 0 => {

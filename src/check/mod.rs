@@ -1,4 +1,4 @@
-//! The three files of this machine: read, parsed, and compared with what the machine has. `heartbeat -t`, the start and
+//! The files of this machine: read, parsed, and compared with what the machine has. `heartbeat -t`, the start and
 //! the reload go through [`load`].
 //!
 //! Impure: reads files and asks the kernel for interfaces and users. Never asks a name server for host names: a reload
@@ -7,6 +7,7 @@
 pub mod classic;
 pub mod keygen;
 mod machine;
+pub mod monitors;
 mod node;
 mod read;
 

@@ -9,7 +9,14 @@ pub const COUNTED: &[(&str, &str)] = &[
         "Resource groups started on this node that another node had before.",
     ),
     ("releases", "Resource groups stopped on this node."),
-    ("failures", "Resource groups that could not be started on this node."),
+    (
+        "failures",
+        "Resource groups that could not be started, or did not work, on this node.",
+    ),
+    (
+        "restarts",
+        "Times a part of a resource group was restarted in place on this node.",
+    ),
     (
         "addresses_lost",
         "Times a service address was taken from this machine by somebody else.",

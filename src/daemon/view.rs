@@ -58,7 +58,7 @@ pub struct FencingView {
     pub todo: Option<String>,
 }
 
-/// A node tried to start a group and could not.
+/// A node where a group could not be started, or did not work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedView {
     pub node: NodeName,

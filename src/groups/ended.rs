@@ -24,7 +24,8 @@ impl Groups {
             log::debug!("job {job}: nobody waits for it any more");
             return;
         };
-        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient);
+        let alone = self.is_alone(i);
+        let done = self.groups[i].job_ended(&mut self.bench, outcome, patient, alone);
         if self.waking.is_some() {
             // A start that was under way may have set one.
             self.drop_addresses();
@@ -37,7 +38,7 @@ impl Groups {
             Done::Restored => self.address_restored(),
             Done::Released => self.released(i),
             Done::Failed { .. } => self.failed_beside_classic(i),
-            Done::Blocked { .. } => {}
+            Done::Restarted | Done::Limping { .. } | Done::Blocked { .. } => {}
         }
         if self.groups[i].is_stopped()
             && let Some(spec) = self.groups[i].next_spec.take()
@@ -63,8 +64,16 @@ impl Groups {
             }
             Done::Failed { why } => {
                 self.counts.failures += 1;
-                (true, format!("could not be started here: {why}"))
+                (true, format!("failed here: {why}"))
             }
+            Done::Restarted => {
+                self.counts.restarts += 1;
+                (true, group.last.clone())
+            }
+            Done::Limping { why } => (
+                true,
+                format!("does not work here, and no other node can have it: {why}"),
+            ),
             Done::Restored => (false, "its address is set again".to_owned()),
             Done::Blocked { why } => (true, format!("is stuck here: {why}")),
         };
@@ -99,11 +108,7 @@ impl Groups {
     /// Group `i` cannot be started here. One of ours sees that and tries; a classic node is given the set that the group
     /// is in, as its own scripts do (it waits 30 s before). There the set can come back in the same way.
     fn failed_beside_classic(&mut self, i: usize) {
-        let set = if self.groups[i].spec.node == self.me {
-            Set::LOCAL
-        } else {
-            Set::FOREIGN
-        };
+        let set = self.set_of(i);
         let able = |p: &&Peer| p.can_serve() && !p.ours && p.told;
         let Some(to) = self.peers.values().find(able).map(|p| p.name.clone()) else {
             return;

@@ -371,6 +371,10 @@ impl Groups {
                 self.tell_phase(&h.reqid, "done", "", Some(&me), Some(&h.to), h.set);
             }
             Err(why) => {
+                // Asked for again, if it still does not work.
+                for group in self.groups.iter_mut().filter(|g| h.keys.contains(g.key())) {
+                    group.condemned = None;
+                }
                 log::warn!("standby [{}] to node {} not completed: {why}", h.set.as_str(), h.to);
                 self.note(true, Kind::Move, &names(&h.keys), format!("not completed: {why}"));
                 self.tell_phase(&h.reqid, "failed", &why, Some(&me), Some(&h.to), h.set);

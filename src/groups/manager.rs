@@ -139,6 +139,7 @@ pub(super) struct Counts {
     pub(super) takeovers: u64,
     pub(super) releases: u64,
     pub(super) failures: u64,
+    pub(super) restarts: u64,
 }
 
 /// Whether another look at all groups can change anything. Most events are beats, which change nothing here.
@@ -364,6 +365,7 @@ impl Groups {
         for group in &mut self.groups {
             group.timer(&mut self.bench);
         }
+        self.forget_in_time();
         self.end_moves();
         match self.phase {
             Phase::Waiting => self.go_on_with_fencing(),
@@ -448,6 +450,9 @@ impl Groups {
         }
         for group in &self.groups {
             at = at.min(group.deadline());
+            if group.is_stopped() {
+                at = at.min(group.forgotten_at());
+            }
             if let Some((_, until)) = &group.moving {
                 at = at.min(*until);
             }

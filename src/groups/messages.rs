@@ -3,6 +3,7 @@
 use super::group::Group;
 use super::manager::{Groups, Order, Phase, TELL_EVERY};
 use super::peer::{Claim, ClaimState, Claims, read_claims, write_claims};
+use super::repair;
 use super::set::Set;
 use crate::conf::AutoFailback;
 use crate::daemon::transitions::Kind;
@@ -12,7 +13,7 @@ use crate::time::{Duration, Instant};
 use std::borrow::Cow;
 
 /// Ours: what the sender claims, see `peer::write_claims`.
-const CLAIMS: &str = "hb_groups";
+pub const CLAIMS: &str = "hb_groups";
 /// Ours: digest of the sender's haresources.
 const DIGEST: &str = "hb_digest";
 /// Ours: a short digest of each of its lines, separated by blanks.
@@ -226,7 +227,7 @@ impl Groups {
             }
             let (bad, text) = match claim.state {
                 ClaimState::Running => (false, format!("runs on {from}")),
-                ClaimState::Failed => (true, format!("could not be started on {from}; its log says why")),
+                ClaimState::Failed => (true, format!("failed on {from}; its log says why")),
                 ClaimState::Blocked => (true, format!("is stuck on {from}: it cannot be stopped there")),
                 ClaimState::Starting | ClaimState::Stopping | ClaimState::Moving(_) => continue,
             };
@@ -547,6 +548,14 @@ impl Groups {
                     Ok(()) => {}
                     Err(why) => log::warn!("meatclient: {why}; nothing is done"),
                 }
+                None
+            }
+            (repair::REPAIR, _, _) => {
+                self.repair(&message);
+                None
+            }
+            (repair::CLEAR, _, _) => {
+                self.clear(&message);
                 None
             }
             ("hb_takeover", _, Some(set)) => {

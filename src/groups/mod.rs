@@ -19,6 +19,7 @@
 //! * `handover`: planned moves: standby, takeover, failback
 //! * `takeover`: `hb_takeover` of this node, until it has what it wants
 //! * `fencing`: a node that died is switched off before its groups are taken over
+//! * `repair`: a group that does not work any more is restarted in place, or given up
 //! * `lease`: the kernel keeps addresses only as long as this node beats and its master answers
 //! * `inquiry`: whether somebody answers for the addresses of a group that no node has
 //! * `lookout`: what is seen of our addresses on this machine and on the wire, and what is done about it
@@ -41,10 +42,11 @@ pub mod lookout;
 #[cfg(test)]
 mod lookout_tests;
 pub mod manager;
-mod messages;
+pub mod messages;
 mod orphans;
 pub mod peer;
 pub mod place;
+pub mod repair;
 mod report;
 pub mod set;
 mod takeover;

@@ -126,12 +126,14 @@ impl Groups {
         let able = candidates(false);
         let chosen = place::choose(&group.spec.node, &able);
         if chosen == Some(&self.me) {
-            let why = match &group.had_by {
-                Some(node) if self.peers.get(node).is_some_and(|p| !p.alive) => {
+            let failed_on = self.peers.values().find(|p| p.alive && p.failed(key));
+            let why = match (&group.had_by, failed_on) {
+                (Some(node), _) if self.peers.get(node).is_some_and(|p| !p.alive) => {
                     format!("node {node}, which had it, is dead")
                 }
-                Some(_) | None if group.spec.node == self.me => "no node has it and it prefers this one".to_owned(),
-                Some(_) | None => "no node has it".to_owned(),
+                (_, Some(peer)) => format!("it failed on node {}", peer.name),
+                (_, None) if group.spec.node == self.me => "no node has it and it prefers this one".to_owned(),
+                (_, None) => "no node has it".to_owned(),
             };
             self.take_orphan(i, &why);
         } else if chosen.is_none()

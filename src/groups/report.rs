@@ -54,6 +54,7 @@ impl Groups {
             ("takeovers", self.counts.takeovers),
             ("releases", self.counts.releases),
             ("failures", self.counts.failures),
+            ("restarts", self.counts.restarts),
         ]
         .into_iter()
     }

@@ -268,6 +268,11 @@ impl Jobs {
         due.min().unwrap_or(Instant::NEVER)
     }
 
+    /// Scripts that were given up and hang in the kernel all the same.
+    pub fn stuck(&self) -> usize {
+        self.stuck.len()
+    }
+
     /// Scripts that have been started and not yet been reported as ended.
     pub fn running(&self) -> usize {
         self.running.len() + self.stillborn.len()

@@ -15,6 +15,7 @@
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
 //! * `ipfail`: a client: the program around [`crate::ipfail`]
+//! * `monitor`: a client: the program hb_monitor around [`crate::checks`]
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
 //! * `teller`, `status_file`: from the core's state to the file that cl_status reads when the daemon hangs
@@ -35,6 +36,7 @@ pub mod link;
 pub mod logger;
 pub mod lookout;
 pub mod master;
+pub mod monitor;
 pub mod node_files;
 pub mod respawn;
 pub mod respawn_file;

@@ -271,6 +271,8 @@ pub fn test_files(json: bool, classic: bool) -> ExitCode {
         loaded.complaints.extend(differences);
     }
     loaded.complaints.extend(check::remembered());
+    let watched = check::monitors::complaints(loaded.cf.as_ref(), loaded.haresources.as_ref());
+    loaded.complaints.extend(watched);
     let errors = loaded
         .complaints
         .iter()

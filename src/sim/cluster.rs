@@ -9,7 +9,7 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::auth::{Key, Keyring, Method};
 use crate::conf::hostcache::Remembered;
-use crate::conf::{HaCf, Haresources, ha_cf, haresources, lives};
+use crate::conf::{HaCf, Haresources, Repair, ha_cf, haresources, lives};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
@@ -17,6 +17,7 @@ use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::groups::lease::Found;
 use crate::groups::lookout::{Ask, Sighting};
+use crate::groups::repair;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
@@ -33,6 +34,9 @@ const MAX_TIMERS: usize = 20;
 const ASKED: Duration = Duration::from_millis(8);
 /// The wall clock when a simulation begins.
 const BEGIN: u64 = 1_700_000_000;
+
+/// A node that gave a group up is tried again after this time.
+const SICK_FOR: Duration = Duration::from_secs(20);
 
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
@@ -805,6 +809,7 @@ impl Sim {
                 }
             }
             Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
+            Fault::Sick { node, group, restarts } => self.sick(node, group, restarts),
             Fault::Takeover(node, set) => {
                 let event = command("hb_takeover", set, "");
                 self.handle(node, event);
@@ -832,6 +837,23 @@ impl Sim {
             Fault::DiskMends(node) => self.machines[node].disk_fails = false,
             Fault::Repair => self.repair(),
         }
+    }
+
+    /// Asks as hb_monitor does: only where the group runs.
+    fn sick(&mut self, node: usize, group: usize, restarts: u32) {
+        let resources = &self.config.groups[group].1;
+        let name = |word: &str| word.parse::<ResourceName>().expect("a resource of ours");
+        let (key, from) = (name(resources[0]), name(resources[resources.len() - 1]));
+        if !self.machines[node].occupies(&key) {
+            return;
+        }
+        let rule = Repair {
+            restarts,
+            forget: Some(SICK_FOR),
+            ..Repair::default()
+        };
+        let message = repair::request(&key, &from, &rule, "it does not answer");
+        self.handle(node, Event::Local { message });
     }
 
     fn all_paths(&self) -> Vec<(usize, usize, usize)> {

@@ -7,7 +7,7 @@ use crate::time::{Duration, Instant};
 
 /// The kinds that the plans of old seeds are made of.
 pub const OLD_KINDS: u64 = 13;
-pub const ALL_KINDS: u64 = 18;
+pub const ALL_KINDS: u64 = 19;
 
 pub const CALM: Fault = Fault::Weather {
     loss: 0,
@@ -154,6 +154,16 @@ impl Incident {
             16 => {
                 for node in 0..config.nodes {
                     it.until(Fault::PowerOff(node), Fault::Start(node));
+                }
+            }
+            // A service dies, on one node or on one after the other.
+            18 => {
+                let group = r.below(config.groups.len() as u64) as usize;
+                let restarts = r.below(3) as u32;
+                for i in 0..1 + r.below(4) {
+                    let node = if r.below(3) == 0 { other } else { node };
+                    let after = Duration::from_millis(i * r.below(1500));
+                    it.begin.push((after, Fault::Sick { node, group, restarts }));
                 }
             }
             // Scripts fail and hang for a while.

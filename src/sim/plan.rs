@@ -195,6 +195,13 @@ pub enum Fault {
     /// Starts the daemon, and the machine when it is off. Nothing when it runs.
     Start(usize),
     Standby(usize, Set),
+    /// hb_monitor of a node finds that a group does not work there: its last resource is down, and a repair is asked for.
+    Sick {
+        node: usize,
+        group: usize,
+        /// That so many may be done in place.
+        restarts: u32,
+    },
     Takeover(usize, Set),
     /// All nodes get this variant of the files; each hears of it a little later than the one before.
     Reload(usize),

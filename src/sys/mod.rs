@@ -24,6 +24,7 @@ pub mod program;
 pub mod raw_ip;
 pub mod reboot;
 pub mod signals;
+pub mod tcp;
 pub mod terminal;
 pub mod trace;
 pub mod tty;

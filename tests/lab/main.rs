@@ -19,6 +19,7 @@ mod ipfail;
 mod lease;
 mod looking;
 mod media;
+mod monitor;
 mod moves;
 mod nodes;
 mod packets;
