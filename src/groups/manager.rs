@@ -168,6 +168,7 @@ impl Groups {
                 now,
                 limit: cf.resource_timeout,
                 next_job: 0,
+                no_starts: false,
                 orders: Vec::new(),
             },
             handover: None,
@@ -363,7 +364,10 @@ impl Groups {
         }
         self.end_moves();
         match self.phase {
-            Phase::Waiting => self.go_on_with_fencing(),
+            Phase::Waiting => {
+                self.go_on_with_fencing();
+                self.serve_again_alone();
+            }
             Phase::Stopped => {}
             Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
@@ -371,6 +375,7 @@ impl Groups {
                 self.watch_claims();
                 self.resolve_conflicts();
                 self.serve_again();
+                self.go_on_with_starts();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -434,7 +439,7 @@ impl Groups {
             _ => Instant::NEVER,
         };
         at = at.min(self.leases_deadline());
-        if self.phase == Phase::Serving
+        if matches!(self.phase, Phase::Serving | Phase::Waiting)
             && let Some(waking) = &self.waking
         {
             // Nothing else is looked at before.
