@@ -109,9 +109,13 @@ fn packet(generation: u64, seq: u64, kind: &str, fields: &[(&str, &str)]) -> Vec
     let message = message
         .with("src", "b")
         .with("srcuuid", Value::Binary(vec![b'b'; 16]))
-        .with("seq", format!("{seq:x}"))
         .with("hg", format!("{generation:x}"))
         .with("ts", "f4240");
+    // What is not to be sent again has no number.
+    let message = match kind.starts_with("NS_") {
+        true => message,
+        false => message.with("seq", format!("{seq:x}")),
+    };
     auth::seal_netstring(&message, &keys("auth 1\n1 sha1 secret\n"), true)
 }
 

@@ -296,7 +296,13 @@ impl Group {
     /// An OCF agent that holds an address: it knows no leases.
     pub fn has_other_address(&self) -> bool {
         let mut scripts = self.spec.resources.iter().filter(|r| r.script == "OCF");
-        scripts.any(|r| r.args.first().is_some_and(|a| ADDRESS_SCRIPTS.contains(&a.as_str())))
+        // `OCF::AGENT`, `OCF::PROVIDER:AGENT`
+        let agent = |a: &String| {
+            a.rsplit(':')
+                .next()
+                .is_some_and(|agent| ADDRESS_SCRIPTS.contains(&agent))
+        };
+        scripts.any(|r| r.args.first().is_some_and(agent))
     }
 
     /// An address went away while the group runs.

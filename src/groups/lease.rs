@@ -468,10 +468,15 @@ mod tests {
         assert_eq!(a.settle(), [""; 0]);
         assert_eq!(lease(&Node::with("deadtime 5\nvip_lease off\n", ONE)), Some(0));
         assert_eq!(lease(&Node::with("deadtime 5\n", "a web\n")), None);
-        assert_eq!(
-            lease(&Node::with("deadtime 5\n", "a OCF::heartbeat::IPaddr2::x\n")),
-            None
-        );
+        for agent in ["IPaddr2", "heartbeat:IPaddr2"] {
+            let line = format!("a OCF::{agent}::ip=10.0.0.1\n");
+            assert_eq!(
+                lease(&Node::with("deadtime 5\n", &line)),
+                Some(0),
+                "{agent} sets it for ever"
+            );
+        }
+        assert_eq!(lease(&Node::with("deadtime 5\n", "a OCF::Dummy\n")), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn cut_and_heal(c: &Cluster) -> String {
         .into_iter()
         .filter(|o| *o != "hello,web")
         .collect();
-    assert_eq!(last, [owner.clone()]);
+    assert_eq!(last, std::slice::from_ref(&owner));
     let gaps = watcher.gaps(since, std::time::Duration::from_millis(100));
     assert!(gaps.is_empty(), "{gaps:?}");
     for node in ["hello", "web"] {
