@@ -228,8 +228,6 @@ fn ipv6_addresses_have_a_lease_too() {
     };
     let Some(c) = with.make("lease-v6") else { return };
     for node in NODES {
-        let text = "#!/bin/sh\nexec \"$HA_DIR/resource.d/IPaddr\" \"$@\"\n";
-        c.lab.script(node, "ha.d/resource.d/IPv6addr", text).expect("a script");
         c.start(node);
     }
     c.all_active(&NODES);
