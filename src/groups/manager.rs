@@ -439,7 +439,12 @@ impl Groups {
             _ => Instant::NEVER,
         };
         at = at.min(self.leases_deadline());
-        if matches!(self.phase, Phase::Serving | Phase::Waiting)
+        if self.phase == Phase::Waiting
+            && let Some(waking) = &self.waking
+        {
+            at = at.min(later(waking.until, self.bench.now.mono));
+        }
+        if self.phase == Phase::Serving
             && let Some(waking) = &self.waking
         {
             // Nothing else is looked at before.
