@@ -29,22 +29,12 @@ enum Step {
     SetAgain,
 }
 
-impl Step {
-    /// Its script may bring something up that was not.
-    fn starts(self) -> bool {
-        match self {
-            Self::Start | Self::Announce | Self::SetAgain => true,
-            Self::Check | Self::Stop | Self::CheckStopped => false,
-        }
-    }
-}
-
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Busy {
     step: Step,
     /// Index of the resource.
     at: usize,
-    /// `None` while waiting for `retry`, or until something may be started again.
+    /// `None` while waiting for `retry`.
     job: Option<JobId>,
     retry: Instant,
     tries: u32,
@@ -85,8 +75,6 @@ pub struct Bench {
     pub now: Now,
     pub limit: Duration,
     pub next_job: u64,
-    /// After a long sleep: nothing is started before it is known what others have.
-    pub no_starts: bool,
     pub orders: Vec<(JobId, Command)>,
 }
 
@@ -208,7 +196,6 @@ impl Group {
                         return;
                     }
                     busy.unwanted = true;
-                    self.go_on(bench);
                 }
             },
             State::Running | State::Blocked => {
@@ -356,40 +343,17 @@ impl Group {
     }
 
     fn go(&mut self, bench: &mut Bench, step: Step, at: usize, failure: Option<String>) {
-        // What another node claims too is not started before one has let go, only looked at.
-        let held = step.starts() && (bench.no_starts || (self.adopting && self.contested));
-        let job = (!held).then(|| self.order(bench, step, at));
+        let job = self.order(bench, step, at);
         self.state = State::Busy(Busy {
             step,
             at,
-            job,
+            job: Some(job),
             retry: Instant::NEVER,
             tries: 0,
             unwanted: false,
             failure,
         });
         self.since = bench.now.mono;
-    }
-
-    /// Begins what was held back while nothing might be started; a group that is not wanted here any more is stopped.
-    pub fn go_on(&mut self, bench: &mut Bench) {
-        let State::Busy(busy) = &self.state else { return };
-        if busy.job.is_some() || !busy.step.starts() {
-            return;
-        }
-        let (step, at, failure) = (busy.step, busy.at, busy.failure.clone());
-        match busy.unwanted {
-            true => self.go(bench, Step::Stop, self.last_up(step, at), failure),
-            false => self.go(bench, step, at, failure),
-        }
-    }
-
-    /// Where a stop begins that comes instead of this step's end.
-    fn last_up(&self, step: Step, at: usize) -> usize {
-        match step {
-            Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
-            Step::Check | Step::Start | Step::Stop | Step::CheckStopped => self.last_begun(at),
-        }
     }
 
     fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
@@ -457,7 +421,10 @@ impl Group {
         let ok = outcome.exit == Exit::Code(0);
         match busy.step {
             Step::Check | Step::Start | Step::Announce | Step::SetAgain if busy.unwanted => {
-                let from = self.last_up(busy.step, busy.at);
+                let from = match busy.step {
+                    Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
+                    _ => self.last_begun(busy.at),
+                };
                 self.go(bench, Step::Stop, from, busy.failure);
                 None
             }
@@ -700,7 +667,6 @@ mod tests {
             now: Now::default(),
             limit: Duration::from_secs(300),
             next_job: 0,
-            no_starts: false,
             orders: Vec::new(),
         }
     }

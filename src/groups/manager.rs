@@ -168,7 +168,6 @@ impl Groups {
                 now,
                 limit: cf.resource_timeout,
                 next_job: 0,
-                no_starts: false,
                 orders: Vec::new(),
             },
             handover: None,
@@ -364,10 +363,7 @@ impl Groups {
         }
         self.end_moves();
         match self.phase {
-            Phase::Waiting => {
-                self.go_on_with_fencing();
-                self.serve_again_alone();
-            }
+            Phase::Waiting => self.go_on_with_fencing(),
             Phase::Stopped => {}
             Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
@@ -375,7 +371,6 @@ impl Groups {
                 self.watch_claims();
                 self.resolve_conflicts();
                 self.serve_again();
-                self.go_on_with_starts();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -439,11 +434,6 @@ impl Groups {
             _ => Instant::NEVER,
         };
         at = at.min(self.leases_deadline());
-        if self.phase == Phase::Waiting
-            && let Some(waking) = &self.waking
-        {
-            at = at.min(later(waking.until, self.bench.now.mono));
-        }
         if self.phase == Phase::Serving
             && let Some(waking) = &self.waking
         {

@@ -829,11 +829,7 @@ impl Sim {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
-        let silent = m
-            .silent
-            .take()
-            .filter(|_| replaces)
-            .map_or(Duration::ZERO, |at| self.now - at);
+        m.silent = None;
         let taken = m.written.is_some_and(|last| replaces && m.generation < last);
         m.generation = if taken {
             Generation(m.generation.0 + 1)
@@ -877,8 +873,7 @@ impl Sim {
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
-        let (mut daemon, mut actions) = Daemon::new(now, settings);
-        actions.extend(daemon.was_silent(now, silent));
+        let (mut daemon, actions) = Daemon::new(now, settings);
         if self.config.doubtful {
             daemon.doubt_calm();
         }

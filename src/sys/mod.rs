@@ -14,7 +14,6 @@ pub mod icmp;
 pub mod inet_diag;
 pub mod interrupt;
 pub mod local;
-pub mod mark;
 pub mod namespace;
 pub mod netlink;
 pub mod packet;
