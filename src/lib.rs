@@ -30,6 +30,27 @@
 //! | [`check`] | no | what `heartbeat -t` looks at outside the files themselves |
 //! | [`lab`] | no | a cluster on one machine: namespaces, faults, the client that watches |
 //! | [`sim`] | yes | virtual network and clock around [`daemon`], faults, invariants |
+//!
+//! What can grow, and how far; each bound is tested where it is:
+//!
+//! | what | at most | beyond it |
+//! |---|---|---|
+//! | what waits for a process of ours that does not read ([`sys::pair`]) | 1 MiB, 4096 messages, 128 descriptors | superseded messages have given way before; the reader counts as hung: the master ends it and starts another one; core and lookout end themselves when it is the master |
+//! | log lines | a pipe, 64 KiB | lost, counted |
+//! | state files to be written, where to log to | one of each | the newest takes the place |
+//! | what waits for a medium ([`media`]) | 16 KiB | the oldest is dropped |
+//! | messages kept for repetition ([`core`]) | 500, 4 MiB | the oldest is forgotten |
+//! | numbers missing of a peer | 500 | given up |
+//! | messages of clients that a peer has not acknowledged | 250, 512 KiB | clients wait |
+//! | nodes, deleted nodes | 100 each | refused |
+//! | clients, of them not root's, of one user ([`ipc`]) | 256, 192, 32 | refused |
+//! | what waits for a client, for all clients | 512 KiB, 8 MiB | the client is dropped |
+//! | joins and leaves that wait for what is missing before them | 500 | told out of order |
+//! | messages for scripts of rc.d | 64 | dropped, said |
+//! | output of a script kept for the log and the status ([`jobs`]) | 4 KiB; 50 lines a second | dropped, said |
+//! | connections remembered of a node | 512 | not tickled |
+//! | addresses known during a flood | 32 | addresses are not looked at |
+//! | changes kept for `cl_status` | 64 | the oldest is forgotten |
 
 pub mod address;
 pub mod auth;

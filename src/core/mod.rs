@@ -12,10 +12,12 @@
 //! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `flow`: how much clients may send
+//! * `guard`: whether a medium is flooded, and what the kernel shall let through then
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
 mod flow;
+pub mod guard;
 pub mod history;
 pub mod layer;
 mod membership;

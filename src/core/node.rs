@@ -97,8 +97,10 @@ pub struct Node {
     pub late_beats: u64,
     /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
     pub lost_since_status: u64,
-    /// Its present life has beaten: what it was silent between two lives is no late beat.
+    /// Its present life has beaten.
     pub beating: bool,
+    /// Its present life took the place of one that had not been given up: after a kill of one of its processes, say.
+    pub succeeded: bool,
     pub weight: i32,
     pub site: String,
     /// ha.cf does not name it: it joined by itself or with hb_addnode.
@@ -133,6 +135,7 @@ impl Node {
             late_beats: 0,
             lost_since_status: 0,
             beating: false,
+            succeeded: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),
             joined: false,

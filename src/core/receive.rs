@@ -290,6 +290,7 @@ impl Core {
             node.generation = Some(generation);
             node.window.restart_at(seq);
             node.beating = false;
+            node.succeeded = known.is_some() && !node.is_dead();
             // It begins to count, and to acknowledge, with what we say from now on.
             node.acked = self.history.newest();
             node.begin_figures();
@@ -391,11 +392,14 @@ impl Core {
     fn take_status(&mut self, now: Now, at: Instant, i: usize, message: &Message) {
         let (keepalive, deadtime, warntime) = (self.cf.keepalive, self.cf.deadtime, self.cf.warntime);
         let node = &mut self.nodes[i];
-        if let Some(heard) = node.heard.filter(|_| node.beating) {
+        // What a node is silent between two lives is counted, but no news: that it was started anew was told.
+        if let Some(heard) = node.heard.filter(|_| node.beating || node.succeeded) {
             let interval = at - heard;
             node.longest_interval = node.longest_interval.max(interval);
             if interval > warntime && !node.is_dead() {
                 node.late_beats += 1;
+            }
+            if interval > warntime && !node.is_dead() && node.beating {
                 let cause = match node.lost_since_status {
                     0 => "the sender or the network was late".to_owned(),
                     n => format!("{n} message(s) were lost on the way"),
@@ -412,6 +416,7 @@ impl Core {
         let node = &mut self.nodes[i];
         node.lost_since_status = 0;
         node.beating = true;
+        node.succeeded = false;
         node.heard = node.heard.max(Some(at));
         node.speaks_protocol = message.get(fields::PROTOCOL).is_some();
         if let Some(dt) = message.hex(fields::DEADTIME) {

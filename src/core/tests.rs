@@ -408,6 +408,38 @@ fn time_in_which_this_node_slept_is_not_held_against_its_peers() {
 }
 
 #[test]
+fn a_beat_of_a_successor_may_be_late_and_one_of_a_node_that_was_given_up_or_said_goodbye_is_not() {
+    let figures = |a: &Core| {
+        let b = a.nodes().iter().find(|n| n.name.as_str() == "b").unwrap();
+        (b.late_beats, b.longest_interval.as_millis())
+    };
+    let mut a = core("a", 1);
+    a.receive(at(0), M, &beat(5, 1));
+    // One of its processes was killed: the next life is heard a moment later, or much later.
+    a.receive(at(150), M, &beat(6, 1));
+    assert_eq!(figures(&a), (0, 150));
+    a.receive(at(600), M, &beat(7, 1));
+    assert_eq!(figures(&a), (1, 450));
+    assert_eq!(count(&a, "late_heartbeats"), 0, "3.0.6 says nothing of it");
+    a.receive(at(700), M, &beat(7, 2));
+    assert_eq!(figures(&a), (1, 450));
+    a.receive(at(1150), M, &beat(7, 3));
+    assert_eq!((figures(&a), count(&a, "late_heartbeats")), ((2, 450), 1));
+    // Given up, and started anew.
+    a.turn(at(1200));
+    for ms in (1250..9000).step_by(50) {
+        a.turn(at(ms));
+        a.timer(at(ms));
+    }
+    a.receive(at(9000), M, &beat(8, 1));
+    assert_eq!(figures(&a).0, 2);
+    // An orderly stop.
+    a.receive(at(9100), M, &packet(8, 2, "status", &[("st", "dead")]));
+    a.receive(at(9600), M, &beat(9, 1));
+    assert_eq!(figures(&a).0, 2);
+}
+
+#[test]
 fn a_peer_cannot_announce_a_death_time_of_hours() {
     let mut a = core("a", 1);
     a.receive(

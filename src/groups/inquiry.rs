@@ -165,6 +165,8 @@ impl Groups {
             IfAnswered::Fence if fenced_first => {
                 log::error!("CRIT: group {key}: somebody answers for {who}: the node that had it is fenced first");
                 self.lookout.inquiries.groups.remove(&key);
+                // Now, not with the next event.
+                self.go_on_with_fencing();
             }
             IfAnswered::Fence | IfAnswered::On => {
                 log::error!(

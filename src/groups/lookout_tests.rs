@@ -1,12 +1,13 @@
 //! What one node does with what its lookout sees; the other node is a script of messages.
 
+use super::fencing::FenceVerb;
 use super::lookout::{Ask, Sighting};
 use super::manager::{Groups, Order};
 use super::tickle::KIND;
-use crate::conf::{ha_cf, haresources};
+use crate::conf::{HaCf, Haresources, ha_cf, haresources};
 use crate::core::{NodeStatus, Up};
 use crate::groups::job::{Exit, Outcome};
-use crate::ids::{Generation, NodeName, Seq};
+use crate::ids::{Generation, JobId, NodeName, Seq};
 use crate::msg::Message;
 use crate::time::{Duration, Instant, Now, Wall};
 use crate::wire::Mac;
@@ -20,6 +21,26 @@ struct Node {
     groups: Groups,
     now: Now,
     seq: u64,
+    /// The device is at work.
+    reset: Option<JobId>,
+}
+
+/// `takeover_if_vip_answers` and whatever else.
+fn files(more: &str) -> (HaCf, Haresources) {
+    let [me, other]: [NodeName; 2] = ["a", "b"].map(|n| n.parse().unwrap());
+    let text = format!("keepalive 500ms\ndeadtime 5\nauto_failback on\nnode a b\nbcast eth0\nvip_lease off\n{more}");
+    let cf = ha_cf::parse(Path::new("ha.cf"), &text, &me).value.expect("a good file");
+    let lines = "b 10.0.0.1 web\na 10.0.0.2\n";
+    let groups = haresources::parse(Path::new("haresources"), lines, &[me, other]);
+    (cf, groups.value.expect("good groups"))
+}
+
+fn good(output: &str) -> Outcome {
+    Outcome {
+        exit: Exit::Code(0),
+        output: output.into(),
+        took: Duration::ZERO,
+    }
 }
 
 fn at(ms: u64) -> Now {
@@ -36,16 +57,12 @@ fn b() -> NodeName {
 impl Node {
     /// Active, and b too, which has its own group.
     fn beside_b(cf: &str) -> Self {
-        let [me, other]: [NodeName; 2] = ["a", "b"].map(|n| n.parse().unwrap());
-        let text = format!("keepalive 500ms\ndeadtime 5\nauto_failback on\nnode a b\nbcast eth0\nvip_lease off\n{cf}");
-        let cf = ha_cf::parse(Path::new("ha.cf"), &text, &me).value.expect("a good file");
-        let lines = "b 10.0.0.1 web\na 10.0.0.2\n";
-        let groups = haresources::parse(Path::new("haresources"), lines, &[me.clone(), other]);
-        let groups = groups.value.expect("good groups");
+        let (cf, haresources) = files(cf);
         let mut node = Self {
-            groups: Groups::new(at(0), me.clone(), &cf, groups, None),
+            groups: Groups::new(at(0), "a".parse().unwrap(), &cf, haresources, None),
             now: at(0),
             seq: 0,
+            reset: None,
         };
         node.status("b", NodeStatus::Active);
         node.b_has("10.0.0.1 running f4240");
@@ -102,12 +119,7 @@ impl Node {
                 match order {
                     Order::Run { job, command } => {
                         words.push(format!("{} {}", command.verb.as_str(), command.resource.name));
-                        let outcome = Outcome {
-                            exit: Exit::Code(0),
-                            output: "stopped".into(),
-                            took: Duration::ZERO,
-                        };
-                        self.groups.job_ended(self.now, job, &outcome);
+                        self.groups.job_ended(self.now, job, &good("stopped"));
                     }
                     Order::Lookout(Ask::Watch { .. }) => {}
                     Order::Lookout(Ask::Whether { number, addresses }) => {
@@ -126,10 +138,17 @@ impl Node {
                         words.push(format!("tickle {}", ends.collect::<Vec<_>>().join(" ")));
                     }
                     Order::Send(message) if message.kind() == "ask_resources" => words.push("gives".into()),
+                    Order::Fence { job, command } => {
+                        if command.verb == FenceVerb::Reset {
+                            words.push(format!("reset {}", command.node.expect("a reset names its node")));
+                            self.reset = Some(job);
+                        } else {
+                            self.groups.job_ended(self.now, job, &good("a b\n"));
+                        }
+                    }
                     Order::Send(_)
                     | Order::SendAside(_)
                     | Order::Tell(_)
-                    | Order::Fence { .. }
                     | Order::Renew { .. }
                     | Order::Drop { .. }
                     | Order::Remember { .. }
@@ -137,6 +156,14 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The device has done its work, or failed.
+    fn reset_ends(&mut self, exit: Exit) -> Vec<String> {
+        let outcome = Outcome { exit, ..good("") };
+        let job = self.reset.take().expect("a reset is under way");
+        self.groups.job_ended(self.now, job, &outcome);
+        self.settle()
     }
 
     fn go(&mut self, ms: u64) -> Vec<String> {
@@ -217,6 +244,42 @@ fn what_is_answered_for_is_taken_loudly_or_not_at_all() {
 
     let mut a = Node::beside_b("takeover_if_vip_answers on\n");
     assert_eq!(a.b_dies(), TAKEN, "nobody is asked");
+}
+
+#[test]
+fn a_dead_node_whose_address_is_answered_for_is_fenced_first_when_it_can_be_by_now() {
+    const DEVICE: &str = "stonith_host * external/tester a b\n";
+    for (policy, fenced) in [("", true), ("takeover_if_vip_answers off\n", false)] {
+        // It died while no device could reset it, so its group is to be taken; then there is one.
+        let mut a = Node::beside_b(policy);
+        assert_eq!(a.b_dies(), ["ask 2 10.0.0.1"]);
+        let (cf, haresources) = files(&format!("{policy}{DEVICE}"));
+        a.groups.reload(a.now, &cf, haresources);
+        assert_eq!(a.settle(), [""; 0], "{policy}");
+        let want: &[&str] = if fenced { &["reset b"] } else { &[] };
+        assert_eq!(a.answered(2, &[STRANGER]), want, "{policy}");
+        if !fenced {
+            continue;
+        }
+        // Nothing is started before the device has done it, whatever it answers first.
+        assert_eq!(a.go(10), [""; 0]);
+        assert_eq!(a.reset_ends(Exit::Code(1)), [""; 0]);
+        let again = a.go(5_010);
+        assert_eq!(again, ["reset b"], "the device is tried again");
+        // Off at last: the address is asked for once more, since whoever answered may not have been that node.
+        assert_eq!(a.reset_ends(Exit::Code(0)), ["ask 3 10.0.0.1"]);
+        assert_eq!(a.answered(3, &[]), TAKEN);
+        assert_eq!(a.count("answered_takeovers"), 0);
+    }
+}
+
+#[test]
+fn who_answers_after_the_dead_node_was_fenced_is_somebody_else_and_the_address_is_taken_loudly() {
+    let mut a = Node::beside_b("stonith_host * external/tester a b\n");
+    assert_eq!(a.b_dies(), ["reset b"], "it had the group");
+    assert_eq!(a.reset_ends(Exit::Code(0)), ["ask 2 10.0.0.1"]);
+    assert_eq!(a.answered(2, &[STRANGER]), TAKEN);
+    assert_eq!(a.count("answered_takeovers"), 1);
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Lab {
     pub fn script(&self, node: &str, file: &str, text: &str) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let path = self.files(node).root.join(file);
+        // Many are links to the programs themselves, which are not to be written over.
+        if path.is_symlink() {
+            fs::remove_file(&path)?;
+        }
         fs::write(&path, text)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))
     }

@@ -8,11 +8,10 @@
 //! core asks the master to open the medium again; that fails, with the reason, until it would really work.
 //!
 //! Each packet is read with the time at which it came, which on a busy machine may be long ago. Of a medium that is
-//! flooded the kernel drops what cannot be a packet of this cluster, see `guard`.
+//! flooded the kernel drops what cannot be a packet of this cluster, see [`crate::core::guard`].
 
 mod echo;
 mod framer;
-mod guard;
 mod lock;
 mod net;
 mod port;
@@ -22,7 +21,6 @@ mod serial;
 
 pub use crate::sys::udp::Room;
 pub use framer::Framer;
-pub use guard::Order;
 pub use port::{Packet, Port};
 
 use crate::conf::{MediumKind, MediumSpec};

@@ -2,10 +2,10 @@
 
 use super::Opened;
 use super::framer::Framer;
-use super::guard::{Guard, Order};
 use super::queue::Queue;
 use crate::conf::{MediumKind, MediumSpec};
 use crate::core::Worth;
+use crate::core::guard::{Guard, Order};
 use crate::msg::message::MAX_MESSAGE;
 use crate::sys::udp::{self, Room, Trouble, trouble};
 use crate::sys::{self, icmp as raw, tty};

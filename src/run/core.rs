@@ -3,17 +3,18 @@
 
 use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
-use super::{logger, lookout, watchdog};
+use super::{logger, lookout, say, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
 use crate::conf::lives;
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
 use crate::core::Table;
+use crate::core::guard::Order;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::{Server, ServerEvent, Wake};
-use crate::media::{Opened, Order, Packet, Port, Room};
+use crate::media::{Opened, Packet, Port, Room};
 use crate::paths;
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
@@ -230,7 +231,7 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
 
 impl Driver {
     fn ask_for(&mut self, medium: MediumId) {
-        self.master.send(ToMaster::Open { medium }.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Open { medium });
     }
 
     /// A ping node tells something when it is there; nobody waits for it.
@@ -295,7 +296,7 @@ impl Driver {
             .collect();
         let media = self.specs.iter().zip(&view.media);
         let working = media.filter(|(s, m)| !s.is_ping() && m.broken.is_none()).count();
-        self.master.send(ToMaster::Ready { working, broken }.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Ready { working, broken });
     }
 
     /// Why the opened medium is of no use, when it is not.
@@ -330,6 +331,10 @@ impl Driver {
 
     /// One round: wait, read everything that is there, then the timer.
     fn turn(&mut self) -> io::Result<()> {
+        if self.master.is_hung() {
+            // Without a master nothing is served here; the others are to find out.
+            return Err(io::Error::other("the master hangs: it reads nothing that it is told"));
+        }
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
         let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
         if self.server.has_more() {
@@ -400,7 +405,7 @@ impl Driver {
         }
         self.timers();
         for Wake { pair, pid, signal } in self.server.wakes() {
-            self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
+            say::to_master(&mut self.master, &ToMaster::Wake { pair, pid, signal });
         }
         Ok(())
     }
@@ -649,7 +654,7 @@ impl Driver {
         }
         if active && !self.active_told {
             self.active_told = true;
-            self.master.send(ToMaster::Active.encode(), None);
+            say::to_master(&mut self.master, &ToMaster::Active);
         }
     }
 
@@ -672,23 +677,22 @@ impl Driver {
             match action {
                 Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
                 Action::Fence { job, command } => {
-                    self.master.send(ToMaster::Fence { job, command }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Fence { job, command });
                 }
-                Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
+                Action::Run { job, command } => say::to_master(&mut self.master, &ToMaster::Run { job, command }),
                 Action::Reply { client, message } => self.server.reply(client, &message),
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
-                Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
+                Action::Remember { held } => say::to_master(&mut self.master, &ToMaster::Held { held }),
                 Action::Renew { number, addresses } => {
                     let at = sys::now();
-                    self.master
-                        .send(ToMaster::Renew { number, at, addresses }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Renew { number, at, addresses });
                 }
                 Action::Lookout { ask } => {
                     let bytes = lookout::link::write_ask(&ask);
-                    self.master.send(ToMaster::Lookout { bytes }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Lookout { bytes });
                 }
-                Action::Drop { addresses } => self.master.send(ToMaster::Drop { addresses }.encode(), None),
+                Action::Drop { addresses } => say::to_master(&mut self.master, &ToMaster::Drop { addresses }),
                 Action::RememberNodes { table } => self.remember(table),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
@@ -698,10 +702,10 @@ impl Driver {
                     let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
                     let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();
                     let kind = message.kind().to_owned();
-                    self.master.send(ToMaster::Notice { kind, fields }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Notice { kind, fields });
                 }
                 // The beat goes on while the clients end.
-                Action::Stopped => self.master.send(ToMaster::Released.encode(), None),
+                Action::Stopped => say::to_master(&mut self.master, &ToMaster::Released),
             }
         }
     }
@@ -712,7 +716,7 @@ impl Driver {
             deleted: table.deleted,
             peers: table.peers,
         };
-        self.master.send(ToMaster::Nodes { texts }.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Nodes { texts });
     }
 
     /// Says goodbye: what is queued goes out, the master hears that we are done.
@@ -721,7 +725,7 @@ impl Driver {
         if let Some(table) = self.daemon.as_ref().map(Daemon::table) {
             self.remember(table);
         }
-        self.master.send(ToMaster::Stopped.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Stopped);
         let deadline = sys::now() + Duration::from_secs(1);
         while sys::now() < deadline {
             let mut waiting = Vec::new();

@@ -5,11 +5,12 @@ use super::access;
 use super::dopd;
 use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
-use super::logger::{self, Places};
+use super::logger::{self, NewPlaces, Places};
 use super::lookout::care::Care;
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
 use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::say;
 use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
@@ -39,7 +40,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 /// A core that died is started again at once, but not more than so often in `CALM`.
 const QUICK_DEATHS: usize = 5;
@@ -93,7 +93,7 @@ struct Master {
     /// The core has released everything and beats on until the programs have ended.
     released: bool,
     log_pipe: OwnedFd,
-    log_places: Sender<Places>,
+    log_places: NewPlaces,
     /// `None` when its thread could not be started.
     status_file: Option<StatusFile>,
     fifo: OwnedFd,
@@ -379,7 +379,10 @@ impl Master {
             wants.len() - 1
         });
         let heir_at = self.heir.as_ref().map(|h| {
-            wants.push(Want::read(h.link.fd()));
+            wants.push(Want {
+                fd: h.link.fd(),
+                write: h.link.wants_write(),
+            });
             wants.len() - 1
         });
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
@@ -402,8 +405,15 @@ impl Master {
                 self.read_core()?;
             }
         }
-        if heir_at.is_some_and(|at| ready[at].read) {
-            self.heir_died();
+        if let Some(at) = heir_at {
+            if ready[at].write
+                && let Some(heir) = &mut self.heir
+            {
+                heir.link.flush();
+            }
+            if ready[at].read {
+                self.heir_died();
+            }
         }
         for bytes in self.lookout.tick() {
             // A core that does not read gets no more than it can take.
@@ -433,6 +443,7 @@ impl Master {
         self.run_waiting();
         self.rc.tick(sys::now());
         self.care_for_programs();
+        self.end_the_hung();
         let now = sys::now();
         if self.core.is_none()
             && now >= self.core_at
@@ -450,6 +461,18 @@ impl Master {
             self.done = true;
         }
         Ok(())
+    }
+
+    /// A child that has not read for so long is ended; it is missed like one that died.
+    fn end_the_hung(&mut self) {
+        if let Some(core) = self.core.as_mut().filter(|c| c.link.is_hung()) {
+            log::error!("the core process hangs: it reads nothing that it is told; ending it");
+            let _ = core.process.kill();
+        }
+        if self.heir.as_ref().is_some_and(|h| h.link.is_hung()) {
+            log::error!("the heir hangs: it reads nothing that it is told; ending it");
+            self.heir_died();
+        }
     }
 
     fn care_for_programs(&mut self) {
@@ -484,7 +507,7 @@ impl Master {
     fn stop(&mut self) {
         self.stopping.get_or_insert_with(sys::now);
         if let Some(heir) = &mut self.heir {
-            heir.link.send(ToHeir::Stopping.encode(), None);
+            say::to_heir(&mut heir.link, &ToHeir::Stopping, None);
         }
         self.tell_core(&ToCore::Stop);
     }
@@ -523,7 +546,7 @@ impl Master {
             return;
         }
         log::info!("reload: the files have changed");
-        let _ = self.log_places.send(Places::of(&cf));
+        self.log_places.put(Places::of(&cf));
         for gone in self
             .cf
             .media
@@ -541,13 +564,8 @@ impl Master {
         self.texts = loaded.texts;
         self.watch();
         if let Some(heir) = &mut self.heir {
-            heir.link.send(
-                ToHeir::Keep {
-                    texts: self.texts.clone(),
-                }
-                .encode(),
-                None,
-            );
+            let texts = self.texts.clone();
+            say::to_heir(&mut heir.link, &ToHeir::Keep { texts }, None);
         }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
@@ -557,7 +575,7 @@ impl Master {
 
     fn tell_core(&mut self, said: &ToCore) {
         if let Some(core) = &mut self.core {
-            core.link.send(said.encode(), None);
+            say::to_core(&mut core.link, said, None);
         }
     }
 
@@ -590,16 +608,16 @@ impl Master {
             accounts: self.accounts.clone(),
             remembered: self.remembered.clone(),
         };
-        link.send(begin.encode(), None);
+        say::to_core(&mut link, &begin, None);
         let types = self.rc.types().to_vec();
-        link.send(ToCore::Scripts { types }.encode(), None);
+        say::to_core(&mut link, &ToCore::Scripts { types }, None);
         let clients = self.programs.report();
-        link.send(ToCore::Clients { clients }.encode(), None);
+        say::to_core(&mut link, &ToCore::Clients { clients }, None);
         if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-            link.send(ToCore::Watchdog.encode(), Some(copy));
+            say::to_core(&mut link, &ToCore::Watchdog, Some(copy));
         }
         if self.stopping.is_some() {
-            link.send(ToCore::Stop.encode(), None);
+            say::to_core(&mut link, &ToCore::Stop, None);
         }
         log::info!("core process {} started, generation {generation}", process.id());
         self.core = Some(Core { process, link });
@@ -633,7 +651,7 @@ impl Master {
     fn leave_generations_to_heir(&mut self) {
         let left = self.generations.clone();
         if let Some(heir) = &mut self.heir {
-            heir.link.send(ToHeir::Generations { left }.encode(), None);
+            say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
         }
     }
 
@@ -745,10 +763,10 @@ impl Master {
         let copy = || self.watchdog.as_ref().and_then(|w| w.copy().ok());
         let (for_core, for_heir) = (copy(), copy());
         if let Some(core) = &mut self.core {
-            core.link.send(ToCore::Watchdog.encode(), for_core);
+            say::to_core(&mut core.link, &ToCore::Watchdog, for_core);
         }
         if let Some(heir) = &mut self.heir {
-            heir.link.send(ToHeir::Watchdog.encode(), for_heir);
+            say::to_heir(&mut heir.link, &ToHeir::Watchdog, for_heir);
         }
     }
 
@@ -829,7 +847,7 @@ impl Master {
             && let Ok(copy) = pipe.try_clone_to_owned()
         {
             let title = title.to_owned();
-            heir.link.send(ToHeir::Output { title }.encode(), Some(copy));
+            say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
         }
     }
 
@@ -880,26 +898,21 @@ impl Master {
         });
         match started {
             Ok(mut heir) => {
-                heir.link.send(
-                    ToHeir::Keep {
-                        texts: self.texts.clone(),
-                    }
-                    .encode(),
-                    None,
-                );
+                let texts = self.texts.clone();
+                say::to_heir(&mut heir.link, &ToHeir::Keep { texts }, None);
                 if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-                    heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
+                    say::to_heir(&mut heir.link, &ToHeir::Watchdog, Some(copy));
                 }
                 let left = self.generations.clone();
-                heir.link.send(ToHeir::Generations { left }.encode(), None);
+                say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
                 for (title, pipe) in self.jobs.outputs() {
                     let title = title.to_owned();
                     if let Ok(copy) = pipe.try_clone_to_owned() {
-                        heir.link.send(ToHeir::Output { title }.encode(), Some(copy));
+                        say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
                     }
                 }
                 if self.stopping.is_some() {
-                    heir.link.send(ToHeir::Stopping.encode(), None);
+                    say::to_heir(&mut heir.link, &ToHeir::Stopping, None);
                 }
                 self.heir = Some(heir);
             }
@@ -918,7 +931,7 @@ impl Master {
     /// The orderly end: the heir first, so that it does not take over.
     fn end(&mut self) {
         if let Some(mut heir) = self.heir.take() {
-            heir.link.send(ToHeir::Goodbye.encode(), None);
+            say::to_heir(&mut heir.link, &ToHeir::Goodbye, None);
             end_child(&mut heir.process);
         }
         self.lookout.end();

@@ -12,6 +12,7 @@
 //! * `watchdog`: the device that resets the machine
 //! * `lease`: the master renews the addresses of held groups
 //! * `link`: what master and core say to each other
+//! * `say`: what of that waits, and what gives way, while the other one does not read
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
 //! * `ipfail`: a client: the program around [`crate::ipfail`]
@@ -42,6 +43,7 @@ pub mod respawn;
 pub mod respawn_file;
 pub mod respawn_rules;
 pub mod role;
+mod say;
 mod shelf;
 pub mod start;
 pub mod state;

@@ -47,7 +47,8 @@ impl Bed {
         let mut options = Options::new(&format!("bench-{what}-{}", std::process::id()));
         options.program = Some(env!("CARGO_BIN_EXE_hb_lab").into());
         options.config = Config::Plain {
-            ha_cf: ha_cf.to_owned(),
+            // As the figures say; nodes of the lab wait longer, so that a busy machine does not start one alone.
+            ha_cf: format!("initdead {}ms\n{ha_cf}", super::ours::INITDEAD),
             haresources: format!("node1 {ADDRESS} hello\n"),
         };
         let up = || -> io::Result<Self> {

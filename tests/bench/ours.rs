@@ -7,8 +7,8 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-/// keepalive 100 ms, deadtime 500 ms and initdead 1 s, as [`ha::lab::Config::Plain`] has them.
-const INITDEAD: f64 = 1000.0;
+/// Beside keepalive 100 ms and deadtime 500 ms, as [`ha::lab::Config::Plain`] has them.
+pub const INITDEAD: f64 = 1000.0;
 const LONE: f64 = 150.0;
 /// After a kill of all processes the dead node's kernel still answers; this long we look how long.
 const WATCHED: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@ use ha::lab::{CLIENT, Watcher};
 use ha::sys::ethernet::ArpSocket;
 use ha::sys::namespace::Place;
 use ha::wire::Mac;
+use ha::wire::advert::Advert;
 use ha::wire::arp::{Arp, Operation, gratuitous};
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
@@ -191,6 +192,45 @@ fn an_address_that_still_answers_is_taken_over_loudly() {
     c.wait("it is taken and counted", || {
         has_address(&c, "web") && c.counter("web", "answered_takeovers") == 1
     });
+}
+
+#[test]
+fn an_ipv6_address_is_defended_against_a_lie_and_asked_for_before_it_is_taken() {
+    let setup = Setup::haresources("hello IPv6addr::fd00:0:0:0:0:0:0:64/64/eth0\n");
+    let Some(c) = setup.make("addr-v6") else { return };
+    for node in NODES {
+        c.start(node);
+    }
+    c.all_active(&NODES);
+    c.stable(&NODES);
+    let has = |node: &str| {
+        let shown = c.run(node, &["ip", "-6", "addr", "show"]).good("ip addr");
+        shown.contains("fd00::64/64")
+    };
+    c.wait("hello has it", || has("hello"));
+    let socket = inside(&c, CLIENT, || ArpSocket::open("eth0").expect("root may"));
+    let lie = Advert {
+        ip: "fd00::64".parse().expect("an address"),
+        mac: STRANGER,
+        router: false,
+    };
+    socket.write(&lie.multicast_frame());
+    c.wait_log(
+        "hello",
+        &format!("hardware address {STRANGER} says on eth0 that it has it (1 time(s))"),
+    );
+    c.wait("it is counted", || c.counter("hello", "foreign_announcements") == 1);
+    c.lab.kill("hello").expect("killed");
+    c.wait_log("web", "somebody answers for fd00:");
+    c.wait("it is taken and counted", || {
+        has("web") && c.counter("web", "answered_takeovers") == 1
+    });
+    let mac = mac_of(&c, "hello").to_string();
+    let said = c
+        .log("web")
+        .lines()
+        .any(|l| l.contains("somebody answers for fd00:") && l.contains(&mac));
+    assert!(said, "{}", c.log("web"));
 }
 
 #[test]

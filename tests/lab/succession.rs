@@ -2,11 +2,14 @@
 //! then is found again, awaited, and asked for its result; no script runs twice, none beside another one of its group.
 
 use crate::cluster::{Cluster, Setup, VIP};
+use ha::clients::json::Json;
 use ha::lab::Watcher;
+use std::cell::Cell;
 
 const MASTER: &str = "master control process";
 const CORE: &str = "core process";
 const HEIR: &str = "heir";
+const LOOKOUT: &str = "lookout";
 
 /// Where a script waits: before its work, or after it.
 const STARTING: [&str; 4] = [
@@ -51,6 +54,25 @@ pass end
 struct Matrix {
     c: Cluster,
     watcher: Watcher,
+    /// Beats of hello that web found late before a process was killed.
+    late: Cell<u64>,
+}
+
+/// What web says of the beats of hello: how many were late, and the longest time between two, in milliseconds. `None`
+/// while it does not run.
+fn beats(c: &Cluster) -> Option<(u64, u64)> {
+    let hello = hello(c)?;
+    Some((
+        hello.get("late_beats").number(),
+        hello.get("longest_interval_ms").number(),
+    ))
+}
+
+/// Hello, as web sees it.
+fn hello(c: &Cluster) -> Option<Json> {
+    let status = c.status("web");
+    let nodes = status.get("nodes").items();
+    nodes.iter().find(|n| n.get("name").text() == "hello").cloned()
 }
 
 impl Matrix {
@@ -63,7 +85,8 @@ impl Matrix {
             c.start(node);
         }
         let watcher = c.watch(VIP);
-        let it = Self { c, watcher };
+        let late = Cell::default();
+        let it = Self { c, watcher, late };
         it.settled(preferred, 0);
         Some(it)
     }
@@ -93,6 +116,9 @@ impl Matrix {
         c.wait(&format!("a script of hello waits at {gate}"), || {
             self.in_run("hello", "reached")
         });
+        if let Some((late, _)) = beats(c) {
+            self.late.set(late);
+        }
         let old = c.processes("hello", victim);
         assert_eq!(old.len(), 1, "{victim} at {gate}: {old:?}");
         c.run("hello", &["kill", "-9", &old[0].to_string()]).good("kill -9");
@@ -135,6 +161,13 @@ impl Matrix {
             "{what}: {:?}",
             self.watcher.doubles(since)
         );
+        let (late, longest) = beats(c).expect("web runs");
+        let (late, before) = (late, self.late.replace(late));
+        println!(
+            "{what}: {} late beat(s), the longest interval {longest} ms",
+            late.saturating_sub(before)
+        );
+        assert!(late <= before + 1, "{what}: {late} late beats, {before} before");
         assert!(
             !c.log("web").contains("node hello: is dead"),
             "{what}: {}",
@@ -187,6 +220,8 @@ fn whoever_is_killed_during_a_takeover_everything_is_started_once() {
         let what = format!("takeover, {victim} at {gate}");
         m.close(gate);
         m.c.lab.power_off("web").expect("off");
+        // What it began when its link went, a moment before it died itself, has no end.
+        m.c.forget_calls("web");
         m.kill_at(gate, victim);
         m.c.wait(&format!("{what}: hello has everything"), || {
             m.in_run("hello", "first.started") && m.in_run("hello", "second.started")
@@ -249,6 +284,53 @@ fn whoever_is_killed_during_a_stop_everything_is_stopped_once() {
         m.c.start("hello");
         m.settled("hello", since);
     });
+}
+
+#[test]
+fn whoever_is_killed_the_peer_sees_at_most_one_late_beat() {
+    let setup = Setup {
+        deadtime: "15s",
+        ..Setup::default()
+    };
+    let Some(c) = setup.make("succeed-beats") else {
+        return;
+    };
+    // A beat that is late by more than one keepalive is counted: warntime is two of them.
+    c.change_ha_cf(
+        "keepalive 100ms\ndeadtime 15s\nwarntime 700ms\ninitdead 15s",
+        "keepalive 1s\ndeadtime 15s\nwarntime 2s\ninitdead 15s",
+    );
+    for node in ["hello", "web"] {
+        c.start(node);
+    }
+    c.all_active(&["hello", "web"]);
+    c.stable(&["hello", "web"]);
+    for victim in [MASTER, CORE, HEIR, LOOKOUT] {
+        let (before, _) = beats(&c).expect("web runs");
+        let old = c.processes("hello", victim);
+        assert_eq!(old.len(), 1, "{victim}: {old:?}");
+        c.run("hello", &["kill", "-9", &old[0].to_string()]).good("kill -9");
+        c.wait(&format!("{victim} of hello has a successor"), || {
+            let all = [MASTER, CORE, HEIR, LOOKOUT].map(|t| c.processes("hello", t));
+            all.iter().all(|p| p.len() == 1) && c.processes("hello", victim) != old
+        });
+        // Web has heard hello go on for some beats: what was late is counted by then.
+        let mut from = u64::MAX;
+        c.wait(&format!("hello goes on after {victim}"), || {
+            let heard = hello(&c).map_or(0, |h| h.get("packets_expected").number());
+            from = from.min(heard);
+            heard >= from + 3
+        });
+        c.stable(&["hello", "web"]);
+        let (late, longest) = beats(&c).expect("web runs");
+        println!(
+            "{victim}: {} late beat(s), the longest interval {longest} ms",
+            late - before
+        );
+        assert!(late <= before + 1, "{victim}: {late} late beats, {before} before");
+    }
+    assert_eq!(c.owners("web", "10.77.0.100"), ["hello"]);
+    assert!(!c.log("web").contains("node hello: is dead"), "{}", c.log("web"));
 }
 
 impl Matrix {

@@ -26,7 +26,7 @@ use self::voice::Voice;
 use super::logger;
 use crate::groups::lookout::{Ask, Sighting};
 use crate::sys::netlink::{News, Told};
-use crate::sys::pair::{End, Got};
+use crate::sys::pair::{End, Got, Waits};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
 use crate::time::{Duration, Instant};
@@ -105,11 +105,19 @@ struct Lookout {
 
 impl Lookout {
     fn tell(&mut self, sighting: &Sighting) {
-        self.master.send(link::write_sighting(sighting), None);
+        // The list of connections is whole each time.
+        let waits = match sighting {
+            Sighting::Connections { .. } => Waits::Newest("connections"),
+            _ => Waits::Once,
+        };
+        self.master.send_as(waits, link::write_sighting(sighting), None);
     }
 
     /// False when the master is gone.
     fn turn(&mut self) -> io::Result<bool> {
+        if self.master.is_hung() {
+            return Err(io::Error::other("the master hangs: it reads nothing that it is told"));
+        }
         let now = sys::now();
         let deadline = self.look_at.min(self.ears.deadline());
         let deadline = deadline.min(self.voice.deadline()).min(self.watch.deadline());

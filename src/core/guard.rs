@@ -1,10 +1,10 @@
 //! Notices that a medium is flooded, and says what the kernel shall let through until that is over.
 //!
-//! Pure. While all is well everything is let through, so that the log says who sends rubbish; and from what is believed
+//! While all is well everything is let through, so that the log says who sends rubbish; and from what is believed
 //! it is learned where the nodes are. Junk that has a node's own address and looks like a packet still comes in and is
 //! checked: that costs some microseconds each, and loses nothing.
 
-use crate::core::Worth;
+use super::Worth;
 use crate::time::{Duration, Instant};
 use std::net::IpAddr;
 
