@@ -160,6 +160,8 @@ fn an_address_that_goes_away_is_set_again() {
         .good("ip addr del");
     c.wait_log("hello", "is gone from this machine; setting it again");
     c.wait_owner(&watcher, "hello", since);
+    // Longer than a lease, so it was renewed: what was renewed once is known to have had its lease from us.
+    sleep(Duration::from_secs(3));
     assert!(left(&c, "hello").is_some());
     // Somebody else sets it for ever: it is ours, and has a lease again.
     let line = label(&c, "hello");
