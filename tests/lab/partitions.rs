@@ -70,13 +70,13 @@ fn started(test: &str, auto_failback: &'static str) -> Option<Cluster> {
 }
 
 #[test]
-fn after_a_partition_the_preferred_node_keeps_the_group() {
+fn s4_02_after_a_partition_the_preferred_node_keeps_the_group() {
     let Some(c) = started("heal-on", "on") else { return };
     assert_eq!(cut_and_heal(&c), "hello");
 }
 
 #[test]
-fn after_a_partition_without_failback_the_older_claim_keeps_the_group() {
+fn s4_02_after_a_partition_without_failback_the_older_claim_keeps_the_group() {
     let Some(c) = started("heal-off", "off") else { return };
     // The group is on the node that it does not prefer, for a whole second of the clock that claims are compared by.
     let first = ha::sys::wall().0;

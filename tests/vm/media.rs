@@ -6,7 +6,7 @@ use crate::lab::Lab;
 use std::time::Instant;
 
 #[test]
-fn a_serial_cable_holds_the_cluster_together_and_the_watchdog_ends_a_hung_node() {
+fn s4_06_a_serial_cable_holds_the_cluster_together_and_the_watchdog_ends_a_hung_node() {
     let lines = "bcast eth0\nbaud 19200\nserial /dev/ttyS1\nwatchdog /dev/watchdog";
     let Some(mut lab) = Lab::cluster("media", lines, "node1 10.77.0.100", &[]) else {
         return;

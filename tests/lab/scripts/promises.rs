@@ -56,7 +56,7 @@ fn scripts() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_script_of_the_classic_is_there_and_tells_how_it_is_called() {
+fn s4_06_every_script_of_the_classic_is_there_and_tells_how_it_is_called() {
     let Some(c) = bench("scripts-usage") else { return };
     let all: BTreeSet<String> = scripts().into_iter().chain(CLASSIC.map(str::to_owned)).collect();
     for name in &all {
