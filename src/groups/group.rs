@@ -29,12 +29,22 @@ enum Step {
     SetAgain,
 }
 
+impl Step {
+    /// Its script may bring something up that was not.
+    fn starts(self) -> bool {
+        match self {
+            Self::Start | Self::Announce | Self::SetAgain => true,
+            Self::Check | Self::Stop | Self::CheckStopped => false,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Busy {
     step: Step,
     /// Index of the resource.
     at: usize,
-    /// `None` while waiting for `retry`.
+    /// `None` while waiting for `retry`, or until something may be started again.
     job: Option<JobId>,
     retry: Instant,
     tries: u32,
@@ -83,6 +93,8 @@ pub struct Bench {
     pub now: Now,
     pub limit: Duration,
     pub next_job: u64,
+    /// After a long sleep: nothing is started before it is known what others have.
+    pub no_starts: bool,
     pub orders: Vec<(JobId, Command)>,
 }
 
@@ -218,6 +230,7 @@ impl Group {
                         return;
                     }
                     busy.unwanted = true;
+                    self.go_on(bench);
                 }
             },
             State::Running | State::Blocked => {
@@ -367,11 +380,13 @@ impl Group {
     }
 
     fn go(&mut self, bench: &mut Bench, step: Step, at: usize, failure: Option<String>) {
-        let job = self.order(bench, step, at);
+        // What another node claims too is not started before one has let go, only looked at.
+        let held = step.starts() && (bench.no_starts || (self.adopting && self.contested));
+        let job = (!held).then(|| self.order(bench, step, at));
         self.state = State::Busy(Busy {
             step,
             at,
-            job: Some(job),
+            job,
             retry: Instant::NEVER,
             tries: 0,
             unwanted: false,
@@ -412,6 +427,30 @@ impl Group {
         self.last = format!("giving up: {why}");
         let last = self.spec.resources.len() - 1;
         self.go(bench, Step::Stop, last, Some(why));
+    }
+
+    /// Begins what was held back while nothing might be started; a group that is not wanted here any more is stopped.
+    pub fn go_on(&mut self, bench: &mut Bench) {
+        let State::Busy(busy) = &self.state else { return };
+        if busy.job.is_some() || !busy.step.starts() {
+            return;
+        }
+        let (step, at, failure, restart) = (busy.step, busy.at, busy.failure.clone(), busy.restart);
+        if busy.unwanted {
+            return self.go(bench, Step::Stop, self.last_up(step, at), failure);
+        }
+        self.go(bench, step, at, failure);
+        if let State::Busy(busy) = &mut self.state {
+            busy.restart = restart;
+        }
+    }
+
+    /// Where a stop begins that comes instead of this step's end.
+    fn last_up(&self, step: Step, at: usize) -> usize {
+        match step {
+            Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
+            Step::Check | Step::Start | Step::Stop | Step::CheckStopped => self.last_begun(at),
+        }
     }
 
     fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
@@ -480,10 +519,7 @@ impl Group {
         let ok = outcome.exit == Exit::Code(0);
         match busy.step {
             Step::Check | Step::Start | Step::Announce | Step::SetAgain if busy.unwanted => {
-                let from = match busy.step {
-                    Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
-                    _ => self.last_begun(busy.at),
-                };
+                let from = self.last_up(busy.step, busy.at);
                 self.go(bench, Step::Stop, from, busy.failure);
                 None
             }
@@ -775,6 +811,7 @@ mod tests {
             now: Now::default(),
             limit: Duration::from_secs(300),
             next_job: 0,
+            no_starts: false,
             orders: Vec::new(),
         }
     }

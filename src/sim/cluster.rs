@@ -868,7 +868,11 @@ impl Sim {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
-        m.silent = None;
+        let silent = m
+            .silent
+            .take()
+            .filter(|_| replaces)
+            .map_or(Duration::ZERO, |at| self.now - at);
         let taken = m.written.is_some_and(|last| replaces && m.generation < last);
         m.generation = if taken {
             Generation(m.generation.0 + 1)
@@ -917,7 +921,8 @@ impl Sim {
             let (classic, actions) = Classic::new(now, settings);
             (Program::Classic(Box::new(classic)), actions)
         } else {
-            let (mut daemon, actions) = Daemon::new(now, settings);
+            let (mut daemon, mut actions) = Daemon::new(now, settings);
+            actions.extend(daemon.was_silent(now, silent));
             if self.config.doubtful {
                 daemon.doubt_calm();
             }
