@@ -133,6 +133,8 @@ fn an_heir_that_was_stopped_for_long_starts_nothing_before_it_has_heard_the_owne
         assert_eq!(master.len(), 1, "{master:?}");
         c.run("hello", &["kill", "-9", &master[0].to_string()]).good("kill -9");
         c.wait_owner(&watcher, "web", stopped);
+        // Claims of one second are equally old, and then the lower name has it.
+        sleep(Duration::from_secs(3));
         let woken = Watcher::now();
         c.lab.thaw("hello").expect("goes on");
         c.wait_log(
