@@ -15,6 +15,7 @@
 //! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
+//! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
@@ -30,6 +31,7 @@
 pub mod address;
 pub mod auth;
 pub mod check;
+pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
