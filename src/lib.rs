@@ -17,6 +17,7 @@
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
+//! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
@@ -46,6 +47,7 @@ pub mod lab;
 pub mod media;
 pub mod msg;
 pub mod paths;
+pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod sys;

@@ -1,4 +1,4 @@
-//! Scores, times and truth values as the CIB writes them.
+//! Scores, times, and truth values as the CIB writes them.
 
 use crate::time::Duration;
 use std::fmt;
