@@ -4,7 +4,9 @@
 //! * [`unpack`], [`constraints`]: the same from the CIB's configuration;
 //! * [`rules`]: rules with expressions and dates;
 //! * [`history`]: what the CIB's status says: what runs where, and what failed;
-//! * [`place`], [`clones`]: scores, and the node and role they give each resource.
+//! * [`place`], [`clones`]: scores, and the node and role they give each resource;
+//! * [`needs`]: what that means for each, and for those that depend on it;
+//! * [`plan`]: the actions, each with those it waits for.
 //!
 //! Pure: the same CIB and the same "now" give the same answer on every node, and in `crm_simulate`.
 
@@ -12,6 +14,8 @@ mod clones;
 mod constraints;
 pub mod history;
 pub mod input;
+pub mod needs;
 pub mod place;
+pub mod plan;
 pub mod rules;
 pub mod unpack;
