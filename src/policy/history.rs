@@ -17,8 +17,8 @@ pub struct State {
     /// Resources that may run nowhere because of a failure.
     pub stopped_everywhere: BTreeSet<R>,
     pub failures: Vec<Failure>,
-    /// Fail counts that have grown too old, to be taken away.
-    pub expired: BTreeSet<(R, N)>,
+    /// Fail counts that are to be taken away: they have grown too old, or are about another definition.
+    pub clear: BTreeSet<(R, N)>,
 }
 
 /// One resource on one node.
@@ -59,6 +59,17 @@ pub struct Failure {
 impl State {
     pub fn role(&self, r: R, n: N) -> Role {
         self.on.get(&(r, n)).map_or(Role::Stopped, |h| h.role)
+    }
+
+    /// The highest role it has anywhere.
+    pub fn strongest(&self, r: R) -> Role {
+        let here = self.on.range((r, 0)..=(r, N::MAX));
+        here.map(|(_, h)| h.role).max().unwrap_or_default()
+    }
+
+    /// Whether anything is known of a resource on a node.
+    pub fn knows(&self, plain: &str, n: N) -> bool {
+        self.known.contains(&(plain.to_owned(), n))
     }
 
     /// The nodes on which a primitive runs, in their order.
@@ -272,7 +283,7 @@ impl Reader {
                     continue;
                 }
                 if has_expired(input, r, last) {
-                    self.state.expired.insert((r, n));
+                    self.state.clear.insert((r, n));
                     continue;
                 }
                 let limit = rsc

@@ -33,6 +33,8 @@ pub struct Settings {
     pub quorate: bool,
     pub without_quorum: WithoutQuorum,
     pub fencing: bool,
+    /// There is a fencing device.
+    pub can_fence: bool,
     pub fence_action: String,
     pub startup_fencing: bool,
     pub symmetric: bool,
@@ -306,6 +308,11 @@ impl Input {
             Shape::Clone(clones) => Some((r, clones)),
             _ => self.clone_of(self.resources[r].parent?),
         }
+    }
+
+    /// Whether it is, or is in, a master/slave set.
+    pub fn is_promotable(&self, r: R) -> bool {
+        self.clone_of(r).is_some_and(|(_, c)| c.promotable.is_some())
     }
 
     pub fn primitive(&self, r: R) -> Option<&Primitive> {

@@ -5,16 +5,20 @@
 //! * [`rules`]: rules with expressions and dates;
 //! * [`history`]: what the CIB's status says: what runs where, and what failed;
 //! * [`place`], [`clones`]: scores, and the node and role they give each resource;
-//! * [`needs`]: what that means for each, and for those that depend on it;
+//! * `graph`, `steps`, `orders`: every act that could be, and what each means for the others;
 //! * [`plan`]: the actions, each with those it waits for.
 //!
 //! Pure: the same CIB and the same "now" give the same answer on every node, and in `crm_simulate`.
 
+pub mod apply;
 mod clones;
 mod constraints;
 pub mod history;
 pub mod input;
-pub mod needs;
+mod graph;
+mod notify;
+mod orders;
+mod steps;
 pub mod place;
 pub mod plan;
 pub mod rules;

@@ -23,6 +23,23 @@ pub struct Places {
     pub promotion: Vec<(R, N, Score)>,
 }
 
+impl Places {
+    /// Whether a primitive is the cluster's to start and stop.
+    pub fn managed(&self, input: &Input, state: &State, r: R) -> bool {
+        is_managed(input, state, r)
+    }
+}
+
+pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
+    let rsc = &input.resources[r];
+    let running = state.running_on(r);
+    let blocked = running.iter().any(|n| state.on[&(r, *n)].blocked);
+    let too_many = running.len() > 1 && rsc.multiple_active == super::input::MultipleActive::Block;
+    let kept = rsc.orphan && !input.settings.stop_orphans;
+    let frozen = running.iter().any(|n| input.nodes[*n].maintenance);
+    rsc.managed && !blocked && !too_many && !kept && !frozen
+}
+
 pub fn place(input: &Input, state: &State) -> Places {
     let mut placer = Placer::new(input, state);
     placer.locations();
@@ -268,8 +285,7 @@ impl<'a> Placer<'a> {
             }
         }
         let running = self.state.running_on(r);
-        let blocked = running.iter().any(|n| self.state.on[&(r, *n)].blocked);
-        let left_alone = !rsc.managed || blocked || rsc.orphan && !input.settings.stop_orphans;
+        let left_alone = !is_managed(input, self.state, r);
         let chosen = if left_alone {
             running.first().copied()
         } else {

@@ -1,17 +1,21 @@
 //! The plan: every action that brings the cluster from what is to what should be, each with those it waits for.
 
 use super::history::State;
-use super::input::{Input, N, OnFail, OrderKind, R, Role, Shape, Verb, WithoutQuorum};
-use super::needs::{Need, all_orders, needs};
+use super::input::{Input, N, R, Shape, Verb};
+use super::graph::{Act, Graph, Kind};
+use super::notify;
+use super::orders::Orders;
 use super::place::{Places, place};
+use super::steps::Steps;
 use crate::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// All that is decided about one CIB.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub places: Places,
-    pub needs: Vec<Need>,
+    /// What the summary says of each resource.
+    pub steps: Vec<Step>,
     /// In an order in which they can be done one by one.
     pub actions: Vec<Action>,
     pub complaints: Vec<String>,
@@ -71,474 +75,225 @@ pub enum Task {
     },
 }
 
+/// A step of a resource's on its way, as the plan sees it: also those that cannot be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    pub rsc: R,
+    pub verb: Verb,
+    pub node: Option<N>,
+    /// Must be done; can be done.
+    pub required: bool,
+    pub possible: bool,
+    pub why: String,
+}
+
 pub fn plan(input: &Input, state: &State) -> Plan {
     let places = place(input, state);
-    let needs = needs(input, state, &places);
-    let mut graph = Graph {
+    let mut steps = Steps {
         input,
         state,
-        needs: &needs,
-        nodes: Vec::new(),
-        index: BTreeMap::new(),
+        places: &places,
+        graph: Graph::default(),
     };
-    graph.fencing();
-    graph.probes();
-    graph.operations();
-    graph.marks();
-    graph.notifications();
-    graph.monitors();
-    graph.housekeeping();
-    graph.orders();
+    steps.fencing();
+    for r in (0..input.resources.len()).rev() {
+        match input.resources[r].shape {
+            Shape::Primitive(_) => steps.primitive(r),
+            Shape::Group(_) | Shape::Clone(_) => steps.collective(r),
+        }
+    }
+    steps.probes();
+    for r in 0..input.resources.len() {
+        steps.monitors(r);
+    }
+    steps.housekeeping();
+    let mut graph = steps.graph;
+    let orders = Orders {
+        input,
+        state,
+        places: &places,
+    };
+    orders.groups(&mut graph);
+    orders.constraints(&mut graph);
+    fences_first(input, &mut graph);
+    graph.settle(&|act| name(input, act));
+    notify::add(input, state, &mut graph);
     let mut complaints = input.complaints.clone();
-    let actions = graph.sorted(&mut complaints);
+    let steps = summary(&graph);
+    let actions = sorted(input, &graph, &mut complaints);
     Plan {
         places,
-        needs,
+        steps,
         actions,
         complaints,
     }
 }
 
-/// Whether this partition may fence: with quorum, or when it need not have it.
-pub fn may_fence(input: &Input) -> bool {
-    let settings = &input.settings;
-    settings.fencing && (settings.quorate || settings.without_quorum == WithoutQuorum::Ignore)
+fn name(input: &Input, act: &Act) -> String {
+    let id = act.rsc.map_or("", |r| &*input.resources[r].id);
+    match act.kind {
+        Kind::Do(verb) => format!("{id} {}", verb.as_str()),
+        Kind::All(verb) => format!("{id} {}", done(verb)),
+        Kind::AnyOf(i) => format!("one-or-more:{}", input.orders[i].id),
+        _ => id.to_owned(),
+    }
 }
 
-/// Actions while they are collected: what each waits for, by index, and whether it must.
-struct Graph<'a> {
-    input: &'a Input,
-    state: &'a State,
-    needs: &'a [Need],
-    nodes: Vec<(What, BTreeMap<usize, bool>)>,
-    index: BTreeMap<What, usize>,
+fn done(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "running",
+        Verb::Stop => "stopped",
+        Verb::Promote => "promoted",
+        Verb::Demote => "demoted",
+    }
 }
 
-impl Graph<'_> {
-    fn add(&mut self, what: What) -> usize {
-        if let Some(i) = self.index.get(&what) {
-            return *i;
-        }
-        self.nodes.push((what.clone(), BTreeMap::new()));
-        self.index.insert(what, self.nodes.len() - 1);
-        self.nodes.len() - 1
+/// Nothing starts before the nodes that may still run it are off.
+fn fences_first(input: &Input, graph: &mut Graph) {
+    let fences: Vec<usize> = (0..input.nodes.len()).filter_map(|n| graph.fence_of(n)).collect();
+    if fences.is_empty() {
+        return;
     }
-
-    fn wait(&mut self, later: usize, earlier: usize, must: bool) {
-        if later != earlier {
-            *self.nodes[later].1.entry(earlier).or_insert(must) |= must;
+    for r in 0..input.resources.len() {
+        let Some(primitive) = input.primitive(r) else { continue };
+        if primitive.class == "stonith" {
+            continue;
+        }
+        for verb in [Verb::Start, Verb::Promote] {
+            for act in graph.of(r, verb) {
+                for fence in &fences {
+                    graph.edge(*fence, act, 0);
+                }
+            }
         }
     }
+}
 
-    /// The actions of a verb for a primitive, wherever they take place.
-    fn of(&self, r: R, verb: Verb) -> Vec<usize> {
-        let need = &self.needs[r];
-        let task = |node: N, task: Task| self.index.get(&What::Run { rsc: r, node, task }).copied();
-        let gone = |node: N| self.index.get(&What::Gone { rsc: r, node, verb }).copied();
-        let each = |nodes: &BTreeSet<N>, t: Task| -> Vec<usize> {
-            nodes
-                .iter()
-                .filter_map(|n| task(*n, t.clone()).or_else(|| gone(*n)))
-                .collect()
+fn summary(graph: &Graph) -> Vec<Step> {
+    let of = |act: &Act| {
+        let Kind::Do(verb) = act.kind else { return None };
+        Some(Step {
+            rsc: act.rsc?,
+            verb,
+            node: act.node,
+            required: !act.optional,
+            possible: act.runnable,
+            why: act.why.clone(),
+        })
+    };
+    graph.acts.iter().filter_map(of).collect()
+}
+
+fn what(act: &Act, input: &Input) -> What {
+    let rsc = act.rsc.unwrap_or_default();
+    let node = act.node.unwrap_or_default();
+    let run = |task| What::Run { rsc, node, task };
+    match act.kind {
+        Kind::Do(verb) if act.gone => What::Gone { rsc, node, verb },
+        Kind::Do(Verb::Start) => run(Task::Start),
+        Kind::Do(Verb::Stop) => run(Task::Stop),
+        Kind::Do(Verb::Promote) => run(Task::Promote),
+        Kind::Do(Verb::Demote) => run(Task::Demote),
+        Kind::All(verb) => What::Mark(format!("{}_{}_0", input.resources[rsc].id, verb.as_str())),
+        Kind::AnyOf(i) => What::Mark(format!("one-or-more:{}", input.orders[i].id)),
+        Kind::Probe => run(Task::Probe),
+        Kind::Monitor(interval) => run(Task::Monitor(interval)),
+        Kind::Cancel(interval) => run(Task::Cancel(interval)),
+        Kind::Notify(after, verb) => run(Task::Notify { after, verb }),
+        Kind::Fence => What::Fence {
+            node,
+            action: input.settings.fence_action.clone(),
+        },
+        Kind::ClearFailCount => What::ClearFailCount { rsc, node },
+        Kind::Forget => What::Forget { rsc, node },
+    }
+}
+
+/// Puts each action behind those it waits for; a group's or clone's act becomes two marks, around all that is in it. A
+/// circle of orders is broken at its last one, and said.
+fn sorted(input: &Input, graph: &Graph, complaints: &mut Vec<String>) -> Vec<Action> {
+    // Two places an act: its begin and its end, the same but for collectives.
+    let count = graph.acts.len();
+    let shown = |i: usize| graph.acts[i].is_done() && !matches!(graph.acts[i].kind, Kind::AnyOf(_));
+    let is_mark = |i: usize| matches!(graph.acts[i].kind, Kind::All(_));
+    let end = |i: usize| if is_mark(i) { count + i } else { i };
+    let mut waits: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); 2 * count];
+    for edge in &graph.edges {
+        if edge.first != edge.then && graph.acts[edge.first].is_done() && graph.acts[edge.then].is_done() {
+            waits[edge.then].insert(end(edge.first));
+        }
+    }
+    for i in (0..count).filter(|i| is_mark(*i) && shown(*i)) {
+        waits[count + i].insert(i);
+        for m in graph.members(i).iter().copied().filter(|m| graph.acts[*m].is_done()) {
+            waits[m].insert(i);
+            waits[count + i].insert(end(m));
+        }
+    }
+    let exists = |i: usize| if i < count { graph.acts[i].is_done() } else { is_mark(i - count) && shown(i - count) };
+    let mut later: Vec<Vec<usize>> = vec![Vec::new(); 2 * count];
+    let mut open: Vec<usize> = vec![0; 2 * count];
+    for (i, earlier) in waits.iter().enumerate() {
+        open[i] = earlier.len();
+        for e in earlier {
+            later[*e].push(i);
+        }
+    }
+    let mut left: BTreeSet<usize> = (0..2 * count).filter(|i| exists(*i)).collect();
+    let mut ready: BTreeSet<usize> = left.iter().copied().filter(|i| open[*i] == 0).collect();
+    let mut at: Vec<Option<usize>> = vec![None; 2 * count];
+    let mut out: Vec<Action> = Vec::new();
+    while !left.is_empty() {
+        let Some(i) = ready.pop_first() else {
+            let stuck = *left.first().expect("the loop runs while some are left");
+            complaints.push(format!(
+                "the orders go round in a circle: {} does not wait any longer",
+                name(input, &graph.acts[stuck % count])
+            ));
+            open[stuck] = 0;
+            ready.insert(stuck);
+            continue;
         };
-        match verb {
-            Verb::Start => need.start.and_then(|n| task(n, Task::Start)).into_iter().collect(),
-            Verb::Promote => need.promote.and_then(|n| task(n, Task::Promote)).into_iter().collect(),
-            Verb::Stop => each(&need.stop, Task::Stop),
-            Verb::Demote => each(&need.demote, Task::Demote),
+        if !left.remove(&i) {
+            continue;
         }
-    }
-
-    fn fencing(&mut self) {
-        let input = self.input;
-        let suicide = !input.settings.quorate && input.settings.without_quorum == WithoutQuorum::Suicide;
-        for (n, node) in input.nodes.iter().enumerate() {
-            if node.unclean && may_fence(input) || suicide && node.online && !node.ping {
-                let action = input.settings.fence_action.clone();
-                self.add(What::Fence { node: n, action });
-            }
+        let act = &graph.acts[i % count];
+        let mut after: BTreeSet<usize> = BTreeSet::new();
+        for e in &waits[i] {
+            after.extend(at[*e]);
         }
-    }
-
-    fn fence_of(&self, n: N) -> Option<usize> {
-        let action = self.input.settings.fence_action.clone();
-        self.index.get(&What::Fence { node: n, action }).copied()
-    }
-
-    /// Every resource is looked for on every node where nothing is known of it.
-    fn probes(&mut self) {
-        let input = self.input;
-        if !input.settings.probes {
-            return;
-        }
-        for (n, node) in input.nodes.iter().enumerate() {
-            if !node.online || node.ping || node.unclean {
-                continue;
-            }
-            let mut asked = BTreeSet::new();
-            for (r, rsc) in input.resources.iter().enumerate() {
-                let Some(primitive) = input.primitive(r) else { continue };
-                let known = self.state.known.contains(&(rsc.plain.clone(), n));
-                if rsc.orphan || known || primitive.class == "stonith" && !input.settings.fencing {
-                    continue;
-                }
-                // Of instances that are all the same one look tells all; the one that will be there is asked about.
-                if asked.contains(&rsc.plain) {
-                    continue;
-                }
-                let twin = |o: &R| input.resources[*o].plain == rsc.plain && self.needs[*o].next == Some(n);
-                let about = (0..input.resources.len()).find(twin).unwrap_or(r);
-                asked.insert(rsc.plain.clone());
-                self.add(What::Run {
-                    rsc: about,
-                    node: n,
-                    task: Task::Probe,
-                });
-            }
-        }
-    }
-
-    fn operations(&mut self) {
-        let input = self.input;
-        for r in 0..input.resources.len() {
-            let need = self.needs[r].clone();
-            let run = |node: N, task: Task| What::Run { rsc: r, node, task };
-            for (nodes, task, verb) in [
-                (&need.demote, Task::Demote, Verb::Demote),
-                (&need.stop, Task::Stop, Verb::Stop),
-            ] {
-                for &n in nodes {
-                    // What a dead node ran is stopped when the node is known to be off.
-                    if input.nodes[n].unclean || !input.nodes[n].online {
-                        let gone = self.add(What::Gone { rsc: r, node: n, verb });
-                        if let Some(fence) = self.fence_of(n) {
-                            self.wait(gone, fence, true);
-                        }
-                    } else {
-                        self.add(run(n, task.clone()));
-                    }
-                }
-            }
-            if let Some(n) = need.start {
-                self.add(run(n, Task::Start));
-            }
-            if let Some(n) = need.promote {
-                self.add(run(n, Task::Promote));
-            }
-            for (earlier, later) in [
-                (Verb::Demote, Verb::Stop),
-                (Verb::Stop, Verb::Start),
-                (Verb::Start, Verb::Promote),
-                (Verb::Demote, Verb::Promote),
-            ] {
-                for e in self.of(r, earlier) {
-                    for l in self.of(r, later) {
-                        self.wait(l, e, true);
-                    }
-                }
-            }
-            let plain = &input.resources[r].plain;
-            let probes: Vec<usize> = self
-                .index
-                .iter()
-                .filter(|(what, _)| {
-                    matches!(what, What::Run { rsc, task: Task::Probe, .. } if input.resources[*rsc].plain == *plain)
-                })
-                .map(|(_, i)| *i)
-                .collect();
-            for later in self.of(r, Verb::Start) {
-                for probe in &probes {
-                    self.wait(later, *probe, true);
-                }
-            }
-        }
-    }
-
-    /// Begin and end of what is done to a group or clone as a whole.
-    fn marks(&mut self) {
-        let input = self.input;
-        for r in 0..input.resources.len() {
-            let is_clone = matches!(input.resources[r].shape, Shape::Clone(_));
-            if matches!(input.resources[r].shape, Shape::Primitive(_)) {
-                continue;
-            }
-            for (verb, done) in [
-                (Verb::Stop, "stopped"),
-                (Verb::Start, "running"),
-                (Verb::Demote, "demoted"),
-                (Verb::Promote, "promoted"),
-            ] {
-                if !is_clone && [Verb::Demote, Verb::Promote].contains(&verb) {
-                    continue;
-                }
-                let members: Vec<usize> = input.primitives(r).into_iter().flat_map(|p| self.of(p, verb)).collect();
-                if members.is_empty() {
-                    continue;
-                }
-                let id = &input.resources[r].id;
-                let begin = self.add(What::Mark(format!("{id}_{}_0", verb.as_str())));
-                let end = self.add(What::Mark(format!("{id}_{done}_0")));
-                for member in members {
-                    self.wait(member, begin, true);
-                    self.wait(end, member, true);
-                }
-            }
-        }
-    }
-
-    /// Instances of clones that want it are told before and after each step.
-    fn notifications(&mut self) {
-        let input = self.input;
-        for rsc in &input.resources {
-            let Shape::Clone(clones) = &rsc.shape else { continue };
-            if !clones.notify {
-                continue;
-            }
-            let members: Vec<R> = clones.instances.iter().flat_map(|i| input.primitives(*i)).collect();
-            let mut before_this: Vec<usize> = Vec::new();
-            for verb in [Verb::Demote, Verb::Stop, Verb::Start, Verb::Promote] {
-                let steps: Vec<usize> = members.iter().flat_map(|m| self.of(*m, verb)).collect();
-                if steps.is_empty() {
-                    continue;
-                }
-                let (mut told, mut told_after) = (Vec::new(), Vec::new());
-                for &m in &members {
-                    for (after, list) in [(false, &mut told), (true, &mut told_after)] {
-                        for node in self.present(m, verb, after) {
-                            let task = Task::Notify { after, verb };
-                            list.push(self.add(What::Run { rsc: m, node, task }));
-                        }
-                    }
-                }
-                for &pre in &told {
-                    for earlier in &before_this {
-                        self.wait(pre, *earlier, true);
-                    }
-                    for step in &steps {
-                        self.wait(*step, pre, true);
-                    }
-                }
-                for &post in &told_after {
-                    for step in &steps {
-                        self.wait(post, *step, true);
-                    }
-                }
-                for step in &steps {
-                    for earlier in &before_this {
-                        self.wait(*step, *earlier, true);
-                    }
-                }
-                before_this = if told_after.is_empty() { steps } else { told_after };
-            }
-        }
-    }
-
-    /// Where an instance is when it is told about a step: before it what runs by then, after it what is left or new.
-    fn present(&self, r: R, verb: Verb, after: bool) -> Vec<N> {
-        let need = &self.needs[r];
-        let alive = |n: N| self.input.nodes[n].online && !self.input.nodes[n].unclean;
-        let old = need.now.iter().map(|(n, _)| *n);
-        let stopped = match verb {
-            Verb::Demote => false,
-            Verb::Stop => after,
-            Verb::Start | Verb::Promote => true,
-        };
-        let started = match verb {
-            Verb::Demote | Verb::Stop => false,
-            Verb::Start => after,
-            Verb::Promote => true,
-        };
-        let mut nodes: BTreeSet<N> = old.filter(|n| !(stopped && need.stop.contains(n))).collect();
-        if started {
-            nodes.extend(need.start);
-        }
-        nodes.into_iter().filter(|n| alive(*n)).collect()
-    }
-
-    /// Recurring monitors: those that are configured for the role it will have, and no others.
-    fn monitors(&mut self) {
-        let input = self.input;
-        for r in 0..input.resources.len() {
-            let Some(primitive) = input.primitive(r) else { continue };
-            let (need, rsc) = (&self.needs[r], &input.resources[r]);
-            let stays: Vec<N> = need
-                .now
-                .iter()
-                .map(|(n, _)| *n)
-                .filter(|n| !need.stop.contains(n))
-                .collect();
-            let will_be = need
-                .start
-                .into_iter()
-                .chain(stays.iter().copied())
-                .collect::<BTreeSet<N>>();
-            let need = need.clone();
-            for n in will_be {
-                let node = &input.nodes[n];
-                if !node.online || node.unclean {
-                    continue;
-                }
-                let off = rsc.maintenance || node.maintenance;
-                let fresh = need.start == Some(n);
-                let here = self.state.on.get(&(r, n)).filter(|_| !fresh);
-                let has = |d: &Duration| here.is_some_and(|h| h.recurring.contains(&("monitor".to_owned(), *d)));
-                let stale =
-                    |d: &Duration| here.is_some_and(|h| h.changed_monitors.contains(&("monitor".to_owned(), *d)));
-                let is_master = need.promote == Some(n)
-                    || need.now.contains(&(n, Role::Master)) && !need.demote.contains(&n) && !fresh;
-                let role = if is_master { Role::Master } else { Role::Slave };
-                let promotable = input.clone_of(r).is_some_and(|(_, c)| c.promotable.is_some());
-                let mut wanted = BTreeSet::new();
-                for op in &primitive.operations {
-                    let fits = match op.role {
-                        None => !promotable || role == Role::Slave,
-                        Some(Role::Started | Role::Slave) => role == Role::Slave,
-                        Some(Role::Master) => role == Role::Master,
-                        Some(Role::Stopped) => false,
+        if matches!(act.kind, Kind::AnyOf(_)) {
+            // Only a knot: who waits for it, waits for those before it.
+            at[i] = after.last().copied();
+        } else {
+            let what = match i < count {
+                true => what(act, input),
+                false => {
+                    let (Kind::All(verb), Some(r)) = (act.kind, act.rsc) else {
+                        unreachable!("only collectives have an end of their own")
                     };
-                    if op.name == "monitor" && !op.interval.is_zero() && op.enabled && fits && !off && !rsc.orphan {
-                        wanted.insert(op.interval);
-                    }
+                    What::Mark(format!("{}_{}_0", input.resources[r].id, done(verb)))
                 }
-                let has_now: Vec<Duration> = here
-                    .map(|h| {
-                        h.recurring
-                            .iter()
-                            .filter(|(op, _)| op == "monitor")
-                            .map(|(_, d)| *d)
-                            .collect()
-                    })
-                    .unwrap_or_default();
-                for interval in has_now {
-                    if !wanted.contains(&interval) && (off || input.settings.cancel_orphan_actions) {
-                        let task = Task::Cancel(interval);
-                        let cancel = self.add(What::Run { rsc: r, node: n, task });
-                        for later in [self.of(r, Verb::Promote), self.of(r, Verb::Demote)].concat() {
-                            self.wait(later, cancel, true);
-                        }
-                    }
-                }
-                for interval in wanted {
-                    if has(&interval) && !stale(&interval) {
-                        continue;
-                    }
-                    let task = Task::Monitor(interval);
-                    let monitor = self.add(What::Run { rsc: r, node: n, task });
-                    let after = [Verb::Start, Verb::Promote, Verb::Demote]
-                        .map(|v| self.of(r, v))
-                        .concat();
-                    for earlier in after {
-                        self.wait(monitor, earlier, true);
-                    }
-                }
+            };
+            at[i] = Some(out.len());
+            out.push(Action {
+                what,
+                after: after.into_iter().collect(),
+            });
+        }
+        for l in &later[i] {
+            open[*l] = open[*l].saturating_sub(1);
+            if open[*l] == 0 && left.contains(l) {
+                ready.insert(*l);
             }
         }
     }
-
-    /// What is left of resources that are configured no more, and of failures that are too old to count.
-    fn housekeeping(&mut self) {
-        let input = self.input;
-        for (r, rsc) in input.resources.iter().enumerate() {
-            if !rsc.orphan || self.needs[r].left_alone {
-                continue;
-            }
-            for (n, node) in input.nodes.iter().enumerate() {
-                if node.online && !node.unclean && self.state.known.contains(&(rsc.plain.clone(), n)) {
-                    let forget = self.add(What::Forget { rsc: r, node: n });
-                    for stop in self.of(r, Verb::Stop) {
-                        self.wait(forget, stop, true);
-                    }
-                }
-            }
-        }
-        for &(rsc, node) in &self.state.expired {
-            if input.nodes[node].online {
-                self.add(What::ClearFailCount { rsc, node });
-            }
-        }
-    }
-
-    fn orders(&mut self) {
-        let input = self.input;
-        for order in all_orders(input) {
-            let must = order.kind != OrderKind::Optional;
-            let mut pairs = vec![(order.first_action, order.then_action, false)];
-            if order.symmetrical {
-                pairs.push((order.first_action.inverse(), order.then_action.inverse(), true));
-            }
-            for (first_verb, then_verb, inverse) in pairs {
-                for f in order.first.iter().flat_map(|f| input.primitives(*f)) {
-                    for t in input.primitives(order.then) {
-                        for a in self.of(f, first_verb) {
-                            for b in self.of(t, then_verb) {
-                                if order.same_node && self.node_of(a) != self.node_of(b) {
-                                    continue;
-                                }
-                                match inverse {
-                                    false => self.wait(b, a, must),
-                                    true => self.wait(a, b, must),
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn node_of(&self, action: usize) -> Option<N> {
-        match &self.nodes[action].0 {
-            What::Run { node, .. } | What::Gone { node, .. } | What::Fence { node, .. } => Some(*node),
-            What::ClearFailCount { node, .. } | What::Forget { node, .. } => Some(*node),
-            What::Mark(_) => None,
-        }
-    }
-
-    /// Puts each action behind those it waits for. A circle of orders is broken at an order that need not be kept, else
-    /// at the last one, and said.
-    fn sorted(mut self, complaints: &mut Vec<String>) -> Vec<Action> {
-        let mut done: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut out: Vec<Action> = Vec::with_capacity(self.nodes.len());
-        let mut left: BTreeSet<usize> = (0..self.nodes.len()).collect();
-        while !left.is_empty() {
-            let ready: Vec<usize> = left
-                .iter()
-                .copied()
-                .filter(|i| self.nodes[*i].1.keys().all(|e| done.contains_key(e)))
-                .collect();
-            if ready.is_empty() {
-                let waits = |must: bool| {
-                    left.iter().find_map(|l| {
-                        let open = self.nodes[*l].1.iter().find(|(e, m)| **m == must && left.contains(e));
-                        open.map(|(e, _)| (*l, *e))
-                    })
-                };
-                let (later, earlier) = waits(false)
-                    .or_else(|| waits(true))
-                    .expect("what waits, waits for something");
-                complaints.push(format!(
-                    "the orders go round in a circle: {:?} does not wait for {:?}",
-                    self.nodes[later].0, self.nodes[earlier].0
-                ));
-                self.nodes[later].1.remove(&earlier);
-                continue;
-            }
-            for i in ready {
-                left.remove(&i);
-                done.insert(i, out.len());
-                out.push(Action {
-                    what: self.nodes[i].0.clone(),
-                    after: self.nodes[i].1.keys().map(|e| done[e]).collect(),
-                });
-            }
-        }
-        out
-    }
+    out
 }
 
 /// Whether the failure of an operation is to be passed over.
 pub fn is_ignored(input: &Input, rsc: R, operation: &str, interval: Duration) -> bool {
     let operations = input.primitive(rsc).map(|p| &p.operations);
     let found = operations.and_then(|ops| ops.iter().find(|o| o.name == operation && o.interval == interval));
-    found.is_some_and(|o| o.on_fail == Some(OnFail::Ignore))
+    found.is_some_and(|o| o.on_fail == Some(super::input::OnFail::Ignore))
 }

@@ -59,6 +59,7 @@ fn settings(cib: &Cib, now: Wall) -> Settings {
             _ => WithoutQuorum::Stop,
         },
         fencing: yes("stonith-enabled", true),
+        can_fence: cib.section("resources").is_some_and(|s| s.walk().any(|e| e.get("class") == Some("stonith"))),
         fence_action: say("stonith-action").unwrap_or("reboot").replace("poweroff", "off"),
         startup_fencing: yes("startup-fencing", true),
         symmetric: yes("symmetric-cluster", true),
