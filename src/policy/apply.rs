@@ -14,7 +14,7 @@ pub fn apply(cib: &Cib, input: &Input, plan: &Plan) -> Cib {
             What::Run { rsc, node, task } => run(&mut root, input, *rsc, *node, task),
             What::Fence { node, .. } => fenced(&mut root, input, *node),
             What::Forget { rsc, node } => forget(&mut root, input, *rsc, *node),
-            What::Gone { .. } | What::Mark(_) | What::ClearFailCount { .. } => {}
+            What::Gone { .. } | What::Mark(_) | What::ClearFailCount { .. } | What::Shutdown(_) => {}
         }
     }
     Cib::from_element(root).expect("it was one before, and its outermost element is the same")
@@ -56,13 +56,7 @@ fn run(root: &mut Element, input: &Input, rsc: R, node: N, task: &Task) {
         Task::Demote => ("demote", Duration::ZERO, 0),
         Task::Promote => ("promote", Duration::ZERO, 0),
         Task::Monitor(interval) => ("monitor", *interval, expected(input, rsc, *interval)),
-        Task::Cancel(interval) => {
-            let key = format!("{}_monitor_{}", resource.plain, interval.as_millis());
-            let state = state_of(root, input, node);
-            state.remove_all(&|e: &Element| e.name == "lrm_rsc_op" && e.id() == key);
-            return;
-        }
-        Task::Notify { .. } => return,
+        Task::Cancel(_) | Task::Notify { .. } => return,
     };
     let ms = interval.as_millis();
     let history = state_of(root, input, node).child_or_new("lrm").child_or_new("lrm_resources");

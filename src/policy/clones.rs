@@ -1,7 +1,7 @@
 //! Clones and master/slave sets: which instance goes where, and which are promoted.
 
 use super::input::{Clones, Colocation, N, R, Role, Shape, Target, WithoutQuorum};
-use super::place::{Placer, Scores, Wishes, factor};
+use super::place::{Placer, Scores, Wishes, factor, is_managed};
 use crate::cib::Score;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -299,7 +299,7 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         let n = placer.assigned[head(i)]
             .flatten()
             .expect("only placed ones are in the list");
-        let managed = input.resources[head(i)].managed;
+        let managed = is_managed(input, placer.state, head(i));
         let is_master = was(placer, i) == Role::Master;
         let here = promoted.entry(n).or_default();
         let room = *here < per_node;

@@ -32,6 +32,7 @@ pub(super) enum Kind {
     Monitor(Duration),
     Cancel(Duration),
     Fence,
+    Shutdown,
     ClearFailCount,
     Forget,
     Notify(bool, Verb),
@@ -44,6 +45,8 @@ pub(super) struct Act {
     pub node: Option<N>,
     pub optional: bool,
     pub runnable: bool,
+    /// Done even if it need not be: it was begun, and nothing has been heard of its end.
+    pub again: bool,
     /// Nobody is there to do it: it counts as done.
     pub gone: bool,
     /// Where its resource runs as a master, or nowhere.
@@ -64,6 +67,7 @@ impl Act {
             node,
             optional: true,
             runnable: true,
+            again: false,
             gone: false,
             role: Role::Stopped,
             managed: true,
@@ -75,7 +79,7 @@ impl Act {
     }
 
     pub fn is_done(&self) -> bool {
-        !self.optional && self.runnable
+        (!self.optional || self.again) && self.runnable
     }
 }
 
@@ -261,7 +265,7 @@ impl Graph {
         }
         if has(RESTART) {
             let (f, t) = (&self.acts[first], &self.acts[then]);
-            let (cannot, must) = (!t.runnable && t.managed, !t.optional);
+            let (cannot, must) = (!t.runnable && t.managed && f.rsc == t.rsc, !t.optional);
             if (cannot || must) && f.optional {
                 let why = t.why.clone();
                 self.require(first, &why, changed);

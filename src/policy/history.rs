@@ -12,6 +12,8 @@ pub struct State {
     pub on: BTreeMap<(R, N), Here>,
     /// Where something is known of a resource, by the id of the history: no probe is needed there.
     pub known: BTreeSet<(String, N)>,
+    /// Where the history has any line at all of a resource.
+    pub traces: BTreeSet<(String, N)>,
     /// Nodes a resource may not have because of its failures; by the id of the history, and why.
     pub banned: BTreeMap<(String, N), &'static str>,
     /// Resources that may run nowhere because of a failure.
@@ -24,6 +26,8 @@ pub struct State {
 /// One resource on one node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Here {
+    /// Something says whether it runs there.
+    pub known: bool,
     pub role: Role,
     /// Failed, and must be stopped before it may start again.
     pub failed: bool,
@@ -184,7 +188,10 @@ pub fn read(cib: &Cib, input: &mut Input) -> State {
         };
         let lrm = node_state.child("lrm").and_then(|l| l.child("lrm_resources"));
         // What a node holds of which nothing is heard counts only while it may still be running.
-        let counts = input.nodes[node].online || input.nodes[node].pending || input.nodes[node].unclean;
+        let counts = input.nodes[node].online || input.settings.fencing;
+        if !counts {
+            continue;
+        }
         for rsc in lrm.iter().flat_map(|l| l.children_named("lrm_resource")) {
             reader.resource(input, node, rsc, counts);
         }
@@ -211,11 +218,22 @@ impl Reader {
             return;
         };
         let plain = input.resources[pattern].plain.clone();
-        if entries.iter().any(|e| e.status != PENDING) {
+        let (here, verdicts) = history(input, pattern, node, &entries);
+        if !entries.is_empty() {
+            self.state.traces.insert((plain.clone(), node));
+        }
+        if here.known {
             self.state.known.insert((plain.clone(), node));
         }
-        let (here, verdicts) = history(input, pattern, node, &entries);
         let r = self.instance(input, pattern, node, here.role != Role::Stopped && counts);
+        // A failure of what was configured otherwise says nothing about what is configured now.
+        if let Some(last) = rsc.children_named("lrm_rsc_op").find(|e| e.id().ends_with("_last_failure_0")) {
+            let entry = Entry::read(last);
+            let failed = !matches!(outcome(&entry), Outcome::Good | Outcome::Pending);
+            if failed && ["start", "monitor"].contains(&&*entry.operation) && is_other(input, pattern, &entry) {
+                self.state.clear.insert((r, node));
+            }
+        }
         for verdict in verdicts {
             match verdict {
                 Verdict::Failed(failure) => self.state.failures.push(*failure),
@@ -348,12 +366,14 @@ fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdic
             Outcome::Pending => {
                 if !e.is_probe() {
                     here.pending = Some(e.operation.clone());
+                    here.known |= e.operation != "stop";
                 }
                 if e.operation == "start" {
                     here.role = here.role.max(started);
                 }
             }
             Outcome::Good => {
+                here.known = true;
                 let mut clears = true;
                 match &*e.operation {
                     "monitor" => {
@@ -392,6 +412,7 @@ fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdic
                 if has_expired(input, r, e.at) {
                     continue;
                 }
+                here.known = true;
                 let reaction = reaction(input, primitive, e);
                 let stop = e.operation == "stop";
                 match bad {
@@ -442,7 +463,7 @@ fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdic
         }
     }
     here.failed &= here.role != Role::Stopped;
-    definition(input, r, primitive, entries, &mut here);
+    definition(input, r, node, primitive, entries, &mut here);
     (here, verdicts)
 }
 
@@ -479,8 +500,8 @@ fn failure(rsc: &super::input::Resource, node: N, e: &Entry) -> Failure {
 }
 
 /// Compares what runs with what is configured.
-fn definition(input: &Input, r: R, primitive: &Primitive, entries: &[Entry], here: &mut Here) {
-    if here.role == Role::Stopped || input.resources[r].orphan {
+fn definition(input: &Input, r: R, node: N, primitive: &Primitive, entries: &[Entry], here: &mut Here) {
+    if here.role == Role::Stopped || input.resources[r].orphan || !input.nodes[node].is_looked_after() {
         return;
     }
     let last_start = entries
@@ -511,6 +532,13 @@ fn definition(input: &Input, r: R, primitive: &Primitive, entries: &[Entry], her
             here.changed = true;
         }
     }
+}
+
+/// Whether an entry's parameters are not those of today.
+fn is_other(input: &Input, r: R, e: &Entry) -> bool {
+    let Some(primitive) = input.primitive(r) else { return false };
+    let op = primitive.operations.iter().find(|o| o.name == e.operation && o.interval == e.interval);
+    e.digest.as_deref().is_some_and(|d| *d != *op_digest(input, primitive, op, !e.interval.is_zero()))
 }
 
 /// The agent can take the parameters that changed without a restart.

@@ -68,6 +68,8 @@ pub struct Node {
     pub pending: bool,
     /// Lost without having said so, or what it holds cannot be stopped.
     pub unclean: bool,
+    /// Why it is unclean.
+    pub lost: &'static str,
     /// Has been heard of at all.
     pub seen: bool,
     pub standby: bool,
@@ -84,7 +86,14 @@ pub struct Node {
 impl Node {
     /// May be given resources.
     pub fn is_usable(&self) -> bool {
-        self.online && !self.ping && !self.unclean && !self.standby && !self.maintenance && !self.shutting_down
+        self.online && !self.pending && !self.ping && !self.unclean && !self.standby && !self.maintenance && !self.shutting_down
+    }
+}
+
+impl Node {
+    /// Whether what runs there is compared with the configuration: not while nothing can be done about it.
+    pub fn is_looked_after(&self) -> bool {
+        self.is_usable() || self.maintenance && self.online
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the order of resources means for their acts: that of constraints, of a group's members, of a clone's steps.
 
-use super::graph::{ASYMMETRIC, Act, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RUNNABLE};
+use super::graph::{ASYMMETRIC, Act, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
 use super::input::{Input, N, Order, OrderKind, R, Role, Shape, Verb};
 use super::place::Places;
 use super::history::State;
@@ -19,7 +19,7 @@ impl Orders<'_> {
                 Shape::Group(members) => {
                     for pair in members.windows(2) {
                         self.pair(graph, pair[0], Verb::Start, pair[1], Verb::Start, IMPLIES_THEN | RUNNABLE);
-                        self.pair(graph, pair[1], Verb::Stop, pair[0], Verb::Stop, 0);
+                        self.pair(graph, pair[1], Verb::Stop, pair[0], Verb::Stop, RESTART);
                         if self.input.is_promotable(r) {
                             self.pair(graph, pair[0], Verb::Promote, pair[1], Verb::Promote, IMPLIES_THEN | RUNNABLE);
                             self.pair(graph, pair[1], Verb::Demote, pair[0], Verb::Demote, 0);

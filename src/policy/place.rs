@@ -37,7 +37,9 @@ pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
     let too_many = running.len() > 1 && rsc.multiple_active == super::input::MultipleActive::Block;
     let kept = rsc.orphan && !input.settings.stop_orphans;
     let frozen = running.iter().any(|n| input.nodes[*n].maintenance);
-    rsc.managed && !blocked && !too_many && !kept && !frozen
+    // Told to fence and without anything to do it, the cluster touches nothing.
+    let helpless = input.settings.fencing && !input.settings.can_fence;
+    rsc.managed && !blocked && !too_many && !kept && !frozen && !helpless
 }
 
 pub fn place(input: &Input, state: &State) -> Places {

@@ -48,6 +48,8 @@ pub enum What {
         node: N,
         action: String,
     },
+    /// The node may go now.
+    Shutdown(N),
     ClearFailCount {
         rsc: R,
         node: N,
@@ -204,6 +206,7 @@ fn what(act: &Act, input: &Input) -> What {
             node,
             action: input.settings.fence_action.clone(),
         },
+        Kind::Shutdown => What::Shutdown(node),
         Kind::ClearFailCount => What::ClearFailCount { rsc, node },
         Kind::Forget => What::Forget { rsc, node },
     }

@@ -67,12 +67,13 @@ impl Steps<'_> {
             let why = if next == Role::Stopped { "node availability" } else { why };
             self.act(r, Verb::Stop, Some(*n), role, must_stop, why);
         }
+        let starting = chosen.and_then(|n| here(&n)).is_some_and(|h| h.pending.as_deref() == Some("start"));
         let starts = next != Role::Stopped && (role == Role::Stopped || keeps);
-        match starts {
-            true => self.act(r, Verb::Start, chosen, role, need_stop || role == Role::Stopped, why),
-            // What others wait for in vain.
-            false => self.act(r, Verb::Start, chosen.filter(|_| next != Role::Stopped), role, false, why),
-        };
+        let must_start = starts && (need_stop || role == Role::Stopped);
+        // Where it has no place others wait for its start in vain.
+        let place = chosen.filter(|_| next != Role::Stopped && !blocked);
+        let start = self.act(r, Verb::Start, place, role, must_start, why);
+        self.graph.acts[start].again = starting && starts && managed;
         if input.is_promotable(r) {
             let becomes = next == Role::Master;
             let must = becomes && (role != Role::Master || need_stop);
@@ -196,6 +197,7 @@ impl Steps<'_> {
         for ((plain, n), (r, _)) in asked {
             let mut act = Act::new(Kind::Probe, Some(r), Some(n));
             act.optional = false;
+            act.runnable = !input.nodes[n].pending;
             probes.entry(plain).or_default().push(self.graph.add(act));
         }
         for (r, rsc) in input.resources.iter().enumerate() {
@@ -203,7 +205,7 @@ impl Steps<'_> {
                 for act in self.graph.of(r, verb) {
                     for probe in probes.get(&*rsc.plain).into_iter().flatten() {
                         if verb == Verb::Start {
-                            self.graph.edge(*probe, act, 0);
+                            self.graph.edge(*probe, act, RUNNABLE);
                         }
                     }
                 }
@@ -259,13 +261,14 @@ impl Steps<'_> {
         if !node.online || node.unclean || rsc.orphan {
             return;
         }
+        let tended = node.is_looked_after();
         let stays = self.places.node[r] == Some(n);
         let role = self.places.role[r];
         for (_, interval) in here.recurring.iter().filter(|(op, _)| op == "monitor") {
             let configured = primitive.operations.iter().find(|o| recurs(o) && o.interval == *interval);
             let cancelled = match configured {
-                _ if rsc.maintenance || node.maintenance => true,
-                None => input.settings.cancel_orphan_actions,
+                _ if rsc.maintenance || node.maintenance => tended,
+                None => input.settings.cancel_orphan_actions && tended,
                 Some(op) => stays && role != Role::Stopped && !fits(op, role),
             };
             if !cancelled {
@@ -286,16 +289,34 @@ impl Steps<'_> {
     pub fn housekeeping(&mut self) {
         let (input, state) = (self.input, self.state);
         for (r, rsc) in input.resources.iter().enumerate().filter(|(_, r)| r.orphan) {
-            if !self.places.managed(input, state, r) {
+            let failed = state.running_on(r).iter().any(|n| state.on[&(r, *n)].failed);
+            if !self.places.managed(input, state, r) || failed {
                 continue;
             }
             for (n, node) in input.nodes.iter().enumerate() {
-                if node.online && !node.unclean && state.knows(&rsc.plain, n) {
+                if node.is_looked_after() && state.traces.contains(&(rsc.plain.clone(), n)) {
                     let mut act = Act::new(Kind::Forget, Some(r), Some(n));
                     act.optional = false;
                     let forget = self.graph.add(act);
                     for stop in self.graph.of(r, Verb::Stop) {
                         self.graph.edge(stop, forget, 0);
+                    }
+                }
+            }
+        }
+        for (n, node) in input.nodes.iter().enumerate() {
+            if !node.shutting_down || !node.online || node.ping {
+                continue;
+            }
+            let mut act = Act::new(Kind::Shutdown, None, Some(n));
+            act.optional = false;
+            let shutdown = self.graph.add(act);
+            for r in 0..input.resources.len() {
+                for stop in self.graph.of(r, Verb::Stop) {
+                    if self.graph.acts[stop].node == Some(n)
+                        && (self.graph.acts[stop].managed || state.on.get(&(r, n)).is_some_and(|h| h.blocked))
+                    {
+                        self.graph.edge(stop, shutdown, RUNNABLE);
                     }
                 }
             }

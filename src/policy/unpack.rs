@@ -33,6 +33,7 @@ pub fn unpack(cib: &Cib, now: Wall) -> Input {
         complaints: Vec::new(),
     };
     Unpacker::new(cib, &mut input).resources(cib);
+    input.settings.can_fence = input.resources.iter().any(|r| matches!(&r.shape, Shape::Primitive(p) if p.class == "stonith"));
     constraints::unpack(cib, &mut input);
     input
 }
@@ -59,7 +60,7 @@ fn settings(cib: &Cib, now: Wall) -> Settings {
             _ => WithoutQuorum::Stop,
         },
         fencing: yes("stonith-enabled", true),
-        can_fence: cib.section("resources").is_some_and(|s| s.walk().any(|e| e.get("class") == Some("stonith"))),
+        can_fence: false,
         fence_action: say("stonith-action").unwrap_or("reboot").replace("poweroff", "off"),
         startup_fencing: yes("startup-fencing", true),
         symmetric: yes("symmetric-cluster", true),
@@ -85,43 +86,60 @@ fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
             ping: element.get("type") == Some("ping"),
             attributes: set_of(Some(element), "instance_attributes", settings.now),
             unclean: settings.fencing && settings.startup_fencing,
+            lost: "node is unclean",
             ..Node::default()
         });
     }
     for state in cib.status().children_named("node_state") {
         let (id, uname) = (state.id(), state.get("uname").unwrap_or_default());
-        let at = nodes
-            .iter()
-            .position(|n| n.id == id || n.uname == uname)
-            .unwrap_or_else(|| {
-                nodes.push(Node {
-                    id: id.to_owned(),
-                    uname: uname.to_owned(),
-                    ..Node::default()
-                });
-                nodes.len() - 1
-            });
+        // Of a node that is no longer configured the status says nothing that matters.
+        let Some(at) = nodes.iter().position(|n| n.id == id || n.uname == uname) else {
+            continue;
+        };
         let node = &mut nodes[at];
         let is = |name: &str, value: &str| state.get(name) == Some(value);
         let yes = |name: &str| state.get(name).and_then(words::truth).unwrap_or(false);
         let (there, running, joined) = (yes("in_ccm"), is("crmd", "online"), is("join", "member"));
         node.seen = true;
-        node.online = there && running && joined;
-        node.pending = there && running && !joined;
         node.transient = set_of(state.child("transient_attributes"), "instance_attributes", settings.now);
         node.attributes.extend(node.transient.clone());
         let shutdown = |v: &str| v.trim().parse::<u64>().is_ok_and(|t| t > 0);
         node.shutting_down =
             node.transient.get("shutdown").is_some_and(|v| shutdown(v)) || state.get("shutdown").is_some_and(shutdown);
         let expected = is("expected", "member");
-        node.unclean = settings.fencing && !node.online && expected && !(there && running);
+        (node.online, node.pending, node.unclean) = match settings.fencing {
+            false => (there && running && joined, false, there && !running && expected && !node.shutting_down),
+            true if node.shutting_down => (running, false, false),
+            // It left as it should; it may be on its way back.
+            true if !expected => (there, there || running, false),
+            true => (there, running && !joined, !there || !running),
+        };
         node.pending &= !node.unclean;
+        node.lost = match (node.unclean, there) {
+            (false, _) => "",
+            (true, false) => "peer is no longer part of the cluster",
+            (true, true) => "peer process is no longer available",
+        };
     }
     for node in &mut nodes {
         node.standby = truth(&node.attributes, "standby", false);
-        node.maintenance = settings.maintenance || truth(&node.attributes, "maintenance", false);
+        node.maintenance = truth(&node.attributes, "maintenance", false);
     }
     nodes
+}
+
+/// By the id of a history: the nodes where it is about more than a look that found nothing.
+fn active(cib: &Cib) -> BTreeMap<String, usize> {
+    let mut out = BTreeMap::new();
+    for state in cib.status().children_named("node_state") {
+        let lrm = state.child("lrm").and_then(|l| l.child("lrm_resources"));
+        for rsc in lrm.iter().flat_map(|l| l.children_named("lrm_resource")) {
+            if rsc.children.iter().any(|e| e.get("rc-code") != Some("7") && e.get("operation") != Some("stop")) {
+                *out.entry(rsc.id().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    out
 }
 
 /// Goes through the section of resources and notes what the CIB says for all of them.
@@ -130,8 +148,9 @@ struct Unpacker<'a> {
     defaults: Pairs,
     op_defaults: Pairs,
     templates: BTreeMap<&'a str, &'a Element>,
-    /// Instances that the history knows, by the id of what is cloned: more than there are nodes, if so many run.
     node_count: usize,
+    /// On how many nodes each id of the history may be running.
+    active: BTreeMap<String, usize>,
 }
 
 impl<'a> Unpacker<'a> {
@@ -157,6 +176,7 @@ impl<'a> Unpacker<'a> {
                 .map(|t| (t.id(), t))
                 .collect(),
             node_count: input.nodes.iter().filter(|n| !n.ping).count(),
+            active: active(cib),
             input,
         }
     }
@@ -176,6 +196,9 @@ impl<'a> Unpacker<'a> {
         let lrm = |state: &'_ Element| state.child("lrm").and_then(|l| l.child("lrm_resources")).cloned();
         let mut seen = BTreeSet::new();
         for state in cib.status().children_named("node_state") {
+            if self.input.node(state.get("uname").unwrap_or(state.id())).is_none() {
+                continue;
+            }
             for rsc in lrm(state).iter().flat_map(|l| l.children_named("lrm_resource")) {
                 let id = rsc.id();
                 let base = id.split(':').next().unwrap_or(id);
@@ -248,7 +271,11 @@ impl<'a> Unpacker<'a> {
                     .children
                     .iter()
                     .find(|c| ["primitive", "group"].contains(&&*c.name))?;
-                for i in 0..clones.max.max(1) {
+                // Instances that run are there, also those that are too many.
+                let ids = child.walk().filter(|e| e.name == "primitive").map(|e| e.id());
+                let running = ids.filter_map(|id| self.active.get(id)).max().copied().unwrap_or(0);
+                let count = if clones.unique { clones.max } else { clones.max.max(running) };
+                for i in 0..count.max(1) {
                     let number = format!(":{i}");
                     clones
                         .instances

@@ -96,7 +96,9 @@ fn main() -> ExitCode {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for (name, cib) in &cases {
         let Some((ours, debian)) = both(cib, &scratch) else {
-            println!("{name}: Debian's crm_simulate does not take it");
+            let file = o.out.join(format!("{name}.refused.xml"));
+            std::fs::write(&file, cib.to_indented()).expect("the directory of --out can be written to");
+            println!("{}: Debian's crm_simulate does not take it", file.display());
             continue;
         };
         total += 1;

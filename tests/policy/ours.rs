@@ -51,6 +51,7 @@ fn line(input: &Input, what: &What) -> Option<String> {
         }
         What::Fence { node, action } => format!("fence {} {action}", on(*node)),
         What::ClearFailCount { rsc, node } => format!("{} clear_failcount {}", id(*rsc), on(*node)),
+        What::Shutdown(n) => format!(" do_shutdown {}", on(*n)),
         What::Forget { rsc, node } => format!("{} delete {}", id(*rsc), on(*node)),
         What::Gone { .. } | What::Mark(_) => return None,
     })

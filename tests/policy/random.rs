@@ -228,7 +228,7 @@ impl Maker {
                 op.set("role", "Slave");
             }
             if self.dice.percent(15) {
-                let word = self.dice.pick(&["ignore", "restart", "block", "stop", "standby", "migrate", "fence"]);
+                let word = self.dice.pick(&["ignore", "restart", "block", "stop", "standby", "fence"]);
                 op.set("on-fail", word);
             }
             ops.children.push(op);

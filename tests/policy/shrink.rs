@@ -13,9 +13,9 @@ pub fn shrink(cib: &Element, differs: &dyn Fn(&Element) -> bool) -> Element {
         while at < best.walk().count() {
             let mut smaller = best.clone();
             let mut number = at;
-            remove(&mut smaller, &mut number);
+            let kept = removed(&mut smaller, &mut number).is_some_and(|e| is_kept(&e));
             tidy(&mut smaller);
-            if smaller.walk().count() < best.walk().count() && differs(&smaller) {
+            if !kept && smaller.walk().count() < best.walk().count() && differs(&smaller) {
                 best = smaller;
                 any = true;
             } else {
@@ -28,19 +28,25 @@ pub fn shrink(cib: &Element, differs: &dyn Fn(&Element) -> bool) -> Element {
     }
 }
 
+/// What makes a case look strange without making it simpler.
+fn is_kept(e: &Element) -> bool {
+    let section = ["crm_config", "cluster_property_set", "lrm_rsc_op", "configuration", "status", "node"];
+    section.contains(&&*e.name) || e.get("name") == Some("stonith-enabled") || e.get("class") == Some("stonith")
+}
+
 /// Removes the element with this number in the order of the document.
-fn remove(e: &mut Element, number: &mut usize) -> bool {
+fn removed(e: &mut Element, number: &mut usize) -> Option<Element> {
     for i in 0..e.children.len() {
         *number -= 1;
         if *number == 0 {
-            e.children.remove(i);
-            return true;
+            return Some(e.children.remove(i));
         }
-        if remove(&mut e.children[i], number) {
-            return true;
+        let found = removed(&mut e.children[i], number);
+        if found.is_some() {
+            return found;
         }
     }
-    false
+    None
 }
 
 /// Removes what names a resource that is gone, and containers that are empty and may not be.
@@ -60,7 +66,7 @@ fn tidy(cib: &mut Element) {
                     e.children.is_empty() && e.get("score").is_none() && e.get("first").is_none()
                 }
                 "rule" => !e.children.iter().any(|c| c.name.contains("expression")),
-                "lrm_resource" => e.children.is_empty(),
+                "lrm_resource" => e.children.is_empty() || !e.id().starts_with("old") && !ids.contains(e.id().split(':').next().unwrap_or_default()),
                 _ => false,
             };
             gone || bare
