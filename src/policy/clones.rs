@@ -58,7 +58,15 @@ fn failed(placer: &Placer<'_>, instance: R, n: N) -> bool {
 /// As many instances as may be, those that run first, on the node they are on.
 fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
     let input = placer.input;
-    let mut order = clones.instances.clone();
+    // Those that are too many have no place.
+    let (within, surplus) = clones.instances.split_at(clones.max.min(clones.instances.len()));
+    for &i in surplus {
+        for p in input.primitives(i).into_iter().chain([i]) {
+            placer.scores[p].fill(Some(Score::BANNED));
+        }
+        placer.assign_to(i, None);
+    }
+    let mut order = within.to_vec();
     order.sort_by_key(|i| {
         let n = current(placer, *i);
         let score = n.and_then(|n| placer.scores[*i][n]).filter(|s| *s >= Score::ZERO);
@@ -210,7 +218,9 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
 fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
     let of_one = |r: R| {
         let rsc = &placer.input.resources[r];
-        if !placer.state.known.contains(&(rsc.plain.clone(), n)) {
+        // Known of elsewhere and not here, it has said nothing yet about this place.
+        let unknown = !placer.state.knows(&rsc.plain, n);
+        if unknown && !placer.state.running_on(r).is_empty() {
             return None;
         }
         let attributes = &placer.input.nodes[n].attributes;

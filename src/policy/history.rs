@@ -558,10 +558,10 @@ pub fn op_digest(input: &Input, primitive: &Primitive, operation: Option<&Operat
         for (name, value) in &operation.params {
             all.insert(name, value.clone());
         }
-        if recurring {
-            let timeout = operation.timeout.unwrap_or(input.settings.default_timeout);
-            all.insert("CRM_meta_timeout", timeout.as_millis().to_string());
-        }
+    }
+    if recurring {
+        let timeout = operation.and_then(|o| o.timeout).unwrap_or(input.settings.default_timeout);
+        all.insert("CRM_meta_timeout", timeout.as_millis().to_string());
     }
     parameters_digest(all.iter().map(|(n, v)| (*n, v.as_str())))
 }

@@ -15,20 +15,19 @@ pub(super) struct Steps<'a> {
     pub graph: Graph,
 }
 
-/// Whether this partition may fence: with quorum, or when it need not have it, and with something to do it.
-pub fn may_fence(input: &Input) -> bool {
+/// Whether a node may be fenced: with quorum or where it does not matter, and one's own members always; and with
+/// something to do it.
+pub fn may_fence(input: &Input, n: N) -> bool {
     let settings = &input.settings;
-    settings.fencing && settings.can_fence && (settings.quorate || settings.without_quorum == WithoutQuorum::Ignore)
+    let entitled = settings.quorate || settings.without_quorum == WithoutQuorum::Ignore || input.nodes[n].online;
+    settings.fencing && settings.can_fence && entitled
 }
 
 impl Steps<'_> {
     pub fn fencing(&mut self) {
         let input = self.input;
-        if !may_fence(input) {
-            return;
-        }
         for (n, node) in input.nodes.iter().enumerate() {
-            if node.unclean && !node.ping {
+            if node.unclean && !node.ping && may_fence(input, n) {
                 let mut act = Act::new(Kind::Fence, None, Some(n));
                 act.optional = false;
                 self.graph.add(act);
@@ -50,8 +49,11 @@ impl Steps<'_> {
         let here = |n: &N| state.on.get(&(r, *n));
         let failed = now.iter().any(|(n, _)| here(n).is_some_and(|h| h.failed));
         let changed = now.iter().any(|(n, _)| here(n).is_some_and(|h| h.changed)) && managed;
-        let moving = chosen.is_some_and(|n| !now.is_empty() && running.first() != Some(&n));
-        let many = running.len() > 1;
+        // A fencing device needs no fencing: what a dead node holds of it does not count.
+        let counts = |n: &&N| input.primitive(r).is_some_and(|p| p.class != "stonith") || !input.nodes[**n].unclean;
+        let current = running.iter().find(counts).or(running.first());
+        let moving = chosen.is_some_and(|n| current.is_some_and(|c| *c != n));
+        let many = running.iter().filter(counts).count() > 1;
         let need_stop = moving || many || failed || changed || blocked;
         let keeps = role <= next && role != Role::Stopped && !blocked;
         let keeps = keeps && !(many && rsc.multiple_active == MultipleActive::StopOnly);
@@ -224,7 +226,8 @@ impl Steps<'_> {
         let Some(n) = self.places.node[r] else { return };
         let node = &input.nodes[n];
         let role = self.places.role[r];
-        if role == Role::Stopped || rsc.orphan || rsc.maintenance || node.maintenance {
+        let blocked = state.running_on(r).iter().any(|n| state.on[&(r, *n)].blocked);
+        if role == Role::Stopped || rsc.orphan || rsc.maintenance || node.maintenance || blocked {
             return;
         }
         let start = self.graph.find(r, Kind::Do(Verb::Start), n);

@@ -258,7 +258,7 @@ impl Maker {
 
     fn resources(&mut self) -> Element {
         let mut out = Element::new("resources");
-        if self.fencing && self.dice.percent(85) {
+        if self.fencing && self.dice.percent(97) {
             let mut e = Element::new("primitive").with("id", "fence").with("class", "stonith").with("type", "fence_dummy");
             let mut monitors = Vec::new();
             if self.dice.percent(50) {
