@@ -21,6 +21,9 @@ pub(super) const ASYMMETRIC: u8 = 16;
 /// As [`IMPLIES_FIRST`], where the resource of the second is a master.
 pub(super) const IMPLIES_FIRST_OF_MASTER: u8 = 32;
 
+/// The second must be where the first is: it does not start if the first should and cannot. No order.
+pub(super) const COLOCATED: u8 = 64;
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Kind {
     Do(Verb),
@@ -257,6 +260,11 @@ impl Graph {
         }
         if has(RUNNABLE) && self.acts[then].runnable && !self.acts[first].runnable {
             let why = unrunnable(self);
+            self.forbid(then, &why, changed);
+        }
+        let blocked = !self.acts[first].optional && !self.acts[first].runnable;
+        if has(COLOCATED) && blocked && self.acts[then].runnable {
+            let why = format!("colocation with {}", name(&self.acts[first]));
             self.forbid(then, &why, changed);
         }
         if has(IMPLIES_THEN) && self.acts[then].optional && !self.acts[first].optional {

@@ -479,7 +479,7 @@ fn reaction(input: &Input, primitive: &Primitive, e: &Entry) -> OnFail {
         Some(OnFail::Fence) if !input.settings.fencing => OnFail::Restart,
         Some(configured) => configured,
         None if e.operation != "stop" => OnFail::Restart,
-        None if input.settings.fencing && primitive.class != "stonith" => OnFail::Fence,
+        None if input.settings.fencing => OnFail::Fence,
         None => OnFail::Block,
     }
 }

@@ -1,9 +1,10 @@
 //! What the order of resources means for their acts: that of constraints, of a group's members, of a clone's steps.
 
-use super::graph::{ASYMMETRIC, Act, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
+use super::graph::{ASYMMETRIC, Act, COLOCATED, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
 use super::input::{Input, N, Order, OrderKind, R, Role, Shape, Verb};
 use super::place::Places;
 use super::history::State;
+use crate::cib::Score;
 
 pub(super) struct Orders<'a> {
     pub input: &'a Input,
@@ -51,6 +52,21 @@ impl Orders<'_> {
         for f in graph.of(first, before) {
             for t in graph.of(then, after) {
                 graph.edge(f, t, bits);
+            }
+        }
+    }
+
+    /// Who must be where another is does not start without it.
+    pub fn colocations(&self, graph: &mut Graph) {
+        for c in &self.input.colocations {
+            let plain = c.with_role.is_none() && c.rsc_role.is_none() && c.attribute.is_none();
+            let clone = self.input.clone_of(c.with).is_some();
+            if c.score == Score::INFINITY && plain && !clone {
+                for with in self.input.primitives(c.with) {
+                    for rsc in self.input.primitives(c.rsc) {
+                        self.pair(graph, with, Verb::Start, rsc, Verb::Start, COLOCATED);
+                    }
+                }
             }
         }
     }
@@ -145,9 +161,4 @@ impl Orders<'_> {
             }
         }
     }
-}
-
-#[allow(dead_code)]
-fn is_up(role: Role) -> bool {
-    role != Role::Stopped
 }

@@ -325,8 +325,11 @@ impl<'a> Placer<'a> {
             Some(score) if self.input.nodes[n].is_usable() => score,
             _ => Score::BANNED,
         };
+        // Where it is preferred to be, unless another place is better.
+        let best_score = (0..self.input.nodes.len()).map(score).max().unwrap_or(Score::BANNED);
         if let Some(n) = prefer
             && score(n) >= Score::ZERO
+            && score(n) >= best_score
         {
             return Some(n);
         }

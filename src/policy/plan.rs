@@ -2,7 +2,7 @@
 
 use super::history::State;
 use super::input::{Input, N, R, Shape, Verb};
-use super::graph::{Act, Graph, Kind};
+use super::graph::{Act, COLOCATED, Graph, Kind};
 use super::notify;
 use super::orders::Orders;
 use super::place::{Places, place};
@@ -116,6 +116,7 @@ pub fn plan(input: &Input, state: &State) -> Plan {
         places: &places,
     };
     orders.groups(&mut graph);
+    orders.colocations(&mut graph);
     orders.constraints(&mut graph);
     fences_first(input, &mut graph);
     graph.settle(&|act| name(input, act));
@@ -222,7 +223,7 @@ fn sorted(input: &Input, graph: &Graph, complaints: &mut Vec<String>) -> Vec<Act
     let end = |i: usize| if is_mark(i) { count + i } else { i };
     let mut waits: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); 2 * count];
     for edge in &graph.edges {
-        if edge.first != edge.then && graph.acts[edge.first].is_done() && graph.acts[edge.then].is_done() {
+        if edge.bits & COLOCATED == 0 && graph.acts[edge.first].is_done() && graph.acts[edge.then].is_done() {
             waits[edge.then].insert(end(edge.first));
         }
     }

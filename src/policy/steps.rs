@@ -1,12 +1,13 @@
 //! The acts of each resource by itself: what brings it from where it is to where it belongs, the looks at it, and what
 //! has to be tidied up.
 
-use super::graph::{ASYMMETRIC, Act, Graph, IMPLIES_FIRST_OF_MASTER, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
-use super::history::State;
+use super::graph::{Act, Graph, IMPLIES_FIRST_OF_MASTER, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
+use super::history::{State, fail_count};
 use super::input::{Input, MultipleActive, N, Operation, R, Role, Shape, Verb, WithoutQuorum};
 use super::place::Places;
+use crate::cib::Score;
 use crate::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(super) struct Steps<'a> {
     pub input: &'a Input,
@@ -19,6 +20,9 @@ pub(super) struct Steps<'a> {
 /// something to do it.
 pub fn may_fence(input: &Input, n: N) -> bool {
     let settings = &input.settings;
+    if settings.maintenance {
+        return false;
+    }
     let entitled = settings.quorate || settings.without_quorum == WithoutQuorum::Ignore || input.nodes[n].online;
     settings.fencing && settings.can_fence && entitled
 }
@@ -221,6 +225,10 @@ impl Steps<'_> {
         let Some(primitive) = input.primitive(r) else { return };
         let rsc = &input.resources[r];
         for n in state.running_on(r) {
+            let here = &state.on[&(r, n)];
+            if here.changed || !here.changed_monitors.is_empty() {
+                self.clear_failures(r, n);
+            }
             self.cancel(r, n);
         }
         let Some(n) = self.places.node[r] else { return };
@@ -269,13 +277,17 @@ impl Steps<'_> {
         let role = self.places.role[r];
         for (_, interval) in here.recurring.iter().filter(|(op, _)| op == "monitor") {
             let configured = primitive.operations.iter().find(|o| recurs(o) && o.interval == *interval);
-            let cancelled = match configured {
+            let placed = self.places.node[r].is_some();
+            let cancelled = placed && match configured {
                 _ if rsc.maintenance || node.maintenance => tended,
                 None => input.settings.cancel_orphan_actions && tended,
                 Some(op) => stays && role != Role::Stopped && !fits(op, role),
             };
             if !cancelled {
                 continue;
+            }
+            if configured.is_none() {
+                self.clear_failures(r, n);
             }
             let mut act = Act::new(Kind::Cancel(*interval), Some(r), Some(n));
             act.optional = false;
@@ -285,6 +297,15 @@ impl Steps<'_> {
                     self.graph.edge(cancel, later, 0);
                 }
             }
+        }
+    }
+
+    /// Failures of what is no longer configured like that count no more.
+    fn clear_failures(&mut self, r: R, n: N) {
+        if fail_count(self.input, &self.input.resources[r].plain, n).0 > Score::ZERO {
+            let mut act = Act::new(Kind::ClearFailCount, Some(r), Some(n));
+            act.optional = false;
+            self.graph.add(act);
         }
     }
 
@@ -335,12 +356,6 @@ impl Steps<'_> {
             }
         }
     }
-
-    /// What one resource's act means for another's is meant for all in it.
-    pub fn between(&mut self, first: usize, then: usize, bits: u8) {
-        debug_assert!(bits <= IMPLIES_FIRST_OF_MASTER | ASYMMETRIC * 2 - 1);
-        self.graph.edge(first, then, bits);
-    }
 }
 
 fn recurs(op: &Operation) -> bool {
@@ -349,15 +364,10 @@ fn recurs(op: &Operation) -> bool {
 
 fn fits(op: &Operation, role: Role) -> bool {
     match op.role {
-        None => role != Role::Stopped && role != Role::Master || role == Role::Master && op.role.is_none() && false,
+        None => matches!(role, Role::Started | Role::Slave),
         Some(Role::Started) => role == Role::Started || role == Role::Slave,
         Some(Role::Slave) => role == Role::Slave,
         Some(Role::Master) => role == Role::Master,
         Some(Role::Stopped) => false,
     }
-}
-
-/// The set of nodes in which a primitive's acts of a verb take place.
-pub(super) fn nodes_of(graph: &Graph, acts: &[usize]) -> BTreeSet<N> {
-    acts.iter().filter_map(|a| graph.acts[*a].node).collect()
 }

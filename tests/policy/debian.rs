@@ -21,7 +21,17 @@ pub fn outcome(file: &Path) -> Option<Outcome> {
     let run = Command::new(PROGRAM).args(["-S", "--output-as=xml", "-x"]).arg(file).output().ok()?;
     let text = String::from_utf8_lossy(&run.stdout);
     let tree = Element::parse(&text).ok()?;
-    Some(Outcome { places: places(tree.child("revised_cluster_status")?), actions: actions(tree.child("transition")?) })
+    let actions = actions(tree.child("transition")?);
+    let mut places = places(tree.child("revised_cluster_status")?);
+    // Its simulator writes a cancelled monitor back as one that succeeded: what was stopped appears to run again.
+    places.retain(|place| {
+        let mut words = place.split(' ');
+        let (rsc, node) = (words.next().unwrap_or_default(), words.last().unwrap_or_default());
+        let cancelled = actions.iter().any(|a| a.starts_with(&format!("{rsc} cancel=")) && a.ends_with(node));
+        let stopped = actions.contains(&format!("{rsc} stop {node}")) && !actions.contains(&format!("{rsc} start {node}"));
+        !(cancelled && stopped)
+    });
+    Some(Outcome { places, actions })
 }
 
 /// Instances of anonymous clones are the same to an administrator: the number does not count.
