@@ -1,6 +1,6 @@
 //! The constraints, each as pairs of resources: sets are taken apart, rules tried on every node.
 
-use super::input::{Colocation, Input, Location, N, Order, OrderKind, R, Role, Shape, Verb};
+use super::input::{Colocation, Input, Location, N, Order, OrderKind, R, Role, Verb};
 use super::rules::{self, Place};
 use super::unpack::role;
 use crate::cib::{Cib, Element, Score, words};
@@ -74,7 +74,7 @@ fn location(constraint: &Element, input: &mut Input) {
             continue;
         }
         seen.push(rsc);
-        let mut add = |input: &mut Input, node, score, of_master| {
+        let add = |input: &mut Input, node, score, of_master| {
             input.locations.push(Location {
                 id: constraint.id().to_owned(),
                 rsc,
@@ -171,7 +171,7 @@ fn colocation(constraint: &Element, input: &mut Input) {
         .and_then(Score::parse)
         .unwrap_or(Score::INFINITY);
     let attribute = constraint.get("node-attribute").map(str::to_owned);
-    let mut add = |input: &mut Input, rsc, rsc_role, with, with_role, score| {
+    let add = |input: &mut Input, rsc, rsc_role, with, with_role, score| {
         input.colocations.push(Colocation {
             id: constraint.id().to_owned(),
             rsc,
@@ -305,9 +305,4 @@ fn order(constraint: &Element, input: &mut Input) {
             }
         }
     }
-}
-
-/// Whether the resource is a master/slave set.
-pub(super) fn is_promotable(input: &Input, r: R) -> bool {
-    matches!(&input.resources[r].shape, Shape::Clone(c) if c.promotable.is_some())
 }

@@ -1,7 +1,7 @@
 //! What the order of resources means for their acts: that of constraints, of a group's members, of a clone's steps.
 
 use super::graph::{ASYMMETRIC, Act, COLOCATED, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
-use super::input::{Input, N, Order, OrderKind, R, Role, Shape, Verb};
+use super::input::{Input, N, Order, OrderKind, R, Shape, Verb};
 use super::place::Places;
 use super::history::State;
 use crate::cib::Score;

@@ -3,8 +3,8 @@
 use super::debian::{Outcome, plain};
 use ha::cib::{Cib, Element};
 use ha::policy::input::{Input, Role};
-use ha::policy::plan::{Task, What, plan};
-use ha::policy::{apply, history, unpack};
+use ha::policy::plan::{What, plan};
+use ha::policy::{apply, history, summary, unpack};
 use ha::time::Wall;
 
 pub fn outcome(cib: &Element) -> Outcome {
@@ -37,16 +37,7 @@ fn line(input: &Input, what: &What) -> Option<String> {
     let on = |n: usize| &input.nodes[n].uname;
     Some(match what {
         What::Run { rsc, node, task } => {
-            let task = match task {
-                Task::Probe => "monitor".to_owned(),
-                Task::Stop => "stop".to_owned(),
-                Task::Start => "start".to_owned(),
-                Task::Demote => "demote".to_owned(),
-                Task::Promote => "promote".to_owned(),
-                Task::Monitor(i) => format!("monitor={}", i.as_millis()),
-                Task::Cancel(i) => format!("cancel={}", i.as_millis()),
-                Task::Notify { .. } => "notify".to_owned(),
-            };
+            let task = summary::task_word(task);
             format!("{} {task} {}", id(*rsc), on(*node))
         }
         What::Fence { node, action } => format!("fence {} {action}", on(*node)),
