@@ -240,7 +240,11 @@ fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
 /// A node where an instance would be promoted is the better place for it.
 fn add_promotion_scores(placer: &mut Placer<'_>, clones: &Clones) {
     for &i in &clones.instances {
-        let head = placer.input.primitives(i).first().copied().unwrap_or(i);
+        // The place of a group is its own affair.
+        if !matches!(placer.input.resources[i].shape, Shape::Primitive(_)) {
+            continue;
+        }
+        let head = i;
         for n in 0..placer.input.nodes.len() {
             let open = placer.scores[head][n].is_some_and(|s| s >= Score::ZERO) && placer.input.nodes[n].is_usable();
             if let Some(score) = said_score(placer, i, n)

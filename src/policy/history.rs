@@ -307,7 +307,8 @@ impl Reader {
                 let limit = rsc
                     .migration_threshold
                     .map_or(Score::INFINITY, |t| Score::new(i64::from(t)));
-                if count >= limit {
+                let ignored = self.state.on.get(&(r, n)).is_some_and(|h| h.ignored);
+                if count >= limit && !ignored {
                     self.state.banned.insert((rsc.plain.clone(), n), "migration-threshold");
                 }
             }
@@ -362,7 +363,9 @@ fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdic
     let mut failed_key = None;
     for e in entries {
         let key = (e.operation.clone(), e.interval);
-        match outcome(e) {
+        // What nobody looks after may stop.
+        let let_go = !rsc.managed && e.operation == "monitor" && e.rc == NOT_RUNNING && e.status != PENDING;
+        match if let_go { Outcome::Good } else { outcome(e) } {
             Outcome::Pending => {
                 if !e.is_probe() {
                     here.pending = Some(e.operation.clone());
@@ -430,7 +433,7 @@ fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdic
                     "promote" => Role::Master,
                     "demote" => Role::Slave,
                     _ if e.is_probe() && e.rc == 5 => Role::Stopped,
-                    _ if e.rc == FAILED_MASTER => Role::Master,
+                    _ if e.rc == FAILED_MASTER || e.rc == MASTER => Role::Master,
                     _ => here.role.max(started),
                 };
                 if e.operation == "start" {

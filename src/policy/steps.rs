@@ -60,7 +60,6 @@ impl Steps<'_> {
         let many = running.iter().filter(counts).count() > 1;
         let need_stop = moving || many || failed || changed || blocked;
         let keeps = role <= next && role != Role::Stopped && !blocked;
-        let keeps = keeps && !(many && rsc.multiple_active == MultipleActive::StopOnly);
         let why = if changed && !failed && !moving { "resource definition change" } else { "" };
         if role == Role::Master {
             let must = need_stop || next != Role::Master;
@@ -75,9 +74,10 @@ impl Steps<'_> {
         }
         let starting = chosen.and_then(|n| here(&n)).is_some_and(|h| h.pending.as_deref() == Some("start"));
         let starts = next != Role::Stopped && (role == Role::Stopped || keeps);
-        let must_start = starts && (need_stop || role == Role::Stopped);
+        let only_stops = many && rsc.multiple_active == MultipleActive::StopOnly;
+        let must_start = starts && !only_stops && (need_stop || role == Role::Stopped);
         // Where it has no place others wait for its start in vain.
-        let place = chosen.filter(|_| next != Role::Stopped && !blocked);
+        let place = chosen.filter(|_| next != Role::Stopped && !blocked && !only_stops);
         let start = self.act(r, Verb::Start, place, role, must_start, why);
         self.graph.acts[start].again = starting && starts && managed;
         if input.is_promotable(r) {

@@ -5,7 +5,7 @@
 //! Without files it draws `count` random CIBs from the seeds `seed`, `seed` + 1, ... Places are what runs where as what in
 //! the end; actions are the resource actions, fencing and cluster actions on the way. The numbers of instances of
 //! anonymous clones do not count. `--shrink` takes from a differing CIB whatever it does not need to differ, and leaves
-//! the rest in `--out DIR` (`.`).
+//! the rest in `--out DIR` (`.`). `--keep DIR` stores the cases that agree there, as golden cases are stored.
 
 #[path = "debian.rs"]
 mod debian;
@@ -28,20 +28,22 @@ struct Options {
     show: usize,
     shrink: bool,
     out: PathBuf,
+    keep: Option<PathBuf>,
     files: Vec<PathBuf>,
 }
 
 fn options() -> Result<Options, String> {
-    let mut o = Options { seed: 1, count: 2000, show: 20, shrink: false, out: ".".into(), files: Vec::new() };
+    let mut o = Options { seed: 1, count: 2000, show: 20, shrink: false, out: ".".into(), keep: None, files: Vec::new() };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || args.next().and_then(|v| v.parse::<u64>().ok()).ok_or(format!("{arg}: needs a number"));
+        let number = |args: &mut dyn Iterator<Item = String>| args.next().and_then(|v| v.parse::<u64>().ok()).ok_or(format!("{arg}: needs a number"));
         match &*arg {
-            "--seed" => o.seed = number()?,
-            "--count" => o.count = number()?,
-            "--show" => o.show = number()? as usize,
+            "--seed" => o.seed = number(&mut args)?,
+            "--count" => o.count = number(&mut args)?,
+            "--show" => o.show = number(&mut args)? as usize,
             "--shrink" => o.shrink = true,
             "--out" => o.out = args.next().ok_or("--out: needs a directory")?.into(),
+            "--keep" => o.keep = Some(args.next().ok_or("--keep: needs a directory")?.into()),
             file => o.files.push(file.into()),
         }
     }
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
             .map(|f| {
                 let text = std::fs::read_to_string(f).unwrap_or_else(|e| panic!("{}: {e}", f.display()));
                 let tree = Element::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", f.display()));
-                (f.file_stem().unwrap_or_default().to_string_lossy().into_owned(), tree)
+                (f.file_name().unwrap_or_default().to_string_lossy().replace(".cib.xml", ""), tree)
             })
             .collect(),
     };
@@ -107,6 +109,11 @@ fn main() -> ExitCode {
         actions += usize::from(same_actions);
         idle += usize::from(debian.actions.is_empty());
         if same_places && same_actions {
+            if let Some(dir) = &o.keep {
+                let kept = std::fs::write(dir.join(format!("{name}.cib.xml")), cib.to_indented());
+                kept.expect("the directory of --keep can be written to");
+                std::fs::write(dir.join(format!("{name}.actions")), debian.to_text()).expect("as before");
+            }
             continue;
         }
         for line in difference(&ours, &debian).lines() {
