@@ -15,7 +15,11 @@ const SAYS: &str = "a constant of clap's own";
 
 fn command() -> Command {
     let flag = |name: &'static str, short, help: &'static str| {
-        Arg::new(name).long(name).short(short).action(ArgAction::SetTrue).help(help)
+        Arg::new(name)
+            .long(name)
+            .short(short)
+            .action(ArgAction::SetTrue)
+            .help(help)
     };
     let value = |name: &'static str, short, word: &'static str, help: &'static str| {
         Arg::new(name).long(name).short(short).value_name(word).help(help)
@@ -24,17 +28,40 @@ fn command() -> Command {
     Command::new("crm_simulate")
         .about("Shows what the crm would do with a CIB")
         .arg(value("xml-file", 'x', "FILE", "the CIB").required(true))
-        .arg(flag("simulate", 'S', "carry the plan out on paper and show what it leads to"))
-        .arg(flag("show-scores", 's', "show the scores of each resource on each node"))
+        .arg(flag(
+            "simulate",
+            'S',
+            "carry the plan out on paper and show what it leads to",
+        ))
+        .arg(flag(
+            "show-scores",
+            's',
+            "show the scores of each resource on each node",
+        ))
         .arg(flag("run", 'R', "show what would be done"))
         .arg(value("save-output", 'O', "FILE", "write the CIB that results to FILE"))
         .arg(value("quorum", 'q', "0|1", "with (1) or without (0) quorum").value_parser(["0", "1"]))
-        .arg(value("set-datetime", 't', "SECONDS", "at that time, in seconds since 1970"))
+        .arg(value(
+            "set-datetime",
+            't',
+            "SECONDS",
+            "at that time, in seconds since 1970",
+        ))
         .arg(many("node-up", 'u', "NODE", "as if NODE were online"))
         .arg(many("node-down", 'd', "NODE", "as if NODE were offline"))
-        .arg(many("op-inject", 'i', "OP", "RESOURCE_OPERATION_MS@NODE=RC has happened"))
+        .arg(many(
+            "op-inject",
+            'i',
+            "OP",
+            "RESOURCE_OPERATION_MS@NODE=RC has happened",
+        ))
         .arg(many("op-fail", 'F', "OP", "RESOURCE_OPERATION_MS@NODE=RC will happen"))
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("for programs"))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("for programs"),
+        )
 }
 
 fn main() -> ExitCode {
@@ -42,7 +69,11 @@ fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(e) => {
             let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+            return if e.use_stderr() {
+                ExitCode::from(64)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match run(&matches, &mut io::stdout().lock()) {
@@ -85,7 +116,11 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), String> {
     if is("json") {
         return writeln!(out, "{}", summary::json(&input, &plan)).map_err(said);
     }
-    let mut text = format!("Current cluster status:\n{}\n{}", show::nodes(&input, &state), show::resources(&input, &state));
+    let mut text = format!(
+        "Current cluster status:\n{}\n{}",
+        show::nodes(&input, &state),
+        show::resources(&input, &state)
+    );
     if is("show-scores") {
         text += &format!("\nAllocation scores:\n{}", summary::scores(&input, &plan));
     }
@@ -95,7 +130,10 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), String> {
     if is("simulate") {
         text += &format!("\nExecuting Cluster Transition:\n{}", summary::actions(&input, &plan));
         let then = look(&after, now);
-        let (nodes, resources) = (show::nodes(&then.input, &then.state), show::resources(&then.input, &then.state));
+        let (nodes, resources) = (
+            show::nodes(&then.input, &then.state),
+            show::resources(&then.input, &then.state),
+        );
         text += &format!("\nRevised Cluster Status:\n{nodes}\n{resources}");
     }
     complain(&plan);
@@ -121,19 +159,27 @@ fn changed(matches: &ArgMatches, cib: Cib, now: Wall) -> Result<Cib, String> {
         root.set("have-quorum", quorum);
     }
     if let Some(date) = one("set-datetime") {
-        let seconds: u64 = date.parse().map_err(|_| format!("--set-datetime: {date}: is no number of seconds since 1970"))?;
+        let seconds: u64 = date
+            .parse()
+            .map_err(|_| format!("--set-datetime: {date}: is no number of seconds since 1970"))?;
         root.set("execution-date", seconds);
     }
     let look = look(&cib, now);
     for (name, up) in [("node-up", true), ("node-down", false)] {
         for node in matches.get_many::<String>(name).into_iter().flatten() {
-            let n = look.input.node(node).ok_or_else(|| format!("--{name}: node {node}: is not in this CIB"))?;
+            let n = look
+                .input
+                .node(node)
+                .ok_or_else(|| format!("--{name}: node {node}: is not in this CIB"))?;
             set_node(&mut root, &look.input.nodes[n].id, &look.input.nodes[n].uname, up);
         }
     }
     for outcome in outcomes(matches, "op-inject")? {
         if look.input.node(&outcome.node).is_none() || look.input.resource(&outcome.rsc).is_none() {
-            return Err(format!("--op-inject: {}@{}: there is no such resource or node", outcome.rsc, outcome.node));
+            return Err(format!(
+                "--op-inject: {}@{}: there is no such resource or node",
+                outcome.rsc, outcome.node
+            ));
         }
         apply::inject(&mut root, &look.input, &outcome);
     }
@@ -143,11 +189,17 @@ fn changed(matches: &ArgMatches, cib: Cib, now: Wall) -> Result<Cib, String> {
 fn set_node(root: &mut Element, id: &str, uname: &str, up: bool) {
     let status = root.child_or_new("status");
     let at = status.children.iter().position(|e| e.id() == id).unwrap_or_else(|| {
-        status.children.push(Element::new("node_state").with("id", id).with("uname", uname));
+        status
+            .children
+            .push(Element::new("node_state").with("id", id).with("uname", uname));
         status.children.len() - 1
     });
     let state = &mut status.children[at];
-    let words = if up { ["true", "online", "member", "member"] } else { ["false", "offline", "down", "down"] };
+    let words = if up {
+        ["true", "online", "member", "member"]
+    } else {
+        ["false", "offline", "down", "down"]
+    };
     for (name, value) in ["in_ccm", "crmd", "join", "expected"].iter().zip(words) {
         state.set(name, value);
     }

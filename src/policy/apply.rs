@@ -33,7 +33,9 @@ impl FromStr for Outcome {
                 rc: rc.parse().ok()?,
             })
         };
-        parts().ok_or_else(|| format!("{text}: is no RESOURCE_OPERATION_MILLISECONDS@NODE=RC, as web_monitor_10000@node1=7"))
+        parts().ok_or_else(|| {
+            format!("{text}: is no RESOURCE_OPERATION_MILLISECONDS@NODE=RC, as web_monitor_10000@node1=7")
+        })
     }
 }
 
@@ -73,7 +75,11 @@ fn state_of<'a>(root: &'a mut Element, input: &Input, node: N) -> &'a mut Elemen
     let status = root.child_or_new("status");
     let same = |e: &Element| e.name == "node_state" && (e.id() == node.id || e.get("uname") == Some(&node.uname));
     let at = status.children.iter().position(same).unwrap_or_else(|| {
-        status.children.push(Element::new("node_state").with("id", &node.id).with("uname", &node.uname));
+        status.children.push(
+            Element::new("node_state")
+                .with("id", &node.id)
+                .with("uname", &node.uname),
+        );
         status.children.len() - 1
     });
     &mut status.children[at]
@@ -81,7 +87,12 @@ fn state_of<'a>(root: &'a mut Element, input: &Input, node: N) -> &'a mut Elemen
 
 fn fenced(root: &mut Element, input: &Input, node: N) {
     let state = state_of(root, input, node);
-    for (name, value) in [("in_ccm", "false"), ("crmd", "offline"), ("join", "down"), ("expected", "down")] {
+    for (name, value) in [
+        ("in_ccm", "false"),
+        ("crmd", "offline"),
+        ("join", "down"),
+        ("expected", "down"),
+    ] {
         state.set(name, value);
     }
     state.children.clear();
@@ -128,17 +139,31 @@ pub fn inject(root: &mut Element, input: &Input, outcome: &Outcome) {
     let now = input.settings.now.0;
     let fatal = op == "stop" || op == "start" && input.settings.start_failure_is_fatal;
     let state = state_of(root, input, node);
-    let set = state.child_or_new("transient_attributes").child_or_new("instance_attributes");
+    let set = state
+        .child_or_new("transient_attributes")
+        .child_or_new("instance_attributes");
     let name = format!("fail-count-{plain}#{op}_{ms}");
-    let before = set.children.iter().find(|e| e.get("name") == Some(&name)).and_then(|e| e.get("value"));
+    let before = set
+        .children
+        .iter()
+        .find(|e| e.get("name") == Some(&name))
+        .and_then(|e| e.get("value"));
     let count = match before.and_then(|v| v.parse::<u64>().ok()) {
         _ if fatal => "INFINITY".to_owned(),
         before => (before.unwrap_or(0) + 1).to_string(),
     };
-    for (name, value) in [(name, count), (format!("last-failure-{plain}#{op}_{ms}"), now.to_string())] {
+    for (name, value) in [
+        (name, count),
+        (format!("last-failure-{plain}#{op}_{ms}"), now.to_string()),
+    ] {
         set.children.retain(|e| e.get("name") != Some(&name));
         let id = format!("status-{}-{}", input.nodes[node].id, name.replace('#', "."));
-        set.children.push(Element::new("nvpair").with("id", id).with("name", name).with("value", value));
+        set.children.push(
+            Element::new("nvpair")
+                .with("id", id)
+                .with("name", name)
+                .with("value", value),
+        );
     }
 }
 
@@ -157,27 +182,52 @@ fn run(root: &mut Element, input: &Input, rsc: R, node: N, task: &Task) {
 }
 
 /// A line of the history, in the place of the one before it.
-fn write(root: &mut Element, input: &Input, rsc: R, node: N, (operation, interval): (&str, Duration), (wanted, rc): (i32, i32)) {
+fn write(
+    root: &mut Element,
+    input: &Input,
+    rsc: R,
+    node: N,
+    (operation, interval): (&str, Duration),
+    (wanted, rc): (i32, i32),
+) {
     let resource = &input.resources[rsc];
     let Some(primitive) = input.primitive(rsc) else { return };
     let ms = interval.as_millis();
-    let history = state_of(root, input, node).child_or_new("lrm").child_or_new("lrm_resources");
+    let history = state_of(root, input, node)
+        .child_or_new("lrm")
+        .child_or_new("lrm_resources");
     let plain = &resource.plain;
-    let at = history.children.iter().position(|e| e.id() == plain).unwrap_or_else(|| {
-        let mut e = Element::new("lrm_resource").with("id", plain).with("type", &primitive.kind);
-        e.set("class", &primitive.class);
-        if !primitive.provider.is_empty() {
-            e.set("provider", &primitive.provider);
-        }
-        history.children.push(e);
-        history.children.len() - 1
-    });
+    let at = history
+        .children
+        .iter()
+        .position(|e| e.id() == plain)
+        .unwrap_or_else(|| {
+            let mut e = Element::new("lrm_resource")
+                .with("id", plain)
+                .with("type", &primitive.kind);
+            e.set("class", &primitive.class);
+            if !primitive.provider.is_empty() {
+                e.set("provider", &primitive.provider);
+            }
+            history.children.push(e);
+            history.children.len() - 1
+        });
     let entries = &mut history.children[at];
-    let calls = entries.children.iter().filter_map(|e| e.get("call-id")?.parse::<i64>().ok());
+    let calls = entries
+        .children
+        .iter()
+        .filter_map(|e| e.get("call-id")?.parse::<i64>().ok());
     let call = calls.max().unwrap_or(0).max(0) + 1;
-    let id = if ms == 0 { format!("{plain}_last_0") } else { format!("{plain}_monitor_{ms}") };
+    let id = if ms == 0 {
+        format!("{plain}_last_0")
+    } else {
+        format!("{plain}_monitor_{ms}")
+    };
     entries.children.retain(|e| e.id() != id);
-    let op = primitive.operations.iter().find(|o| o.name == operation && o.interval == interval);
+    let op = primitive
+        .operations
+        .iter()
+        .find(|o| o.name == operation && o.interval == interval);
     let key = format!("0:0:{wanted}:00000000-0000-0000-0000-000000000000");
     entries.children.push(
         Element::new("lrm_rsc_op")
@@ -189,7 +239,10 @@ fn write(root: &mut Element, input: &Input, rsc: R, node: N, (operation, interva
             .with("rc-code", rc)
             .with("op-status", if rc == wanted { 0 } else { 4 })
             .with("transition-key", &key)
-            .with("transition-magic", format!("{}:{rc};{key}", if rc == wanted { 0 } else { 4 }))
+            .with(
+                "transition-magic",
+                format!("{}:{rc};{key}", if rc == wanted { 0 } else { 4 }),
+            )
             .with("on_node", &input.nodes[node].uname)
             .with("last-rc-change", input.settings.now.0)
             .with("exec-time", 0)

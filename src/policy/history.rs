@@ -227,7 +227,10 @@ impl Reader {
         }
         let r = self.instance(input, pattern, node, here.role != Role::Stopped && counts);
         // A failure of what was configured otherwise says nothing about what is configured now.
-        if let Some(last) = rsc.children_named("lrm_rsc_op").find(|e| e.id().ends_with("_last_failure_0")) {
+        if let Some(last) = rsc
+            .children_named("lrm_rsc_op")
+            .find(|e| e.id().ends_with("_last_failure_0"))
+        {
             let entry = Entry::read(last);
             let failed = !matches!(outcome(&entry), Outcome::Good | Outcome::Pending);
             if failed && ["start", "monitor"].contains(&&*entry.operation) && is_other(input, pattern, &entry) {
@@ -539,9 +542,16 @@ fn definition(input: &Input, r: R, node: N, primitive: &Primitive, entries: &[En
 
 /// Whether an entry's parameters are not those of today.
 fn is_other(input: &Input, r: R, e: &Entry) -> bool {
-    let Some(primitive) = input.primitive(r) else { return false };
-    let op = primitive.operations.iter().find(|o| o.name == e.operation && o.interval == e.interval);
-    e.digest.as_deref().is_some_and(|d| *d != *op_digest(input, primitive, op, !e.interval.is_zero()))
+    let Some(primitive) = input.primitive(r) else {
+        return false;
+    };
+    let op = primitive
+        .operations
+        .iter()
+        .find(|o| o.name == e.operation && o.interval == e.interval);
+    e.digest
+        .as_deref()
+        .is_some_and(|d| *d != *op_digest(input, primitive, op, !e.interval.is_zero()))
 }
 
 /// The agent can take the parameters that changed without a restart.
@@ -563,7 +573,9 @@ pub fn op_digest(input: &Input, primitive: &Primitive, operation: Option<&Operat
         }
     }
     if recurring {
-        let timeout = operation.and_then(|o| o.timeout).unwrap_or(input.settings.default_timeout);
+        let timeout = operation
+            .and_then(|o| o.timeout)
+            .unwrap_or(input.settings.default_timeout);
         all.insert("CRM_meta_timeout", timeout.as_millis().to_string());
     }
     parameters_digest(all.iter().map(|(n, v)| (*n, v.as_str())))

@@ -86,7 +86,13 @@ pub struct Node {
 impl Node {
     /// May be given resources.
     pub fn is_usable(&self) -> bool {
-        self.online && !self.pending && !self.ping && !self.unclean && !self.standby && !self.maintenance && !self.shutting_down
+        self.online
+            && !self.pending
+            && !self.ping
+            && !self.unclean
+            && !self.standby
+            && !self.maintenance
+            && !self.shutting_down
     }
 }
 

@@ -58,7 +58,12 @@ fn done(graph: &Graph, r: R, verb: Verb) -> Vec<usize> {
 
 /// Where an instance is when it is told about a step: before it what runs by then, after it what is left or new.
 fn present(input: &Input, state: &State, graph: &Graph, r: R, verb: Verb, after: bool) -> BTreeSet<N> {
-    let nodes = |verb| -> BTreeSet<N> { done(graph, r, verb).iter().filter_map(|a| graph.acts[*a].node).collect() };
+    let nodes = |verb| -> BTreeSet<N> {
+        done(graph, r, verb)
+            .iter()
+            .filter_map(|a| graph.acts[*a].node)
+            .collect()
+    };
     let alive = |n: &N| input.nodes[*n].online && !input.nodes[*n].unclean;
     let (stops, starts) = (nodes(Verb::Stop), nodes(Verb::Start));
     let stopped = match verb {
@@ -71,7 +76,10 @@ fn present(input: &Input, state: &State, graph: &Graph, r: R, verb: Verb, after:
         Verb::Start => after,
         Verb::Promote => true,
     };
-    let old = state.running_on(r).into_iter().filter(|n| !(stopped && stops.contains(n)));
+    let old = state
+        .running_on(r)
+        .into_iter()
+        .filter(|n| !(stopped && stops.contains(n)));
     let mut out: BTreeSet<N> = old.collect();
     if started {
         out.extend(starts);

@@ -1,9 +1,9 @@
 //! What the order of resources means for their acts: that of constraints, of a group's members, of a clone's steps.
 
 use super::graph::{ASYMMETRIC, Act, COLOCATED, Graph, IMPLIES_FIRST, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
+use super::history::State;
 use super::input::{Input, N, Order, OrderKind, R, Shape, Verb};
 use super::place::Places;
-use super::history::State;
 use crate::cib::Score;
 
 pub(super) struct Orders<'a> {
@@ -19,10 +19,24 @@ impl Orders<'_> {
                 Shape::Primitive(_) => {}
                 Shape::Group(members) => {
                     for pair in members.windows(2) {
-                        self.pair(graph, pair[0], Verb::Start, pair[1], Verb::Start, IMPLIES_THEN | RUNNABLE);
+                        self.pair(
+                            graph,
+                            pair[0],
+                            Verb::Start,
+                            pair[1],
+                            Verb::Start,
+                            IMPLIES_THEN | RUNNABLE,
+                        );
                         self.pair(graph, pair[1], Verb::Stop, pair[0], Verb::Stop, RESTART);
                         if self.input.is_promotable(r) {
-                            self.pair(graph, pair[0], Verb::Promote, pair[1], Verb::Promote, IMPLIES_THEN | RUNNABLE);
+                            self.pair(
+                                graph,
+                                pair[0],
+                                Verb::Promote,
+                                pair[1],
+                                Verb::Promote,
+                                IMPLIES_THEN | RUNNABLE,
+                            );
                             self.pair(graph, pair[1], Verb::Demote, pair[0], Verb::Demote, 0);
                         }
                     }
@@ -81,7 +95,11 @@ impl Orders<'_> {
                     Verb::Stop | Verb::Demote => IMPLIES_THEN,
                 },
             };
-            let inverse = if order.kind == OrderKind::Mandatory { IMPLIES_FIRST } else { 0 };
+            let inverse = if order.kind == OrderKind::Mandatory {
+                IMPLIES_FIRST
+            } else {
+                0
+            };
             if !order.all {
                 self.any_of(graph, i, order);
                 continue;
@@ -98,7 +116,11 @@ impl Orders<'_> {
 
     /// One of several is enough for the one after them.
     fn any_of(&self, graph: &mut Graph, i: usize, order: &Order) {
-        let acts: Vec<usize> = order.first.iter().flat_map(|f| graph.of(*f, order.first_action)).collect();
+        let acts: Vec<usize> = order
+            .first
+            .iter()
+            .flat_map(|f| graph.of(*f, order.first_action))
+            .collect();
         let mut mark = Act::new(Kind::AnyOf(i), None, None);
         mark.optional = false;
         let mark = graph.add(mark);
@@ -107,12 +129,23 @@ impl Orders<'_> {
         }
         graph.collect(mark, acts, true);
         for then in graph.of(order.then, order.then_action) {
-            let bits = if order.kind == OrderKind::Mandatory { RUNNABLE } else { 0 };
+            let bits = if order.kind == OrderKind::Mandatory {
+                RUNNABLE
+            } else {
+                0
+            };
             graph.edge(mark, then, bits);
         }
         if order.symmetrical {
             for &first in &order.first {
-                self.one(graph, order.then, order.then_action.inverse(), first, order.first_action.inverse(), 0);
+                self.one(
+                    graph,
+                    order.then,
+                    order.then_action.inverse(),
+                    first,
+                    order.first_action.inverse(),
+                    0,
+                );
             }
         }
     }
@@ -135,7 +168,9 @@ impl Orders<'_> {
     fn node(&self, instance: R, down: bool) -> Option<N> {
         let primitives = self.input.primitives(instance);
         match down {
-            true => primitives.iter().find_map(|p| self.state.running_on(*p).first().copied()),
+            true => primitives
+                .iter()
+                .find_map(|p| self.state.running_on(*p).first().copied()),
             false => primitives.first().and_then(|p| self.places.node[*p]),
         }
     }
@@ -151,7 +186,8 @@ impl Orders<'_> {
                 None if bits & RUNNABLE != 0 => {
                     for act in graph.of(t, after) {
                         graph.acts[act].runnable = false;
-                        graph.acts[act].why = format!("unrunnable {} {}", self.input.resources[first].id, before.as_str());
+                        graph.acts[act].why =
+                            format!("unrunnable {} {}", self.input.resources[first].id, before.as_str());
                         for m in graph.members(act).to_vec() {
                             graph.acts[m].runnable = false;
                         }

@@ -1,8 +1,8 @@
 //! The plan: every action that brings the cluster from what is to what should be, each with those it waits for.
 
+use super::graph::{Act, COLOCATED, Graph, Kind};
 use super::history::State;
 use super::input::{Input, N, R, Shape, Verb};
-use super::graph::{Act, COLOCATED, Graph, Kind};
 use super::notify;
 use super::orders::Orders;
 use super::place::{Places, place};
@@ -234,7 +234,13 @@ fn sorted(input: &Input, graph: &Graph, complaints: &mut Vec<String>) -> Vec<Act
             waits[count + i].insert(end(m));
         }
     }
-    let exists = |i: usize| if i < count { graph.acts[i].is_done() } else { is_mark(i - count) && shown(i - count) };
+    let exists = |i: usize| {
+        if i < count {
+            graph.acts[i].is_done()
+        } else {
+            is_mark(i - count) && shown(i - count)
+        }
+    };
     let mut later: Vec<Vec<usize>> = vec![Vec::new(); 2 * count];
     let mut open: Vec<usize> = vec![0; 2 * count];
     for (i, earlier) in waits.iter().enumerate() {

@@ -26,7 +26,10 @@ pub fn nodes(input: &Input, state: &State) -> String {
 }
 
 fn holds(state: &State, n: N) -> bool {
-    state.on.iter().any(|((_, m), here)| *m == n && here.role != Role::Stopped)
+    state
+        .on
+        .iter()
+        .any(|((_, m), here)| *m == n && here.role != Role::Stopped)
 }
 
 /// `online`, `OFFLINE`, or what is special about a node.
@@ -77,7 +80,12 @@ fn resource(input: &Input, state: &State, r: R, level: usize, out: &mut String) 
         Shape::Clone(clones) => {
             let child = clones.instances.first().map_or("", |i| plain(&input.resources[*i].id));
             let promotable = clones.promotable.is_some().then_some("promotable");
-            let _ = writeln!(out, "{indent}* Clone Set: {} [{child}]{}:", rsc.id, marks(input, r, promotable));
+            let _ = writeln!(
+                out,
+                "{indent}* Clone Set: {} [{child}]{}:",
+                rsc.id,
+                marks(input, r, promotable)
+            );
             set(input, state, r, &clones.instances, level + 1, out);
         }
     }
@@ -99,7 +107,11 @@ fn marks(input: &Input, r: R, first: Option<&'static str>) -> String {
     if rsc.target == Target::Stopped {
         words.push("disabled");
     }
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", words.join(", "))
+    }
 }
 
 /// The instances of a clone: those about which there is something to say, one by one, then the rest by role.
@@ -120,8 +132,12 @@ fn set(input: &Input, state: &State, r: R, instances: &[R], level: usize, out: &
         let node = here.first().map(|(n, _)| *n);
         let special = unique
             || here.len() < parts.len()
-            || here.iter().any(|(n, h)| h.failed || h.blocked || h.ignored || Some(*n) != node)
-            || here.iter().any(|(_, h)| h.pending.is_some() || h.role != here[0].1.role)
+            || here
+                .iter()
+                .any(|(n, h)| h.failed || h.blocked || h.ignored || Some(*n) != node)
+            || here
+                .iter()
+                .any(|(_, h)| h.pending.is_some() || h.role != here[0].1.role)
             || node.is_some_and(|n| input.nodes[n].unclean || !input.nodes[n].online)
             || parts.iter().any(|p| !input.resources[*p].managed);
         match (special, node) {
@@ -148,7 +164,11 @@ fn set(input: &Input, state: &State, r: R, instances: &[R], level: usize, out: &
     let free = (0..input.nodes.len()).filter(|n| !input.nodes[*n].ping && !running.contains(n) && !active(n));
     let mut free: Vec<N> = free.collect();
     if stopped > 0 && !free.is_empty() && !unique {
-        let disabled = if input.resources[r].target == Target::Stopped { " (disabled)" } else { "" };
+        let disabled = if input.resources[r].target == Target::Stopped {
+            " (disabled)"
+        } else {
+            ""
+        };
         let _ = writeln!(out, "{indent}* Stopped{disabled}: [ {} ]", names(&mut free));
     }
 }
@@ -156,8 +176,15 @@ fn set(input: &Input, state: &State, r: R, instances: &[R], level: usize, out: &
 /// `web	(ocf:heartbeat:apache):	 Started node1`.
 pub fn primitive(input: &Input, state: &State, r: R) -> String {
     let rsc = &input.resources[r];
-    let agent = input.primitive(r).map(super::input::Primitive::agent).unwrap_or_default();
-    let name = if input.clone_of(r).is_some_and(|(_, c)| !c.unique) { plain(&rsc.id) } else { &rsc.id };
+    let agent = input
+        .primitive(r)
+        .map(super::input::Primitive::agent)
+        .unwrap_or_default();
+    let name = if input.clone_of(r).is_some_and(|(_, c)| !c.unique) {
+        plain(&rsc.id)
+    } else {
+        &rsc.id
+    };
     format!("{name}\t({agent}):\t {}", state_of(input, state, r))
 }
 

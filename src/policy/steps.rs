@@ -47,7 +47,11 @@ impl Steps<'_> {
         let now: Vec<(N, Role)> = running.iter().map(|n| (*n, state.role(r, *n))).collect();
         let role = now.iter().map(|(_, role)| *role).max().unwrap_or_default();
         let chosen = self.places.node[r];
-        let next = if chosen.is_some() { self.places.role[r] } else { Role::Stopped };
+        let next = if chosen.is_some() {
+            self.places.role[r]
+        } else {
+            Role::Stopped
+        };
         let blocked = now.iter().any(|(n, _)| state.on[&(r, *n)].blocked);
         let managed = self.places.managed(input, state, r);
         let here = |n: &N| state.on.get(&(r, *n));
@@ -60,7 +64,11 @@ impl Steps<'_> {
         let many = running.iter().filter(counts).count() > 1;
         let need_stop = moving || many || failed || changed || blocked;
         let keeps = role <= next && role != Role::Stopped && !blocked;
-        let why = if changed && !failed && !moving { "resource definition change" } else { "" };
+        let why = if changed && !failed && !moving {
+            "resource definition change"
+        } else {
+            ""
+        };
         if role == Role::Master {
             let must = need_stop || next != Role::Master;
             for (n, _) in now.iter().filter(|(_, role)| *role == Role::Master) {
@@ -69,10 +77,16 @@ impl Steps<'_> {
         }
         let must_stop = need_stop || next == Role::Stopped;
         for n in &running {
-            let why = if next == Role::Stopped { "node availability" } else { why };
+            let why = if next == Role::Stopped {
+                "node availability"
+            } else {
+                why
+            };
             self.act(r, Verb::Stop, Some(*n), role, must_stop, why);
         }
-        let starting = chosen.and_then(|n| here(&n)).is_some_and(|h| h.pending.as_deref() == Some("start"));
+        let starting = chosen
+            .and_then(|n| here(&n))
+            .is_some_and(|h| h.pending.as_deref() == Some("start"));
         let starts = next != Role::Stopped && (role == Role::Stopped || keeps);
         let only_stops = many && rsc.multiple_active == MultipleActive::StopOnly;
         let must_start = starts && !only_stops && (need_stop || role == Role::Stopped);
@@ -107,9 +121,7 @@ impl Steps<'_> {
             "unmanaged".clone_into(&mut act.why);
         }
         // What a dead node ran is over when the node is known to be off.
-        if stopping
-            && let Some(fence) = node.and_then(|n| self.graph.fence_of(n))
-        {
+        if stopping && let Some(fence) = node.and_then(|n| self.graph.fence_of(n)) {
             act.gone = true;
             act.runnable = true;
             let i = self.graph.add(act);
@@ -121,7 +133,9 @@ impl Steps<'_> {
 
     fn can(&self, r: R, verb: Verb, node: Option<N>, role: Role) -> (bool, &'static str) {
         let input = self.input;
-        let Some(n) = node else { return (false, "node availability") };
+        let Some(n) = node else {
+            return (false, "node availability");
+        };
         let node = &input.nodes[n];
         if !node.online && !node.pending {
             return (false, "node availability");
@@ -165,7 +179,11 @@ impl Steps<'_> {
             Shape::Clone(_) => true,
         };
         let primitives = input.primitives(r);
-        let role = primitives.iter().map(|p| self.state.strongest(*p)).max().unwrap_or_default();
+        let role = primitives
+            .iter()
+            .map(|p| self.state.strongest(*p))
+            .max()
+            .unwrap_or_default();
         for verb in [Verb::Stop, Verb::Start, Verb::Demote, Verb::Promote] {
             let mut act = Act::new(Kind::All(verb), Some(r), None);
             act.role = role;
@@ -276,13 +294,17 @@ impl Steps<'_> {
         let stays = self.places.node[r] == Some(n);
         let role = self.places.role[r];
         for (_, interval) in here.recurring.iter().filter(|(op, _)| op == "monitor") {
-            let configured = primitive.operations.iter().find(|o| recurs(o) && o.interval == *interval);
+            let configured = primitive
+                .operations
+                .iter()
+                .find(|o| recurs(o) && o.interval == *interval);
             let placed = self.places.node[r].is_some();
-            let cancelled = placed && match configured {
-                _ if rsc.maintenance || node.maintenance => tended,
-                None => input.settings.cancel_orphan_actions && tended,
-                Some(op) => stays && role != Role::Stopped && !fits(op, role),
-            };
+            let cancelled = placed
+                && match configured {
+                    _ if rsc.maintenance || node.maintenance => tended,
+                    None => input.settings.cancel_orphan_actions && tended,
+                    Some(op) => stays && role != Role::Stopped && !fits(op, role),
+                };
             if !cancelled {
                 continue;
             }

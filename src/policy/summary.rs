@@ -12,7 +12,11 @@ pub fn transition(input: &Input, state: &State, plan: &Plan) -> String {
     for action in &plan.actions {
         if let What::Fence { node, action } = &action.what {
             let node = &input.nodes[*node];
-            let why = if node.lost.is_empty() { "a failure there asks for it" } else { node.lost };
+            let why = if node.lost.is_empty() {
+                "a failure there asks for it"
+            } else {
+                node.lost
+            };
             let _ = writeln!(out, "  * Fence ({action}) {} '{why}'", node.uname);
         }
     }
@@ -52,35 +56,59 @@ fn line(input: &Input, state: &State, plan: &Plan, r: R, steps: &[&Step]) -> Opt
         true => format!("( {} {} )", word(next), name(n)),
         false => format!("( {} )", name(n)),
     };
-    Some(match (find(Verb::Stop), find(Verb::Start), find(Verb::Promote), find(Verb::Demote)) {
-        (Some(stop), Some(start), ..) if start.possible => {
-            let (from, to) = (stop.node?, start.node?);
-            let what = match (failed, from == to) {
-                (true, _) => "Recover",
-                (false, true) => "Restart",
-                (false, false) => "Move",
-            };
-            let place = match (from == to, role == next || !input.is_promotable(r)) {
-                (true, _) => roles(to),
-                (false, true) => format!("( {} -> {} )", name(from), name(to)),
-                (false, false) => format!("( {} {} -> {} {} )", word(role), name(from), word(next), name(to)),
-            };
-            let why = if what == "Restart" { because(start) } else { String::new() };
-            (what, format!("{place}{why}"))
-        }
-        (Some(stop), ..) => ("Stop", format!("( {} ){}", name(stop.node?), because(stop))),
-        (None, Some(start), Some(promote), _) if promote.possible => {
-            ("Promote", format!("( Stopped -> Promoted {} ){}", name(start.node?), because(start)))
-        }
-        (None, Some(start), ..) => ("Start", format!("( {} ){}", name(start.node?), because(start))),
-        (None, None, Some(promote), _) => {
-            ("Promote", format!("( {} -> Promoted {} ){}", word(role), name(promote.node?), because(promote)))
-        }
-        (None, None, None, Some(demote)) => {
-            ("Demote", format!("( Promoted -> {} {} ){}", word(next), name(demote.node?), because(demote)))
-        }
-        (None, None, None, None) => return None,
-    })
+    Some(
+        match (
+            find(Verb::Stop),
+            find(Verb::Start),
+            find(Verb::Promote),
+            find(Verb::Demote),
+        ) {
+            (Some(stop), Some(start), ..) if start.possible => {
+                let (from, to) = (stop.node?, start.node?);
+                let what = match (failed, from == to) {
+                    (true, _) => "Recover",
+                    (false, true) => "Restart",
+                    (false, false) => "Move",
+                };
+                let place = match (from == to, role == next || !input.is_promotable(r)) {
+                    (true, _) => roles(to),
+                    (false, true) => format!("( {} -> {} )", name(from), name(to)),
+                    (false, false) => format!("( {} {} -> {} {} )", word(role), name(from), word(next), name(to)),
+                };
+                let why = if what == "Restart" {
+                    because(start)
+                } else {
+                    String::new()
+                };
+                (what, format!("{place}{why}"))
+            }
+            (Some(stop), ..) => ("Stop", format!("( {} ){}", name(stop.node?), because(stop))),
+            (None, Some(start), Some(promote), _) if promote.possible => (
+                "Promote",
+                format!("( Stopped -> Promoted {} ){}", name(start.node?), because(start)),
+            ),
+            (None, Some(start), ..) => ("Start", format!("( {} ){}", name(start.node?), because(start))),
+            (None, None, Some(promote), _) => (
+                "Promote",
+                format!(
+                    "( {} -> Promoted {} ){}",
+                    word(role),
+                    name(promote.node?),
+                    because(promote)
+                ),
+            ),
+            (None, None, None, Some(demote)) => (
+                "Demote",
+                format!(
+                    "( Promoted -> {} {} ){}",
+                    word(next),
+                    name(demote.node?),
+                    because(demote)
+                ),
+            ),
+            (None, None, None, None) => return None,
+        },
+    )
 }
 
 /// The lines below `Executing Cluster Transition:`.
@@ -98,14 +126,23 @@ pub fn action_line(input: &Input, what: &What) -> String {
     let id = |r: R| &*input.resources[r].id;
     match what {
         What::Run { rsc, node, task } => {
-            format!("Resource action: {:<15} {} on {}", input.resources[*rsc].plain, task_word(task), on(*node))
+            format!(
+                "Resource action: {:<15} {} on {}",
+                input.resources[*rsc].plain,
+                task_word(task),
+                on(*node)
+            )
         }
         What::Gone { rsc, verb, .. } => format!("Pseudo action:   {}_{}_0", id(*rsc), verb.as_str()),
         What::Mark(mark) => format!("Pseudo action:   {mark}"),
         What::Fence { node, action } => format!("Fencing {} ({action})", on(*node)),
         What::Shutdown(node) => format!("Cluster action:  do_shutdown on {}", on(*node)),
         What::ClearFailCount { rsc, node } => {
-            format!("Cluster action:  clear_failcount for {} on {}", input.resources[*rsc].plain, on(*node))
+            format!(
+                "Cluster action:  clear_failcount for {} on {}",
+                input.resources[*rsc].plain,
+                on(*node)
+            )
         }
         What::Forget { rsc, node } => format!("Resource action: {:<15} delete on {}", id(*rsc), on(*node)),
     }
@@ -135,7 +172,11 @@ pub fn scores(input: &Input, plan: &Plan) -> String {
         }
     }
     for (r, n, score) in &plan.places.promotion {
-        let _ = writeln!(out, "{} promotion score on {}: {score}", input.resources[*r].id, input.nodes[*n].uname);
+        let _ = writeln!(
+            out,
+            "{} promotion score on {}: {score}",
+            input.resources[*r].id, input.nodes[*n].uname
+        );
     }
     out
 }
@@ -159,19 +200,28 @@ pub fn json(input: &Input, plan: &Plan) -> String {
         out.push('"');
         out
     };
-    let places = (0..input.resources.len()).filter(|r| input.primitive(*r).is_some()).map(|r| {
-        let node = plan.places.node[r].map_or("null".to_owned(), |n| text(&input.nodes[n].uname));
-        let role = match plan.places.role[r] {
-            Role::Stopped => "Stopped",
-            Role::Started => "Started",
-            Role::Slave => "Unpromoted",
-            Role::Master => "Promoted",
-        };
-        format!("{{\"resource\":{},\"node\":{node},\"role\":\"{role}\"}}", text(&input.resources[r].id))
-    });
+    let places = (0..input.resources.len())
+        .filter(|r| input.primitive(*r).is_some())
+        .map(|r| {
+            let node = plan.places.node[r].map_or("null".to_owned(), |n| text(&input.nodes[n].uname));
+            let role = match plan.places.role[r] {
+                Role::Stopped => "Stopped",
+                Role::Started => "Started",
+                Role::Slave => "Unpromoted",
+                Role::Master => "Promoted",
+            };
+            format!(
+                "{{\"resource\":{},\"node\":{node},\"role\":\"{role}\"}}",
+                text(&input.resources[r].id)
+            )
+        });
     let actions = plan.actions.iter().map(|a| {
         let after: Vec<String> = a.after.iter().map(ToString::to_string).collect();
-        format!("{{\"action\":{},\"after\":[{}]}}", text(&action_line(input, &a.what)), after.join(","))
+        format!(
+            "{{\"action\":{},\"after\":[{}]}}",
+            text(&action_line(input, &a.what)),
+            after.join(",")
+        )
     });
     let complaints = plan.complaints.iter().map(|c| text(c));
     format!(

@@ -33,7 +33,10 @@ pub fn unpack(cib: &Cib, now: Wall) -> Input {
         complaints: Vec::new(),
     };
     Unpacker::new(cib, &mut input).resources(cib);
-    input.settings.can_fence = input.resources.iter().any(|r| matches!(&r.shape, Shape::Primitive(p) if p.class == "stonith"));
+    input.settings.can_fence = input
+        .resources
+        .iter()
+        .any(|r| matches!(&r.shape, Shape::Primitive(p) if p.class == "stonith"));
     constraints::unpack(cib, &mut input);
     input
 }
@@ -108,7 +111,11 @@ fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
             node.transient.get("shutdown").is_some_and(|v| shutdown(v)) || state.get("shutdown").is_some_and(shutdown);
         let expected = is("expected", "member");
         (node.online, node.pending, node.unclean) = match settings.fencing {
-            false => (there && running && joined, false, there && !running && expected && !node.shutting_down),
+            false => (
+                there && running && joined,
+                false,
+                there && !running && expected && !node.shutting_down,
+            ),
             true if node.shutting_down => (running, false, false),
             // It left as it should; it may be on its way back.
             true if !expected => (there, there || running, false),
@@ -134,7 +141,11 @@ fn active(cib: &Cib) -> BTreeMap<String, usize> {
     for state in cib.status().children_named("node_state") {
         let lrm = state.child("lrm").and_then(|l| l.child("lrm_resources"));
         for rsc in lrm.iter().flat_map(|l| l.children_named("lrm_resource")) {
-            if rsc.children.iter().any(|e| e.get("rc-code") != Some("7") && e.get("operation") != Some("stop")) {
+            if rsc
+                .children
+                .iter()
+                .any(|e| e.get("rc-code") != Some("7") && e.get("operation") != Some("stop"))
+            {
                 *out.entry(rsc.id().to_owned()).or_default() += 1;
             }
         }
@@ -274,7 +285,11 @@ impl<'a> Unpacker<'a> {
                 // Instances that run are there, also those that are too many.
                 let ids = child.walk().filter(|e| e.name == "primitive").map(|e| e.id());
                 let running = ids.filter_map(|id| self.active.get(id)).max().copied().unwrap_or(0);
-                let count = if clones.unique { clones.max } else { clones.max.max(running) };
+                let count = if clones.unique {
+                    clones.max
+                } else {
+                    clones.max.max(running)
+                };
                 for i in 0..count.max(1) {
                     let number = format!(":{i}");
                     clones

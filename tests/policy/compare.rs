@@ -33,10 +33,22 @@ struct Options {
 }
 
 fn options() -> Result<Options, String> {
-    let mut o = Options { seed: 1, count: 2000, show: 20, shrink: false, out: ".".into(), keep: None, files: Vec::new() };
+    let mut o = Options {
+        seed: 1,
+        count: 2000,
+        show: 20,
+        shrink: false,
+        out: ".".into(),
+        keep: None,
+        files: Vec::new(),
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let number = |args: &mut dyn Iterator<Item = String>| args.next().and_then(|v| v.parse::<u64>().ok()).ok_or(format!("{arg}: needs a number"));
+        let number = |args: &mut dyn Iterator<Item = String>| {
+            args.next()
+                .and_then(|v| v.parse::<u64>().ok())
+                .ok_or(format!("{arg}: needs a number"))
+        };
         match &*arg {
             "--seed" => o.seed = number(&mut args)?,
             "--count" => o.count = number(&mut args)?,
@@ -58,7 +70,10 @@ pub fn both(cib: &Element, scratch: &Path) -> Option<(Outcome, Outcome)> {
 
 fn difference(ours: &Outcome, debian: &Outcome) -> String {
     let mut out = String::new();
-    for (what, a, b) in [("place", &ours.places, &debian.places), ("action", &ours.actions, &debian.actions)] {
+    for (what, a, b) in [
+        ("place", &ours.places, &debian.places),
+        ("action", &ours.actions, &debian.actions),
+    ] {
         for line in a.difference(b) {
             out.push_str(&format!("  {what} only ours:   {line}\n"));
         }
@@ -78,19 +93,30 @@ fn main() -> ExitCode {
         }
     };
     if !Path::new(debian::PROGRAM).exists() {
-        println!("SKIPPED: {} is not there (Debian's package pacemaker-cli-utils)", debian::PROGRAM);
+        println!(
+            "SKIPPED: {} is not there (Debian's package pacemaker-cli-utils)",
+            debian::PROGRAM
+        );
         return ExitCode::SUCCESS;
     }
     let scratch = std::env::temp_dir().join(format!("compare-{}.xml", std::process::id()));
     let cases: Vec<(String, Element)> = match o.files.is_empty() {
-        true => (o.seed..o.seed + o.count).map(|s| (format!("seed-{s}"), random::cib(s))).collect(),
+        true => (o.seed..o.seed + o.count)
+            .map(|s| (format!("seed-{s}"), random::cib(s)))
+            .collect(),
         false => o
             .files
             .iter()
             .map(|f| {
                 let text = std::fs::read_to_string(f).unwrap_or_else(|e| panic!("{}: {e}", f.display()));
                 let tree = Element::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", f.display()));
-                (f.file_name().unwrap_or_default().to_string_lossy().replace(".cib.xml", ""), tree)
+                (
+                    f.file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .replace(".cib.xml", ""),
+                    tree,
+                )
             })
             .collect(),
     };
@@ -124,15 +150,22 @@ fn main() -> ExitCode {
         }
         shown += 1;
         if o.shrink {
-            let differs = |c: &Element| both(c, &scratch).is_some_and(|(a, b)| match same_places {
-                true => a.actions != b.actions,
-                false => a.places != b.places,
-            });
+            let differs = |c: &Element| {
+                both(c, &scratch).is_some_and(|(a, b)| match same_places {
+                    true => a.actions != b.actions,
+                    false => a.places != b.places,
+                })
+            };
             let small = shrink::shrink(cib, &differs);
             let file = o.out.join(format!("{name}.cib.xml"));
             std::fs::write(&file, small.to_indented()).expect("the directory of --out can be written to");
             if let Some((a, b)) = both(&small, &scratch) {
-                println!("{} ({} elements)\n{}", file.display(), small.walk().count(), difference(&a, &b));
+                println!(
+                    "{} ({} elements)\n{}",
+                    file.display(),
+                    small.walk().count(),
+                    difference(&a, &b)
+                );
             }
         } else {
             println!("{name}\n{}", difference(&ours, &debian));
@@ -153,6 +186,9 @@ fn main() -> ExitCode {
 /// A line of difference without its names.
 fn kind(line: &str) -> String {
     let (head, rest) = line.split_once(": ").unwrap_or((line, ""));
-    let middle = rest.split_whitespace().nth(if rest.starts_with("fence") { 0 } else { 1 }).unwrap_or_default();
+    let middle = rest
+        .split_whitespace()
+        .nth(if rest.starts_with("fence") { 0 } else { 1 })
+        .unwrap_or_default();
     format!("{} {}", head.trim(), middle.split('=').next().unwrap_or_default())
 }

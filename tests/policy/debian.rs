@@ -27,7 +27,11 @@ impl Outcome {
 /// `None` when it refuses the CIB or cannot be run.
 #[allow(dead_code)] // the golden cases do without the oracle
 pub fn outcome(file: &Path) -> Option<Outcome> {
-    let run = Command::new(PROGRAM).args(["-S", "--output-as=xml", "-x"]).arg(file).output().ok()?;
+    let run = Command::new(PROGRAM)
+        .args(["-S", "--output-as=xml", "-x"])
+        .arg(file)
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&run.stdout);
     let tree = Element::parse(&text).ok()?;
     let actions = actions(tree.child("transition")?);
@@ -36,8 +40,11 @@ pub fn outcome(file: &Path) -> Option<Outcome> {
     places.retain(|place| {
         let mut words = place.split(' ');
         let (rsc, node) = (words.next().unwrap_or_default(), words.last().unwrap_or_default());
-        let cancelled = actions.iter().any(|a| a.starts_with(&format!("{rsc} cancel=")) && a.ends_with(node));
-        let stopped = actions.contains(&format!("{rsc} stop {node}")) && !actions.contains(&format!("{rsc} start {node}"));
+        let cancelled = actions
+            .iter()
+            .any(|a| a.starts_with(&format!("{rsc} cancel=")) && a.ends_with(node));
+        let stopped =
+            actions.contains(&format!("{rsc} stop {node}")) && !actions.contains(&format!("{rsc} start {node}"));
         !(cancelled && stopped)
     });
     Some(Outcome { places, actions })
@@ -53,7 +60,11 @@ fn places(status: &Element) -> BTreeSet<String> {
     for rsc in status.walk().filter(|e| e.name == "resource") {
         for node in rsc.children_named("node") {
             let role = rsc.get("role").unwrap_or_default();
-            out.insert(format!("{} {role} {}", plain(rsc.id()), node.get("name").unwrap_or_default()));
+            out.insert(format!(
+                "{} {role} {}",
+                plain(rsc.id()),
+                node.get("name").unwrap_or_default()
+            ));
         }
     }
     out
@@ -65,8 +76,16 @@ fn actions(transition: &Element) -> BTreeSet<String> {
         let get = |name: &str| e.get(name).unwrap_or_default();
         match &*e.name {
             "rsc_action" => {
-                let interval = e.get("interval").filter(|i| *i != "0").map_or(String::new(), |i| format!("={i}"));
-                out.insert(format!("{} {}{interval} {}", plain(get("resource")), get("op"), get("node")));
+                let interval = e
+                    .get("interval")
+                    .filter(|i| *i != "0")
+                    .map_or(String::new(), |i| format!("={i}"));
+                out.insert(format!(
+                    "{} {}{interval} {}",
+                    plain(get("resource")),
+                    get("op"),
+                    get("node")
+                ));
             }
             "cluster_action" => {
                 out.insert(format!("{} {} {}", plain(get("id")), get("task"), get("node")));

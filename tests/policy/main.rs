@@ -32,7 +32,10 @@ fn golden_cases() {
     let mut wrong = String::new();
     for case in &cases {
         let cib = Element::parse(&std::fs::read_to_string(case).unwrap()).unwrap();
-        let (expected, got) = (std::fs::read_to_string(golden(case)).unwrap(), ours::outcome(&cib).to_text());
+        let (expected, got) = (
+            std::fs::read_to_string(golden(case)).unwrap(),
+            ours::outcome(&cib).to_text(),
+        );
         if expected != got {
             wrong += &format!("{}:\nexpected\n{expected}got\n{got}\n", case.display());
         }
@@ -47,7 +50,11 @@ fn text(element: &Element) -> String {
     let state = history::read(&cib, &mut input);
     let plan = plan(&input, &state);
     for (i, action) in plan.actions.iter().enumerate() {
-        assert!(action.after.iter().all(|a| *a < i), "action {i} waits for a later one: {:?}", action.what);
+        assert!(
+            action.after.iter().all(|a| *a < i),
+            "action {i} waits for a later one: {:?}",
+            action.what
+        );
     }
     let after = apply::apply(&cib, &input, &plan);
     let mut then = unpack::unpack(&after, Wall(0));
@@ -76,7 +83,19 @@ fn the_same_cib_gives_the_same_text_and_no_cib_panics() {
 /// Values, names and whole elements changed at random: what still parses must end in some plan.
 #[test]
 fn a_damaged_cib_does_no_harm() {
-    let words = ["", "INFINITY", "-1", "true", "node1", "r1", "c1", "99999999999999999999", "\u{e4}:0", "start", "r1:7"];
+    let words = [
+        "",
+        "INFINITY",
+        "-1",
+        "true",
+        "node1",
+        "r1",
+        "c1",
+        "99999999999999999999",
+        "\u{e4}:0",
+        "start",
+        "r1:7",
+    ];
     for seed in 0..400 {
         let mut cib = random::cib(seed);
         let mut dice = random::Dice::new(seed + 1_000_000);
@@ -117,11 +136,20 @@ fn orders_that_go_round_in_a_circle_end_with_a_complaint() {
          <nodes><node id='1' uname='node1'/></nodes><resources>{}{}{}</resources>\
          <constraints>{}{}{}</constraints></configuration><status>\
          <node_state id='1' uname='node1' in_ccm='true' crmd='online' join='member' expected='member'/></status></cib>",
-        one("a"), one("b"), one("c"), order("a", "b"), order("b", "c"), order("c", "a"),
+        one("a"),
+        one("b"),
+        one("c"),
+        order("a", "b"),
+        order("b", "c"),
+        order("c", "a"),
     );
     let cib = Cib::parse(&cib).unwrap();
     let mut input = unpack::unpack(&cib, Wall(0));
     let state = history::read(&cib, &mut input);
     let plan = plan(&input, &state);
-    assert!(plan.complaints.iter().any(|c| c.contains("circle")), "{:?}", plan.complaints);
+    assert!(
+        plan.complaints.iter().any(|c| c.contains("circle")),
+        "{:?}",
+        plan.complaints
+    );
 }

@@ -27,7 +27,11 @@ pub fn outcome(cib: &Element) -> Outcome {
             _ if promotable => "Unpromoted",
             _ => "Started",
         };
-        out.places.insert(format!("{} {role} {}", plain(&input.resources[*r].id), input.nodes[*n].uname));
+        out.places.insert(format!(
+            "{} {role} {}",
+            plain(&input.resources[*r].id),
+            input.nodes[*n].uname
+        ));
     }
     out
 }

@@ -69,11 +69,23 @@ pub fn cib(seed: u64) -> Element {
     let mut dice = Dice::new(seed);
     let nodes = 1 + dice.below(5);
     let fencing = dice.percent(30);
-    Maker { dice, nodes, made: Vec::new(), tops: Vec::new(), groups: 0, fencing, ids: 0 }.cib()
+    Maker {
+        dice,
+        nodes,
+        made: Vec::new(),
+        tops: Vec::new(),
+        groups: 0,
+        fencing,
+        ids: 0,
+    }
+    .cib()
 }
 
 fn pair(id: String, name: &str, value: &str) -> Element {
-    Element::new("nvpair").with("id", id).with("name", name).with("value", value)
+    Element::new("nvpair")
+        .with("id", id)
+        .with("name", name)
+        .with("value", value)
 }
 
 fn set(kind: &str, id: &str, pairs: &[(String, String)]) -> Element {
@@ -84,8 +96,20 @@ fn set(kind: &str, id: &str, pairs: &[(String, String)]) -> Element {
     e
 }
 
-const SCORES: [&str; 12] =
-    ["INFINITY", "-INFINITY", "100", "-100", "50", "200", "10", "1", "0", "1000", "-1000", "500"];
+const SCORES: [&str; 12] = [
+    "INFINITY",
+    "-INFINITY",
+    "100",
+    "-100",
+    "50",
+    "200",
+    "10",
+    "1",
+    "0",
+    "1000",
+    "-1000",
+    "500",
+];
 
 impl Maker {
     fn id(&mut self, prefix: &str) -> String {
@@ -123,16 +147,29 @@ impl Maker {
             .holding(constraints);
         let mut defaults = Vec::new();
         if self.dice.percent(30) {
-            defaults.push(("resource-stickiness".to_owned(), self.dice.pick(&["1", "100", "INFINITY", "50"]).to_owned()));
+            defaults.push((
+                "resource-stickiness".to_owned(),
+                self.dice.pick(&["1", "100", "INFINITY", "50"]).to_owned(),
+            ));
         }
         if self.dice.percent(15) {
-            defaults.push(("migration-threshold".to_owned(), self.dice.pick(&["1", "2", "3"]).to_owned()));
+            defaults.push((
+                "migration-threshold".to_owned(),
+                self.dice.pick(&["1", "2", "3"]).to_owned(),
+            ));
         }
         if self.dice.percent(8) {
-            defaults.push(("failure-timeout".to_owned(), self.dice.pick(&["60", "600", "86400"]).to_owned()));
+            defaults.push((
+                "failure-timeout".to_owned(),
+                self.dice.pick(&["60", "600", "86400"]).to_owned(),
+            ));
         }
         if !defaults.is_empty() {
-            configuration.children.push(Element::new("rsc_defaults").holding(set("meta_attributes", "rsc-options", &defaults)));
+            configuration.children.push(Element::new("rsc_defaults").holding(set(
+                "meta_attributes",
+                "rsc-options",
+                &defaults,
+            )));
         }
         let status = self.status();
         cib.holding(configuration).holding(status)
@@ -174,7 +211,8 @@ impl Maker {
                 pairs.push(("site".to_owned(), self.dice.pick(&["1", "2"]).to_owned()));
             }
             if !pairs.is_empty() {
-                e.children.push(set("instance_attributes", &format!("nodes-{n}"), &pairs));
+                e.children
+                    .push(set("instance_attributes", &format!("nodes-{n}"), &pairs));
             }
             out.children.push(e);
         }
@@ -203,8 +241,11 @@ impl Maker {
     fn primitive(&mut self, group: Option<usize>, cloned: bool, promotable: bool, unique: usize) -> Element {
         let id = format!("r{}", self.made.len() + 1);
         let kind = if promotable { "Stateful" } else { "Dummy" };
-        let mut e =
-            Element::new("primitive").with("id", &id).with("class", "ocf").with("provider", "pacemaker").with("type", kind);
+        let mut e = Element::new("primitive")
+            .with("id", &id)
+            .with("class", "ocf")
+            .with("provider", "pacemaker")
+            .with("type", kind);
         let chance = if group.is_some() || cloned { 25 } else { 100 };
         if self.dice.percent(chance)
             && let Some(meta) = self.meta(&id, Vec::new())
@@ -214,13 +255,17 @@ impl Maker {
         let mut params = Vec::new();
         if self.dice.percent(20) {
             params.push(("fake".to_owned(), self.dice.pick(&["x", "y z"]).to_owned()));
-            e.children.push(set("instance_attributes", &format!("{id}-params"), &params));
+            e.children
+                .push(set("instance_attributes", &format!("{id}-params"), &params));
         }
         let mut ops = Element::new("operations");
         let mut monitors = Vec::new();
         if self.dice.percent(60) {
             let (interval, timeout) = (10_000, if self.dice.percent(30) { 30_000 } else { 20_000 });
-            let mut op = Element::new("op").with("id", format!("{id}-m")).with("name", "monitor").with("interval", "10s");
+            let mut op = Element::new("op")
+                .with("id", format!("{id}-m"))
+                .with("name", "monitor")
+                .with("interval", "10s");
             if timeout != 20_000 {
                 op.set("timeout", "30s");
             }
@@ -228,41 +273,66 @@ impl Maker {
                 op.set("role", "Slave");
             }
             if self.dice.percent(15) {
-                let word = self.dice.pick(&["ignore", "restart", "block", "stop", "standby", "fence"]);
+                let word = self
+                    .dice
+                    .pick(&["ignore", "restart", "block", "stop", "standby", "fence"]);
                 op.set("on-fail", word);
             }
             ops.children.push(op);
             monitors.push((interval, timeout, false));
             if promotable && self.dice.percent(70) {
-                let op = Element::new("op").with("id", format!("{id}-mm")).with("name", "monitor");
+                let op = Element::new("op")
+                    .with("id", format!("{id}-mm"))
+                    .with("name", "monitor");
                 ops.children.push(op.with("interval", "11s").with("role", "Master"));
                 monitors.push((11_000, 20_000, true));
             }
         }
         for name in ["start", "stop"] {
             if self.dice.percent(10) {
-                let word = self.dice.pick(&["block", "restart", "stop", "ignore", "standby", "fence"]);
+                let word = self
+                    .dice
+                    .pick(&["block", "restart", "stop", "ignore", "standby", "fence"]);
                 if name == "stop" && word == "standby" {
                     continue;
                 }
-                let op = Element::new("op").with("id", format!("{id}-{name}")).with("name", name).with("interval", "0");
+                let op = Element::new("op")
+                    .with("id", format!("{id}-{name}"))
+                    .with("name", name)
+                    .with("interval", "0");
                 ops.children.push(op.with("on-fail", word));
             }
         }
         if !ops.children.is_empty() {
             e.children.push(ops);
         }
-        self.made.push(Made { id, kind, class: "ocf", params, monitors, promotable, cloned, group, unique });
+        self.made.push(Made {
+            id,
+            kind,
+            class: "ocf",
+            params,
+            monitors,
+            promotable,
+            cloned,
+            group,
+            unique,
+        });
         e
     }
 
     fn resources(&mut self) -> Element {
         let mut out = Element::new("resources");
         if self.fencing && self.dice.percent(97) {
-            let mut e = Element::new("primitive").with("id", "fence").with("class", "stonith").with("type", "fence_dummy");
+            let mut e = Element::new("primitive")
+                .with("id", "fence")
+                .with("class", "stonith")
+                .with("type", "fence_dummy");
             let mut monitors = Vec::new();
             if self.dice.percent(50) {
-                let op = Element::new("op").with("id", "fence-m").with("name", "monitor").with("interval", "60s");
+                let op = Element::new("op")
+                    .with("id", "fence-m")
+                    .with("name", "monitor")
+                    .with("interval", "60s");
                 e.children.push(Element::new("operations").holding(op));
                 monitors.push((60_000, 20_000, false));
             }
@@ -308,7 +378,8 @@ impl Maker {
             self.tops.push((id, false));
         }
         for _ in 0..1 + self.dice.below(3) {
-            e.children.push(self.primitive(Some(number), cloned, promotable, unique));
+            e.children
+                .push(self.primitive(Some(number), cloned, promotable, unique));
         }
         e
     }
@@ -357,7 +428,11 @@ impl Maker {
         });
         let said_role = pairs.iter().any(|(n, _)| n == "target-role");
         let mut e = Element::new("clone").with("id", &id);
-        let meta = if said_role { Some(set("meta_attributes", &format!("{id}-meta"), &pairs)) } else { self.meta(&id, pairs) };
+        let meta = if said_role {
+            Some(set("meta_attributes", &format!("{id}-meta"), &pairs))
+        } else {
+            self.meta(&id, pairs)
+        };
         e.children.extend(meta);
         let child = if self.dice.percent(25) {
             self.group(true, promotable, unique)
@@ -405,7 +480,9 @@ impl Maker {
             rule.set("role", "Master");
         }
         let expression = |attribute: &str, operation: &str, value: Option<&str>, n: usize| {
-            let mut x = Element::new("expression").with("id", format!("{id}-e{n}")).with("attribute", attribute);
+            let mut x = Element::new("expression")
+                .with("id", format!("{id}-e{n}"))
+                .with("attribute", attribute);
             x.set("operation", operation);
             if let Some(value) = value {
                 x.set("value", value);
@@ -434,7 +511,9 @@ impl Maker {
                 rule.children.push(expression("pingd", "defined", None, 0));
             }
             _ => {
-                let mut date = Element::new("date_expression").with("id", format!("{id}-d")).with("operation", "lt");
+                let mut date = Element::new("date_expression")
+                    .with("id", format!("{id}-d"))
+                    .with("operation", "lt");
                 date.set("end", self.dice.pick(&["2026-11-21 07:00:00Z", "2026-11-21 09:00:00Z"]));
                 let node = self.node();
                 rule.children.push(expression("#uname", "eq", Some(&node), 0));
@@ -452,8 +531,14 @@ impl Maker {
 
     fn colocation(&mut self) -> Option<Element> {
         let (rsc, with) = self.two()?;
-        let score = if self.dice.percent(50) { "INFINITY" } else { self.dice.pick(&SCORES) };
-        let mut e = Element::new("rsc_colocation").with("id", self.id("k")).with("score", score);
+        let score = if self.dice.percent(50) {
+            "INFINITY"
+        } else {
+            self.dice.pick(&SCORES)
+        };
+        let mut e = Element::new("rsc_colocation")
+            .with("id", self.id("k"))
+            .with("score", score);
         e.set("rsc", &rsc.0);
         e.set("with-rsc", &with.0);
         if rsc.1 && self.dice.percent(20) {
@@ -467,7 +552,10 @@ impl Maker {
 
     fn order(&mut self) -> Option<Element> {
         let (first, then) = self.two()?;
-        let mut e = Element::new("rsc_order").with("id", self.id("o")).with("first", &first.0).with("then", &then.0);
+        let mut e = Element::new("rsc_order")
+            .with("id", self.id("o"))
+            .with("first", &first.0)
+            .with("then", &then.0);
         match self.dice.below(10) {
             0..6 => {}
             6..8 => e.set("kind", "Optional"),
@@ -476,7 +564,14 @@ impl Maker {
         }
         if first.1 && self.dice.percent(60) {
             e.set("first-action", "promote");
-            e.set("then-action", if then.1 && self.dice.percent(50) { "promote" } else { "start" });
+            e.set(
+                "then-action",
+                if then.1 && self.dice.percent(50) {
+                    "promote"
+                } else {
+                    "start"
+                },
+            );
         } else if self.dice.percent(5) {
             e.set("first-action", "stop");
             e.set("then-action", self.dice.pick(&["start", "stop"]));
@@ -499,7 +594,8 @@ impl Maker {
             for _ in 0..1 + self.dice.below(3) {
                 if !left.is_empty() {
                     let at = self.dice.below(left.len());
-                    set.children.push(Element::new("resource_ref").with("id", left.remove(at)));
+                    set.children
+                        .push(Element::new("resource_ref").with("id", left.remove(at)));
                     total += 1;
                 }
             }
@@ -519,7 +615,14 @@ impl Maker {
 
     fn colocated_set(&mut self) -> Option<Element> {
         let mut e = Element::new("rsc_colocation").with("id", self.id("k"));
-        e.set("score", if self.dice.percent(70) { "INFINITY" } else { self.dice.pick(&SCORES) });
+        e.set(
+            "score",
+            if self.dice.percent(70) {
+                "INFINITY"
+            } else {
+                self.dice.pick(&SCORES)
+            },
+        );
         self.sets(&mut e, true)?;
         Some(e)
     }
@@ -554,7 +657,9 @@ impl Maker {
         let group_up: Vec<bool> = (0..=self.groups).map(|_| self.dice.percent(75)).collect();
         for n in 0..self.nodes {
             let kind = self.dice.below(100);
-            let mut e = Element::new("node_state").with("id", n + 1).with("uname", format!("node{}", n + 1));
+            let mut e = Element::new("node_state")
+                .with("id", n + 1)
+                .with("uname", format!("node{}", n + 1));
             let words = match kind {
                 0..82 => ["true", "online", "member", "member"],
                 82..88 => ["false", "offline", "down", "down"],
@@ -594,7 +699,8 @@ impl Maker {
                 for (i, (name, value)) in attributes.iter().enumerate() {
                     set.children.push(pair(format!("status-{}-{i}", n + 1), name, value));
                 }
-                e.children.push(Element::new("transient_attributes").with("id", n + 1).holding(set));
+                e.children
+                    .push(Element::new("transient_attributes").with("id", n + 1).holding(set));
             }
             if !clean {
                 e.children.push(Element::new("lrm").with("id", n + 1).holding(lrm));
@@ -607,35 +713,84 @@ impl Maker {
     fn orphan(&mut self, n: usize) -> Element {
         let id = self.dice.pick(&["old1", "old2"]);
         let running = self.dice.percent(60);
-        let line = if running { Line { operation: "start", interval: 0, rc: 0, status: 0, expected: 0, age: 4000, failure: false } } else { Line { operation: "monitor", interval: 0, rc: 7, status: 0, expected: 7, age: 4000, failure: false } };
-        let mut e = Element::new("lrm_resource").with("id", id).with("type", "Dummy").with("class", "ocf");
+        let line = if running {
+            Line {
+                operation: "start",
+                interval: 0,
+                rc: 0,
+                status: 0,
+                expected: 0,
+                age: 4000,
+                failure: false,
+            }
+        } else {
+            Line {
+                operation: "monitor",
+                interval: 0,
+                rc: 7,
+                status: 0,
+                expected: 7,
+                age: 4000,
+                failure: false,
+            }
+        };
+        let mut e = Element::new("lrm_resource")
+            .with("id", id)
+            .with("type", "Dummy")
+            .with("class", "ocf");
         e.set("provider", "pacemaker");
         e.children.push(self.entry(id, n, 3, &line, &[], None, false));
         e
     }
 
-    fn history(&mut self, i: usize, n: usize, home: (usize, bool), attributes: &mut Vec<(String, String)>) -> Option<Element> {
+    fn history(
+        &mut self,
+        i: usize,
+        n: usize,
+        home: (usize, bool),
+        attributes: &mut Vec<(String, String)>,
+    ) -> Option<Element> {
         if self.dice.percent(4) {
             return None; // Nothing known: to be probed.
         }
         let made = &self.made[i];
         let (cloned, promotable, unique, class) = (made.cloned, made.promotable, made.unique, made.class);
-        let mut runs = if cloned { self.dice.percent(85) } else { home == (n, true) };
+        let mut runs = if cloned {
+            self.dice.percent(85)
+        } else {
+            home == (n, true)
+        };
         if self.dice.percent(2) {
             runs = !runs;
         }
-        let instance = if unique > 0 { format!(":{}", n.min(unique - 1)) } else { String::new() };
+        let instance = if unique > 0 {
+            format!(":{}", n.min(unique - 1))
+        } else {
+            String::new()
+        };
         if unique > 0 && n >= unique {
             runs = false;
         }
         let id = format!("{}{instance}", self.made[i].id);
         let good = |operation: &'static str, rc: i32, expected: i32| Line {
-            operation, interval: 0, rc, status: 0, expected, age: 4000, failure: false,
+            operation,
+            interval: 0,
+            rc,
+            status: 0,
+            expected,
+            age: 4000,
+            failure: false,
         };
         let mut lines = Vec::new();
         let age = [30, 200, 2000][self.dice.below(3)];
         let failed = |operation: &'static str, rc: i32, status: i32, expected: i32| Line {
-            operation, interval: 0, rc, status, expected, age, failure: true,
+            operation,
+            interval: 0,
+            rc,
+            status,
+            expected,
+            age,
+            failure: true,
         };
         let master = promotable && self.dice.percent(if n == 0 { 60 } else { 10 });
         let monitors = self.made[i].monitors.clone();
@@ -654,8 +809,24 @@ impl Maker {
                 }
                 93..95 => lines.push(failed("monitor", 5, 0, 7)),
                 95..96 => lines.push(failed("monitor", 1, 4, 7)),
-                96..97 => lines.push(Line { operation: "monitor", interval: 0, rc: 193, status: -1, expected: 7, age: 5, failure: false }),
-                97..98 => lines.push(Line { operation: "start", interval: 0, rc: 193, status: -1, expected: 0, age: 5, failure: false }),
+                96..97 => lines.push(Line {
+                    operation: "monitor",
+                    interval: 0,
+                    rc: 193,
+                    status: -1,
+                    expected: 7,
+                    age: 5,
+                    failure: false,
+                }),
+                97..98 => lines.push(Line {
+                    operation: "start",
+                    interval: 0,
+                    rc: 193,
+                    status: -1,
+                    expected: 0,
+                    age: 5,
+                    failure: false,
+                }),
                 _ => {
                     lines.push(good("monitor", 7, 7));
                     fails = Some(("monitor_10000", "1"));
@@ -664,26 +835,52 @@ impl Maker {
         } else {
             match self.dice.below(100) {
                 0..4 => lines.push(good("monitor", if master { 8 } else { 0 }, 7)),
-                4..6 => lines.push(Line { operation: "stop", interval: 0, rc: 193, status: -1, expected: 0, age: 5, failure: false }),
+                4..6 => lines.push(Line {
+                    operation: "stop",
+                    interval: 0,
+                    rc: 193,
+                    status: -1,
+                    expected: 0,
+                    age: 5,
+                    failure: false,
+                }),
                 6..8 => {
                     lines.push(failed("stop", 1, 4, 0));
                     fails = Some(("stop_0", "INFINITY"));
                 }
                 _ => {
-                    lines.push(if master { good("promote", 0, 0) } else { good("start", 0, 0) });
+                    lines.push(if master {
+                        good("promote", 0, 0)
+                    } else {
+                        good("start", 0, 0)
+                    });
                     let mut broken = self.dice.percent(8);
                     for (interval, _, of_master) in monitors {
                         if of_master != master && promotable || self.dice.percent(4) {
                             continue;
                         }
                         let expected = if of_master { 8 } else { 0 };
-                        let mut line = Line { interval, ..good("monitor", expected, expected) };
+                        let mut line = Line {
+                            interval,
+                            ..good("monitor", expected, expected)
+                        };
                         if broken {
                             broken = false;
-                            let (rc, status) = [(1, 4), (7, 4), (7, 4), (2, 4), (5, 4), (6, 4), (3, 4), (1, 2), (4, 4)][self.dice.below(9)];
-                            line = Line { interval, ..failed("monitor", rc, status, expected) };
+                            let (rc, status) = [(1, 4), (7, 4), (7, 4), (2, 4), (5, 4), (6, 4), (3, 4), (1, 2), (4, 4)]
+                                [self.dice.below(9)];
+                            line = Line {
+                                interval,
+                                ..failed("monitor", rc, status, expected)
+                            };
                             let n = self.dice.pick(&["1", "1", "2", "3"]);
-                            fails = Some((if interval == 10_000 { "monitor_10000" } else { "monitor_11000" }, n));
+                            fails = Some((
+                                if interval == 10_000 {
+                                    "monitor_10000"
+                                } else {
+                                    "monitor_11000"
+                                },
+                                n,
+                            ));
                         }
                         lines.push(line);
                     }
@@ -701,13 +898,17 @@ impl Maker {
         let mut changed = self.dice.percent(2);
         let made = &self.made[i];
         let (params, monitors) = (made.params.clone(), made.monitors.clone());
-        let mut e = Element::new("lrm_resource").with("id", &id).with("type", made.kind).with("class", made.class);
+        let mut e = Element::new("lrm_resource")
+            .with("id", &id)
+            .with("type", made.kind)
+            .with("class", made.class);
         if made.class == "ocf" {
             e.set("provider", "pacemaker");
         }
         for (k, line) in lines.iter().enumerate() {
             let timeout = monitors.iter().find(|m| m.0 == line.interval).map(|m| m.1);
-            e.children.push(self.entry(&id, n, 10 + 2 * k, line, &params, timeout, changed));
+            e.children
+                .push(self.entry(&id, n, 10 + 2 * k, line, &params, timeout, changed));
             if line.failure {
                 let mut copy = e.children.last().expect("just pushed").clone();
                 copy.set("id", format!("{id}_last_failure_0"));
@@ -719,8 +920,21 @@ impl Maker {
     }
 
     #[expect(clippy::too_many_arguments)]
-    fn entry(&self, id: &str, n: usize, call: usize, line: &Line, params: &[(String, String)], timeout: Option<u64>, changed: bool) -> Element {
-        let name = if line.interval > 0 { format!("{id}_{}_{}", line.operation, line.interval) } else { format!("{id}_last_0") };
+    fn entry(
+        &self,
+        id: &str,
+        n: usize,
+        call: usize,
+        line: &Line,
+        params: &[(String, String)],
+        timeout: Option<u64>,
+        changed: bool,
+    ) -> Element {
+        let name = if line.interval > 0 {
+            format!("{id}_{}_{}", line.operation, line.interval)
+        } else {
+            format!("{id}_last_0")
+        };
         let key = format!("19:1:{}:5aba61cc-0000-0000-0000-000000000000", line.expected);
         let mut parameters: Vec<(String, String)> = params.to_vec();
         if changed {
@@ -738,7 +952,14 @@ impl Maker {
         e.set("operation_key", format!("{id}_{}_{}", line.operation, line.interval));
         e.set("operation", line.operation);
         e.set("interval", line.interval);
-        e.set("call-id", if line.status < 0 { "-1".to_owned() } else { call.to_string() });
+        e.set(
+            "call-id",
+            if line.status < 0 {
+                "-1".to_owned()
+            } else {
+                call.to_string()
+            },
+        );
         e.set("rc-code", line.rc);
         e.set("op-status", line.status);
         e.set("transition-key", &key);

@@ -30,7 +30,14 @@ pub fn shrink(cib: &Element, differs: &dyn Fn(&Element) -> bool) -> Element {
 
 /// What makes a case look strange without making it simpler.
 fn is_kept(e: &Element) -> bool {
-    let section = ["crm_config", "cluster_property_set", "lrm_rsc_op", "configuration", "status", "node"];
+    let section = [
+        "crm_config",
+        "cluster_property_set",
+        "lrm_rsc_op",
+        "configuration",
+        "status",
+        "node",
+    ];
     section.contains(&&*e.name) || e.get("name") == Some("stonith-enabled") || e.get("class") == Some("stonith")
 }
 
@@ -52,8 +59,11 @@ fn removed(e: &mut Element, number: &mut usize) -> Option<Element> {
 /// Removes what names a resource that is gone, and containers that are empty and may not be.
 fn tidy(cib: &mut Element) {
     let resources = ["primitive", "group", "clone"];
-    let ids: BTreeSet<String> =
-        cib.walk().filter(|e| resources.contains(&&*e.name)).map(|e| e.id().to_owned()).collect();
+    let ids: BTreeSet<String> = cib
+        .walk()
+        .filter(|e| resources.contains(&&*e.name))
+        .map(|e| e.id().to_owned())
+        .collect();
     for _ in 0..3 {
         cib.remove_all(&|e: &Element| {
             let names = ["rsc", "with-rsc", "first", "then"];
@@ -66,7 +76,10 @@ fn tidy(cib: &mut Element) {
                     e.children.is_empty() && e.get("score").is_none() && e.get("first").is_none()
                 }
                 "rule" => !e.children.iter().any(|c| c.name.contains("expression")),
-                "lrm_resource" => e.children.is_empty() || !e.id().starts_with("old") && !ids.contains(e.id().split(':').next().unwrap_or_default()),
+                "lrm_resource" => {
+                    e.children.is_empty()
+                        || !e.id().starts_with("old") && !ids.contains(e.id().split(':').next().unwrap_or_default())
+                }
                 _ => false,
             };
             gone || bare
