@@ -1,7 +1,7 @@
 //! A cluster on one machine, to try and to rehearse.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use ha::lab::{Config, Lab, Options, control, demo, files, handle, keeper, service, switch, talk, verbs};
+use ha::lab::{Config, Lab, Options, control, demo, files, flood, handle, keeper, service, switch, talk, verbs};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -172,7 +172,12 @@ fn arguments() -> Command {
                 .arg(Arg::new("LAB").help("name of the lab [default: the only one there is]")),
         )
         .subcommand(verb("down", "ends a lab, alive or dead, and removes all of it").arg(name()))
-        .subcommands(["__switch", "__keeper", "__probe", "__serve", "__ask", "__talk"].map(hidden))
+        .subcommands(
+            [
+                "__switch", "__keeper", "__probe", "__serve", "__ask", "__talk", "__flood",
+            ]
+            .map(hidden),
+        )
 }
 
 fn main() -> ExitCode {
@@ -305,6 +310,10 @@ fn inner(verb: &str, args: &ArgMatches) -> io::Result<()> {
         "__probe" => verbs::probe(Path::new(word(0)), word(1).parse().map_err(|e| bad(&e))?),
         "__serve" => service::serve(port(0)?, word(1)),
         "__talk" => talk::talk(word(0), word(1).parse().map_err(|e| bad(&e))?, Path::new(word(2))),
+        "__flood" => {
+            let words: Vec<&str> = words.iter().skip(1).map(|w| w.as_str()).collect();
+            flood::run(Path::new(word(0)), &words)
+        }
         "__ask" => {
             let address: IpAddr = word(0).parse().map_err(|e| bad(&e))?;
             let text = service::ask(address, port(1)?, Duration::from_millis(500))?;

@@ -161,8 +161,8 @@ install_programs() {
 		ResourceManager | mach_down | req_resource | hb_*) link_program "../../lib/heartbeat/$name" "$PREFIX/share/heartbeat/$name" ;;
 		esac
 		case $name in
-		cl_status | hb_lab | hb_monitor) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
-		heartbeat | meatclient | hb_* | crm_simulate) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
+		cl_status | hb_lab) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
+		heartbeat | meatclient | drbdctl | hb_* | crm_simulate) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
 }
@@ -171,29 +171,47 @@ install_texts() {
 	for page in "$source_dir"/man/*.[1-8]; do
 		put 644 "$page" "$PREFIX/share/man/man${page##*.}/${page##*/}"
 	done
-	for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE ha.d/ha.cf ha.d/haresources; do
+	for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE ha.d/ha.cf ha.d/haresources ha.d/monitors; do
 		if [ -f "$source_dir/$file" ]; then put_text 644 "$source_dir/$file" "$docdir/${file##*/}"; fi
 	done
 	# A copy of it in /etc/ha.d must not be readable by others, so it begins like that.
 	if [ -f "$source_dir/ha.d/authkeys" ]; then put 600 "$source_dir/ha.d/authkeys" "$docdir/authkeys"; fi
 }
 
+# A script of 3.0.6, known by words that ours do not have, goes aside for ours; one of the site's own is kept.
+old_script() { # PATH
+	if [ -f "$DESTDIR$1" ] && [ ! -L "$DESTDIR$1" ] &&
+		grep -q -e '/etc/ha.d/resource.d//hto-mapfuncs' -e 'OCF_RES_VERSION_MAJOR' -e '^OCF_RA_DIR=' "$DESTDIR$1"; then
+		put_aside "$1"
+	fi
+}
+
 install_site() {
 	etc=$SYSCONFDIR/ha.d
 	put_conf 755 "$source_dir/ha.d/harc" "$etc/harc"
 	put_conf 755 "$source_dir/ha.d/shellfuncs" "$etc/shellfuncs"
+	put_conf 644 "$source_dir/ha.d/README" "$etc/README"
 	for file in "$source_dir"/ha.d/rc.d/* "$source_dir"/ha.d/resource.d/*; do
 		if [ ! -f "$file" ]; then continue; fi
+		old_script "$etc/${file#"$source_dir"/ha.d/}"
 		mode=644
 		if [ -x "$file" ]; then mode=755; fi
 		put_conf "$mode" "$file" "$etc/${file#"$source_dir"/ha.d/}"
 	done
-	for name in IPaddr IPaddr2 IPv6addr; do
-		# The one of 3.0.6; a script of the site's own is kept.
-		if [ -f "$DESTDIR$etc/resource.d/$name" ] && grep -q hto-mapfuncs "$DESTDIR$etc/resource.d/$name"; then
-			put_aside "$etc/resource.d/$name"
-		fi
-		link "$libdir/IPaddr" "$etc/resource.d/$name"
+	for name in IPaddr IPaddr2 IPv6addr OCF; do
+		old_script "$etc/resource.d/$name"
+		case $name in
+		OCF) link "$libdir/OCF" "$etc/resource.d/$name" ;;
+		*) link "$libdir/IPaddr" "$etc/resource.d/$name" ;;
+		esac
+	done
+	# That of drbd-utils promotes, too, but cannot say why it does not.
+	if [ -f "$DESTDIR$etc/resource.d/drbddisk" ] && grep -q 'Philipp Reisner' "$DESTDIR$etc/resource.d/drbddisk"; then
+		put_aside "$etc/resource.d/drbddisk"
+	fi
+	link "$libdir/drbddisk" "$etc/resource.d/drbddisk"
+	for agent in "$source_dir"/ha.d/ocf/*; do
+		put_text 755 "$agent" "$PREFIX/lib/ocf/resource.d/heartbeat/${agent##*/}"
 	done
 }
 

@@ -121,6 +121,25 @@ number_type!(
     ClientId
 );
 
+impl Generation {
+    /// So many are taken from the disk at once: a core or a master that dies is replaced without the disk, which may hang
+    /// or fail, and no number is used that the disk does not know of.
+    pub const AHEAD: u64 = 100;
+
+    /// The one after what the disk has, and at least the current time. Never backwards, whatever the clock says.
+    #[must_use]
+    pub fn after(written: Option<Self>, now: u64) -> Self {
+        Self(written.map_or(now, |Self(old)| now.max(old.saturating_add(1))))
+    }
+
+    /// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
+    /// first one was the time too and starts are seldom more than one a second.
+    #[must_use]
+    pub fn unwritten_after(self, now: u64) -> Self {
+        Self(now.max(self.0.saturating_add(1)))
+    }
+}
+
 /// Index of a medium in the order of ha.cf.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MediumId(pub usize);

@@ -53,6 +53,11 @@ pub fn haresources() -> PathBuf {
     config().join("haresources")
 }
 
+/// What hb_monitor looks at.
+pub fn monitors() -> PathBuf {
+    config().join("monitors")
+}
+
 pub fn authkeys() -> PathBuf {
     config().join("authkeys")
 }
@@ -94,6 +99,11 @@ pub fn hostcache() -> PathBuf {
     state().join("hostcache")
 }
 
+/// The last life heard of each peer.
+pub fn peers() -> PathBuf {
+    state().join("hb_peers")
+}
+
 /// The nodes that hb_delnode deleted: they do not join again by themselves.
 pub fn delhostcache() -> PathBuf {
     state().join("delhostcache")
@@ -116,6 +126,11 @@ pub fn outdater() -> PathBuf {
 /// The groups this node holds: written by the master, read by the next one (`heartbeat -R`).
 pub fn held() -> PathBuf {
     run().join("heartbeat.held")
+}
+
+/// Notes of the scripts that run now: written by themselves, read by the next master.
+pub fn scripts() -> PathBuf {
+    run().join("heartbeat.scripts")
 }
 
 /// The client programs of this node and their processes: written by the master, read by the next one.

@@ -157,6 +157,8 @@ fn s2_01_one_command_installs_everything_a_site_needs() {
         ("/etc/ha.d/resource.d/IPaddr",          "/usr/lib/heartbeat/IPaddr"),
         ("/etc/ha.d/resource.d/IPaddr2",         "/usr/lib/heartbeat/IPaddr"),
         ("/etc/ha.d/resource.d/IPv6addr",        "/usr/lib/heartbeat/IPaddr"),
+        ("/etc/ha.d/resource.d/drbddisk",        "/usr/lib/heartbeat/drbddisk"),
+        ("/usr/sbin/drbdctl",                    "../lib/heartbeat/drbdctl"),
         ("/etc/rc2.d/S75heartbeat",              "../init.d/heartbeat"),
         ("/etc/rc3.d/S75heartbeat",              "../init.d/heartbeat"),
         ("/etc/rc4.d/S75heartbeat",              "../init.d/heartbeat"),
@@ -181,6 +183,8 @@ fn s2_01_one_command_installs_everything_a_site_needs() {
         ("/etc/ha.d/shellfuncs",                         0o755),
         ("/etc/ha.d/rc.d/README",                        0o644),
         ("/etc/ha.d/rc.d/status",                        0o644),
+        ("/etc/ha.d/rc.d/drbdctl",                       0o755),
+        ("/usr/lib/ocf/resource.d/heartbeat/drbd",       0o755),
         ("/etc/ha.d/resource.d/README",                  0o644),
         ("/etc/logrotate.d/heartbeat",                   0o644),
         ("/usr/lib/systemd/system/heartbeat.service",    0o644),
@@ -314,6 +318,30 @@ fn uninstall_leaves_the_configuration_and_the_state() {
         !tree.path("/usr").exists(),
         "directories that we made and that are empty go too"
     );
+}
+
+/// The scripts of 3.0.6 call agents of another package; those of the site are the site's.
+#[test]
+fn resource_scripts_of_the_old_package_go_aside_and_come_back() {
+    let tree = Tree::new("scripts");
+    let old = "#!/bin/sh\n. /etc/ha.d/resource.d//hto-mapfuncs\nOCF_TYPE=Filesystem\n";
+    let own = "#!/bin/sh\n# our own, and better\n";
+    tree.write("/etc/ha.d/resource.d/Filesystem", old);
+    tree.write("/etc/ha.d/resource.d/OCF", "#!/bin/sh\nOCF_RES_VERSION_MAJOR=1\n");
+    tree.write("/etc/ha.d/resource.d/apache", own);
+    tree.install();
+    for _ in 0..2 {
+        let text = tree.text("/etc/ha.d/resource.d/Filesystem");
+        assert!(text.contains("resource.d/functions") && text != old);
+        assert_eq!(tree.text("/etc/ha.d/resource.d/apache"), own);
+        let link = std::fs::read_link(tree.path("/etc/ha.d/resource.d/OCF")).unwrap();
+        assert_eq!(link, Path::new("/usr/lib/heartbeat/OCF"));
+        // An upgrade does not take ours for the old one's.
+        tree.install();
+    }
+    tree.run(&["--uninstall"], "/usr");
+    assert_eq!(tree.text("/etc/ha.d/resource.d/Filesystem"), old);
+    assert_eq!(tree.text("/etc/ha.d/resource.d/apache"), own);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! needs root, and says `SKIPPED: reason` on stdout otherwise.
 
 use ha::conf::{MediumKind, MediumSpec};
-use ha::media::{self, Framer, Port};
+use ha::media::{self, Framer, Packet, Port, Room};
 use ha::sys::poll::{Want, wait};
 use ha::sys::udp::unshare_net;
 use ha::time::Duration;
@@ -150,9 +150,9 @@ fn next_within(port: &mut Port, bound: Duration) -> Option<Vec<u8>> {
     let end = ha::sys::now() + bound;
     while ha::sys::now() < end {
         wait(&[Want::read(port.fd())], end).unwrap();
-        let mut got = port.receive(1).ok()?;
+        let mut got = port.receive(&mut Room::default(), 1).ok()?;
         if let Some(packet) = got.pop() {
-            return Some(packet);
+            return Some(packet.bytes);
         }
     }
     None
@@ -163,7 +163,7 @@ fn next(port: &mut Port) -> Vec<u8> {
 }
 
 fn nothing_more(port: &mut Port, what: &str) {
-    assert_eq!(port.receive(100).unwrap(), Vec::<Vec<u8>>::new(), "{what}");
+    assert_eq!(port.receive(&mut Room::default(), 100).unwrap(), [], "{what}");
 }
 
 fn bcast() -> MediumKind {
@@ -327,8 +327,13 @@ fn several_media_share_port_and_interface() {
     let wants: Vec<Want<'_>> = ports.iter().map(|p| Want::read(p.fd())).collect();
     let ready = wait(&wants, end).unwrap();
     assert_eq!(ready.iter().filter(|r| r.read).count(), 1);
-    let got: Vec<Vec<u8>> = ports.iter_mut().flat_map(|p| p.receive(5).unwrap()).collect();
-    assert_eq!(got, [b"to one"]);
+    let mut room = Room::default();
+    let got: Vec<Packet> = ports
+        .iter_mut()
+        .flat_map(|p| p.receive(&mut room, 5).unwrap())
+        .collect();
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].bytes, b"to one");
 }
 
 #[test]
@@ -398,9 +403,9 @@ fn the_limit_bounds_one_turn() {
     let mut got = Vec::new();
     while got.len() < 10 {
         wait(&[Want::read(b.fd())], ha::sys::now() + BOUND).unwrap();
-        let turn = b.receive(4).unwrap();
+        let turn = b.receive(&mut Room::default(), 4).unwrap();
         assert!((1..=4).contains(&turn.len()));
-        got.extend(turn.concat());
+        got.extend(turn.into_iter().flat_map(|p| p.bytes));
     }
     assert_eq!(got, (0..10).collect::<Vec<u8>>());
 }
@@ -497,7 +502,7 @@ fn what_a_peer_or_a_queue_does_is_no_error() {
     for _ in 0..5000 {
         port.send(&[0; 1400]).unwrap();
     }
-    assert!(port.receive(64).unwrap().len() == 64);
+    assert!(port.receive(&mut Room::default(), 64).unwrap().len() == 64);
 }
 
 #[test]
@@ -681,7 +686,7 @@ fn a_line_that_hangs_up_is_an_error() {
     drop(master);
     let ready = wait(&[Want::read(port.fd())], ha::sys::now() + BOUND).unwrap();
     assert!(ready[0].read && ready[0].hangup);
-    assert!(port.receive(10).is_err());
+    assert!(port.receive(&mut Room::default(), 10).is_err());
     assert!(port.send(&beat(2, 100)).is_err());
     media::release(&spec);
 }

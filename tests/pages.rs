@@ -6,7 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Pages of other packages that ours name.
-const FOREIGN: &[&str] = &["drbd.conf.5", "drbdadm.8", "ifconfig.8", "ip.8", "namespaces.7"];
+const FOREIGN: &[&str] = &[
+    "curl.1",
+    "drbd.conf.5",
+    "drbdadm.8",
+    "ifconfig.8",
+    "ip.8",
+    "namespaces.7",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -87,12 +87,14 @@ fn files_are_where_the_table_says() {
         paths::ha_cf(),
         paths::haresources(),
         paths::authkeys(),
+        paths::monitors(),
         paths::resource_d(),
         paths::config().join("nodeinfo"),
         paths::state(),
         paths::pid_file(),
         paths::held(),
         paths::respawned(),
+        paths::scripts(),
     ];
     let real: BTreeSet<String> = real.iter().map(|p| p.display().to_string()).collect();
     assert_eq!(table, real);

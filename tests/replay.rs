@@ -3,6 +3,8 @@
 
 use ha::daemon::{Action, Daemon, Event, Settings};
 use ha::groups::job::{Exit, Outcome};
+use ha::groups::lease::Found;
+use ha::groups::lookout::{Ask, Sighting};
 use ha::ids::{Generation, MediumId, NodeName};
 use ha::time::{Instant, Now, Wall};
 use std::cell::RefCell;
@@ -156,14 +158,31 @@ impl Played {
     fn work(&mut self, actions: Vec<Action>) {
         let mut actions = std::collections::VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
-            if let Action::Run { job, .. } = action {
-                let outcome = Outcome {
-                    exit: Exit::Code(0),
-                    output: String::new(),
-                    took: Duration::ZERO,
-                };
-                actions.extend(self.daemon.handle(self.now, Event::JobEnded { job, outcome }));
-            }
+            // Scripts work, nobody else has an address, and leases are renewed.
+            let event = match action {
+                Action::Run { job, .. } => Event::JobEnded {
+                    job,
+                    outcome: Outcome {
+                        exit: Exit::Code(0),
+                        output: String::new(),
+                        took: Duration::ZERO,
+                    },
+                },
+                Action::Lookout {
+                    ask: Ask::Whether { number, .. },
+                } => Event::Sighted {
+                    sighting: Sighting::Answered {
+                        number,
+                        answers: Vec::new(),
+                    },
+                },
+                Action::Renew { number, addresses } => Event::Renewed {
+                    number,
+                    found: addresses.into_iter().map(|a| (a, Found::Renewed)).collect(),
+                },
+                _ => continue,
+            };
+            actions.extend(self.daemon.handle(self.now, event));
         }
     }
 }

@@ -5,10 +5,11 @@
 
 use super::place::find_place;
 use super::spec::BadSpec;
-use super::{Error, Held, Spec, add, announce, find, remove};
+use super::{Error, Held, Spec, add, announce, find, remove, sockets};
 use crate::sys::netlink::Netlink;
 use crate::wire::route::Family;
 use std::io::{self, Write};
+use std::time::Duration;
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -16,6 +17,9 @@ const NOT_IMPLEMENTED: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
 const NOT_CONFIGURED: u8 = 6;
 const NOT_RUNNING: u8 = 7;
+
+/// In the environment of resource scripts: how long an address lives that nobody renews.
+pub const LEASE_SECONDS: &str = "HA_VIP_LEASE";
 
 pub const USAGE: &str = "\
 Usage: IPaddr IP[/MASK[/INTERFACE[/BROADCAST]]] start|stop|status|monitor|validate-all
@@ -140,7 +144,8 @@ impl Agent<'_> {
     }
 
     fn start(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<u8, Error> {
-        let added = add(netlink, spec, None)?;
+        let lease = self.lease(netlink, spec)?;
+        let added = add(netlink, spec, lease)?;
         for warning in &added.warnings {
             self.complain(warning);
         }
@@ -165,12 +170,37 @@ impl Agent<'_> {
         Ok(self.print(&format!("INFO:  {verb} {}{announced}\n", describe(&added.held))))
     }
 
+    /// What heartbeat asks for; nothing by hand. An address that is there for ever has another owner, who counts on it.
+    fn lease(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<Option<Duration>, Error> {
+        let seconds = (self.env)(LEASE_SECONDS).and_then(|text| text.parse().ok());
+        let Some(lease) = seconds.filter(|s| *s > 0).map(Duration::from_secs) else {
+            return Ok(None);
+        };
+        match find(netlink, spec)? {
+            Some(held) if held.address.valid.is_none() => {
+                let sentence = format!(
+                    "{}: was there already, for ever: it gets no lease, and stays when heartbeat is killed",
+                    spec.ip
+                );
+                self.complain(&sentence);
+                Ok(None)
+            }
+            Some(_) | None => Ok(Some(lease)),
+        }
+    }
+
     fn stop(&mut self, netlink: &mut Netlink, spec: &Spec) -> Result<u8, Error> {
+        let mut text = String::new();
+        if find(netlink, spec)?.is_some() {
+            match sockets::reset(spec.ip) {
+                Ok(0) => {}
+                Ok(n) => text = format!("INFO:  Reset {n} TCP connection(s) of {}\n", spec.ip),
+                // The address goes all the same.
+                Err(e) => self.complain(&format!("{}: its TCP connections cannot be reset: {e}", spec.ip)),
+            }
+        }
         let removed = remove(netlink, spec)?;
-        let text: String = removed
-            .iter()
-            .map(|h| format!("INFO:  Removed {}\n", describe(h)))
-            .collect();
+        text.extend(removed.iter().map(|h| format!("INFO:  Removed {}\n", describe(h))));
         Ok(self.print(&text))
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// When an address is announced again, counted from the first time. A single packet may be lost, and Linux ignores a
 /// second change of one neighbour within a second. The classic went on for 5 s too.
-const SERIES: [Duration; 5] = [
+pub const SERIES: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_millis(1000),

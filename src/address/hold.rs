@@ -38,6 +38,8 @@ pub enum Renewal {
     Renewed,
     /// The address is not there (any more): it was not set again, the lease had run out.
     Gone,
+    /// It is there for ever: somebody else has set it, and it was not touched.
+    Permanent,
 }
 
 /// Why an address could not be set, found or removed.
@@ -121,9 +123,11 @@ fn all(netlink: &mut Netlink, ip: IpAddr, wanted: Option<&str>) -> io::Result<Ve
         let link = links.iter().find(|l| l.index == address.index)?.clone();
         Some(Held { address, link })
     });
-    Ok(held
-        .filter(|h| !h.link.is_loopback() || wanted == Some(&h.link.name))
-        .collect())
+    Ok(held.filter(|h| serves(h, wanted)).collect())
+}
+
+fn serves(held: &Held, wanted: Option<&str>) -> bool {
+    !held.link.is_loopback() || wanted == Some(&held.link.name)
 }
 
 fn usable(held: &Held) -> bool {
@@ -293,39 +297,118 @@ fn restore(netlink: &mut Netlink, siblings: &[Address]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the address another `lease` from now on, if it is still there.
+/// Gives the address another `lease` from now on, if it is still there and has one.
 ///
 /// The kernel sets an address that is not there when asked to renew it. So this looks before and after: if this process
 /// was stopped in between until the lease had ended, the address is a new one now, and is removed again, because another
 /// node may have it by now.
 pub fn renew(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<Renewal, Error> {
-    renew_while(netlink, spec, lease, |_| ())
+    let found = renew_all(netlink, std::slice::from_ref(spec), lease)?;
+    Ok(found.first().copied().unwrap_or(Renewal::Gone))
+}
+
+/// [`renew`] of many, with one look before and one after: what became of each.
+pub fn renew_all(netlink: &mut Netlink, specs: &[Spec], lease: Duration) -> Result<Vec<Renewal>, Error> {
+    renew_while(netlink, specs, lease, |_| ())
 }
 
 /// `meanwhile` is what happens while this process stands still between look and renewal.
 fn renew_while(
     netlink: &mut Netlink,
-    spec: &Spec,
+    specs: &[Spec],
     lease: Duration,
-    meanwhile: impl FnOnce(&Address),
-) -> Result<Renewal, Error> {
-    let valid = seconds(spec.ip, Some(lease))?;
-    // No second left: the kernel is about to drop it.
-    let Some(before) = find(netlink, spec)?.filter(|h| h.address.valid != Some(0)) else {
-        return Ok(Renewal::Gone);
-    };
-    let mut renewed = before.clone();
-    renewed.address.valid = valid;
-    meanwhile(&before.address);
-    set(netlink, &renewed, Existing::Renew)?;
-    match find(netlink, spec)? {
-        Some(after) if after.address.created == before.address.created => Ok(Renewal::Renewed),
-        Some(new) => {
-            netlink.delete(&new.address)?;
-            Ok(Renewal::Gone)
-        }
-        None => Ok(Renewal::Gone),
+    meanwhile: impl Fn(&Address),
+) -> Result<Vec<Renewal>, Error> {
+    let before = find_all(netlink, specs)?;
+    let mut renewed = Vec::new();
+    let mut refused = None;
+    for (spec, held) in specs.iter().zip(&before) {
+        let Some(mut held) = held.clone().filter(has_time_left) else {
+            renewed.push(false);
+            continue;
+        };
+        meanwhile(&held.address);
+        held.address.valid = seconds(spec.ip, Some(lease))?;
+        let result = set(netlink, &held, Existing::Renew);
+        renewed.push(result.is_ok());
+        refused = refused.or(result.err());
     }
+    if !renewed.contains(&true) {
+        // What one interface refuses is not held against the others; what all refuse is.
+        return match refused {
+            Some(e) => Err(e),
+            None => Ok(before.iter().map(|held| unrenewed(held.as_ref())).collect()),
+        };
+    }
+    let after = find_all(netlink, specs)?;
+    let mut found = Vec::new();
+    for ((before, after), renewed) in before.iter().zip(after).zip(renewed) {
+        found.push(match (before, after) {
+            (before, _) if !renewed => unrenewed(before.as_ref()),
+            (Some(old), Some(new)) if new.address.created == old.address.created => Renewal::Renewed,
+            (_, Some(new)) => {
+                netlink.delete(&new.address)?;
+                Renewal::Gone
+            }
+            (_, None) => Renewal::Gone,
+        });
+    }
+    Ok(found)
+}
+
+/// Has a lease, and more of it than a part of a second: with none left the kernel is about to drop it.
+fn has_time_left(held: &Held) -> bool {
+    held.address.valid.is_some_and(|s| s > 0)
+}
+
+fn unrenewed(held: Option<&Held>) -> Renewal {
+    match held {
+        Some(held) if held.address.valid.is_none() => Renewal::Permanent,
+        Some(_) | None => Renewal::Gone,
+    }
+}
+
+/// [`find`] for many: two or three lists of the kernel, however many are asked for.
+fn find_all(netlink: &mut Netlink, specs: &[Spec]) -> Result<Vec<Option<Held>>, Error> {
+    let mut there = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        if specs.iter().any(|s| Family::of(s.ip) == family) {
+            there.extend(netlink.addresses(family)?);
+        }
+    }
+    let links = netlink.links()?;
+    let find = |spec: &Spec| {
+        let held = there.iter().filter(|a| a.ip == spec.ip).filter_map(|address| {
+            let link = links.iter().find(|l| l.index == address.index)?.clone();
+            Some(Held {
+                address: address.clone(),
+                link,
+            })
+        });
+        held.filter(|h| serves(h, spec.interface.as_deref()) && usable(h))
+            .min_by_key(|h| spec.interface.as_ref() != Some(&h.link.name))
+    };
+    Ok(specs.iter().map(find).collect())
+}
+
+/// Gives an address that is there for ever a lease; says whether it was.
+pub fn take_back(netlink: &mut Netlink, spec: &Spec, lease: Duration) -> Result<bool, Error> {
+    let Some(mut held) = find(netlink, spec)?.filter(|h| h.address.valid.is_none()) else {
+        return Ok(false);
+    };
+    held.address.valid = seconds(spec.ip, Some(lease))?;
+    set(netlink, &held, Existing::Renew)?;
+    Ok(true)
+}
+
+/// Takes the lease away from addresses that have one: they stay until somebody removes them. Says which are there.
+pub fn make_permanent(netlink: &mut Netlink, specs: &[Spec]) -> Result<Vec<Renewal>, Error> {
+    let mut found = find_all(netlink, specs)?;
+    for held in found.iter_mut().flatten().filter(|h| has_time_left(h)) {
+        held.address.valid = None;
+        set(netlink, held, Existing::Renew)?;
+    }
+    Ok(found.iter().map(|held| unrenewed(held.as_ref())).collect())
 }
 
 #[cfg(test)]
@@ -355,8 +438,8 @@ mod tests {
                 );
                 let expire = |a: &Address| Netlink::open().and_then(|mut n| n.delete(a)).expect(text);
                 assert_eq!(
-                    renew_while(&mut netlink, &spec, week, expire).expect(text),
-                    Renewal::Gone,
+                    renew_while(&mut netlink, std::slice::from_ref(&spec), week, expire).expect(text),
+                    [Renewal::Gone],
                     "{text}"
                 );
                 assert_eq!(find(&mut netlink, &spec).expect(text), None, "{text}");

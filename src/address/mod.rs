@@ -9,15 +9,19 @@
 //! | [`place`] | interface, prefix and broadcast address out of interfaces and routes (pure) |
 //! | [`hold`] | set, remove, find, renew |
 //! | [`announce`] | gratuitous ARP and neighbour advertisement, at once and a short series after |
+//! | [`sockets`] | the connections of an address that goes |
 //! | [`agent`] | the program `IPaddr`: both calling forms, texts, exit codes |
 //! | [`send_arp`] | the program `send_arp` |
+//! | [`tickle`] | the program `tickle_tcp` |
 
 pub mod agent;
 pub mod announce;
 pub mod hold;
 pub mod place;
 pub mod send_arp;
+pub mod sockets;
 pub mod spec;
+pub mod tickle;
 
-pub use hold::{Added, Error, Held, Renewal, add, find, remove, renew};
+pub use hold::{Added, Error, Held, Renewal, add, find, make_permanent, remove, renew, renew_all, take_back};
 pub use spec::Spec;

@@ -2,8 +2,8 @@
 
 use super::read::complain;
 use crate::conf::ha_cf::ClientLine;
-use crate::conf::{ApiAuth, Complaint, HaCf, Haresources, MediumKind, MediumSpec, Severity};
-use crate::jobs::fence;
+use crate::conf::{ApiAuth, Complaint, HaCf, Haresources, MediumKind, MediumSpec, ResourceSpec, Severity};
+use crate::jobs::{fence, ocf};
 use crate::paths;
 use crate::sys::files::{self, Interface};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,9 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const SERVICES: &str = "/etc/services";
+/// There exactly while systemd is the init of this machine: sd_booted(3).
+const SYSTEMD_RUNS: &str = "/run/systemd/system";
+const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 pub(super) fn ha_cf(file: &Path, cf: &HaCf, all: &mut Vec<Complaint>) {
     media(file, cf, all);
@@ -200,7 +203,7 @@ fn apiauth_faults(lines: &[ApiAuth]) -> Vec<(usize, String)> {
     found
 }
 
-fn program_fault(path: &Path) -> Option<String> {
+pub(super) fn program_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Ok(facts) if !facts.is_file() => Some("is not a program: write the path of one".to_owned()),
         Ok(facts) if facts.permissions().mode() & 0o111 == 0 => {
@@ -266,6 +269,9 @@ pub(super) fn haresources(file: &Path, groups: &Haresources, all: &mut Vec<Compl
     let mut told = BTreeSet::new();
     for group in &groups.groups {
         for resource in &group.resources {
+            if let Some((severity, message)) = agent_fault(resource) {
+                complain(all, file, group.line, severity, message);
+            }
             if !told.insert(&resource.script) {
                 continue;
             }
@@ -274,6 +280,41 @@ pub(super) fn haresources(file: &Path, groups: &Haresources, all: &mut Vec<Compl
             }
         }
     }
+}
+
+/// What a script that hands on to something else would not find.
+fn agent_fault(resource: &ResourceSpec) -> Option<(Severity, String)> {
+    match resource.script.as_str() {
+        ocf::SCRIPT => ocf::fault(resource).map(|why| (Severity::Warning, why)),
+        "systemd" => systemd_fault(resource, Path::new(SYSTEMD_RUNS)),
+        _ => None,
+    }
+}
+
+/// Nowhere else can it ever work, and no node but one with systemd can take the group: so an error, other than a script
+/// that is not installed yet.
+fn systemd_fault(resource: &ResourceSpec, runs: &Path) -> Option<(Severity, String)> {
+    let name = &resource.name;
+    if resource.args.len() != 1 || resource.args[0].is_empty() {
+        return Some((
+            Severity::Error,
+            format!("{name}: one unit is needed: write systemd::UNIT"),
+        ));
+    }
+    (!runs.is_dir()).then(|| {
+        let why = format!(
+            "{name}: systemd does not run this machine: use a script of /etc/init.d, or an OCF agent (OCF::AGENT)"
+        );
+        (Severity::Error, why)
+    })
+}
+
+/// Sites that have moved from init scripts to units find theirs here.
+fn has_unit(script: &str) -> bool {
+    Path::new(SYSTEMD_RUNS).is_dir()
+        && UNITS
+            .iter()
+            .any(|dir| Path::new(dir).join(format!("{script}.service")).exists())
 }
 
 fn script_fault(script: &str, places: &[PathBuf; 2]) -> Option<String> {
@@ -291,6 +332,11 @@ fn script_fault(script: &str, places: &[PathBuf; 2]) -> Option<String> {
             "script {script}: {} cannot be run: chmod +x {}",
             path.display(),
             path.display()
+        ),
+        None if has_unit(script) => format!(
+            "script {script}: is neither in {} nor in {}, but there is a unit of that name: write systemd::{script}",
+            places[0].display(),
+            places[1].display()
         ),
         None => format!(
             "script {script}: is neither in {} nor in {}: install it, or correct its name",
@@ -368,6 +414,43 @@ mod tests {
             let found = ports(&cf(lines), services);
             assert_eq!(found.len(), count, "{lines}: {found:?}");
         }
+    }
+
+    #[test]
+    fn units_need_systemd_and_agents_have_to_be_there() {
+        let (here, nowhere) = (Path::new("/"), Path::new("/no/such/directory"));
+        #[rustfmt::skip]
+        let table = [
+            // resource            systemd runs  complaint
+            ("systemd::nginx",     here,         None),
+            ("systemd::nginx",     nowhere,      Some("systemd::nginx: systemd does not run this machine")),
+            ("systemd",            here,         Some("systemd: one unit is needed")),
+            ("systemd::a::b",      here,         Some("systemd::a::b: one unit is needed")),
+        ];
+        let resource = |word: &str| {
+            let mut words = word.split("::").map(str::to_owned);
+            ResourceSpec {
+                name: word.parse().unwrap(),
+                script: words.next().unwrap(),
+                args: words.collect(),
+            }
+        };
+        for (word, runs, complaint) in table {
+            let found = systemd_fault(&resource(word), runs);
+            assert_eq!(
+                found.as_ref().map(|(s, _)| *s),
+                complaint.map(|_| Severity::Error),
+                "{word}"
+            );
+            assert!(found.is_none_or(|(_, m)| m.starts_with(complaint.unwrap())), "{word}");
+        }
+        let (severity, message) = agent_fault(&resource("OCF::no-such-agent::a=1")).unwrap();
+        assert_eq!(severity, Severity::Warning);
+        assert!(
+            message.starts_with("OCF::no-such-agent::a=1: there is no OCF agent no-such-agent in "),
+            "{message}"
+        );
+        assert_eq!(agent_fault(&resource("httpd")), None);
     }
 
     #[test]

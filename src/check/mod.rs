@@ -1,4 +1,4 @@
-//! The three files of this machine: read, parsed, and compared with what the machine has. `heartbeat -t`, the start and
+//! The files of this machine: read, parsed, and compared with what the machine has. `heartbeat -t`, the start and
 //! the reload go through [`load`].
 //!
 //! Impure: reads files and asks the kernel for interfaces and users. Never asks a name server for host names: a reload
@@ -7,13 +7,14 @@
 pub mod classic;
 pub mod keygen;
 mod machine;
+pub mod monitors;
 mod node;
 mod read;
 
 pub use node::node_name;
 
 use crate::auth::Keyring;
-use crate::conf::{Complaint, HaCf, Haresources, Severity, authkeys, ha_cf, haresources, hostcache};
+use crate::conf::{Complaint, HaCf, Haresources, Severity, authkeys, ha_cf, haresources, hostcache, lives};
 use crate::ids::NodeName;
 use crate::paths;
 use std::fmt;
@@ -136,12 +137,13 @@ pub fn host_names(file: &Path, cf: &HaCf) -> Vec<Complaint> {
     machine::host_names(file, cf)
 }
 
-/// What is damaged in hostcache and delhostcache: a warning each, since the daemon starts without what is lost.
+/// What is damaged in hostcache, delhostcache and hb_peers: a warning each, since the daemon starts without what is lost.
 pub fn remembered() -> Vec<Complaint> {
-    [paths::hostcache(), paths::delhostcache()]
+    [paths::hostcache(), paths::delhostcache(), paths::peers()]
         .iter()
         .filter(|file| file.exists())
         .flat_map(|file| match std::fs::read(file) {
+            Ok(bytes) if *file == paths::peers() => lives::parse(file, &String::from_utf8_lossy(&bytes)).complaints,
             Ok(bytes) => hostcache::parse(file, &String::from_utf8_lossy(&bytes)).complaints,
             Err(e) => vec![Complaint {
                 file: file.clone(),

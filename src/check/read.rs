@@ -47,7 +47,7 @@ fn cannot_read(file: &Path, e: &io::Error, remedy: &str, all: &mut Vec<Complaint
     complain(all, file, 0, Severity::Error, message);
 }
 
-/// ha.cf or haresources.
+/// ha.cf, haresources or monitors.
 pub(super) fn text(file: &Path, page: &str, all: &mut Vec<Complaint>) -> Option<String> {
     let (facts, bytes) = match open(file) {
         Ok(both) => both,

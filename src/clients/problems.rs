@@ -117,15 +117,15 @@ fn resources(status: &Json, found: &mut Vec<Problem>) {
             )),
         }
         for failed in group.get("failed").items() {
-            let text = could_not(key, failed, &owners);
+            let text = failed_on(key, failed, &owners);
             let problem = Problem::warning(text, ago(status, failed.get("time")));
             found.push(problem);
         }
     }
 }
 
-/// The owner first: that one node could not start it is no outage while another one serves it.
-fn could_not(key: &str, failed: &Json, owners: &[&str]) -> String {
+/// The owner first: that it failed on one node is no outage while another one serves it.
+fn failed_on(key: &str, failed: &Json, owners: &[&str]) -> String {
     let node = failed.get("node").text();
     let why = match failed.get("why") {
         Json::Text(why) => why.clone(),
@@ -135,7 +135,7 @@ fn could_not(key: &str, failed: &Json, owners: &[&str]) -> String {
         [] => String::new(),
         served => format!("runs on {}, ", served.join(", ")),
     };
-    format!("{key} {served}could not be started on {node}: {why}; hb_takeover on {node} tries again")
+    format!("{key} {served}failed on {node}: {why}; hb_takeover on {node} tries again")
 }
 
 /// Programs of `respawn` lines that heartbeat does not start again any more.
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(
             got,
             [
-                "warning: IPaddr::10.0.0.1 runs on n1, could not be started on n2: the log of n2 says why; \
+                "warning: IPaddr::10.0.0.1 runs on n1, failed on n2: the log of n2 says why; \
                  hb_takeover on n2 tries again"
             ]
         );

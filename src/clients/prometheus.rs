@@ -208,6 +208,15 @@ fn groups(page: &mut Page, status: &Json) {
         "1 for the state a resource group is in on this node.",
         states.collect(),
     );
+    let leases = all.iter().filter_map(|g| match g.get("lease_s") {
+        Json::Number(seconds) => Some((vec![key(g)], seconds.to_string())),
+        _ => None,
+    });
+    page.gauge(
+        "group_lease_seconds",
+        "How long the kernel keeps the addresses of a resource group that runs here after the last beat; 0 is for ever.",
+        leases.collect(),
+    );
     let failed = all.iter().flat_map(|g| {
         nodes.iter().map(move |n| {
             let mut on = g.get("failed").items().iter().map(|f| f.get("node").text());

@@ -224,7 +224,12 @@ fn resources(status: &Json, face: &Face) -> Section {
 fn why_here(group: &Json, owners: &[&str], face: &Face) -> String {
     let failed = group.get("failed").items();
     if failed.is_empty() || owners.is_empty() {
-        return group.get("last").text().to_owned();
+        let lease = match group.get("lease_s") {
+            Json::Number(0) => "; its address has no lease".to_owned(),
+            Json::Number(seconds) => format!("; lease {seconds} s"),
+            _ => String::new(),
+        };
+        return format!("{}{lease}", group.get("last").text());
     }
     let each = failed.iter().map(|f| {
         let why = match f.get("why") {
@@ -232,7 +237,7 @@ fn why_here(group: &Json, owners: &[&str], face: &Face) -> String {
             _ => String::new(),
         };
         let (node, at) = (f.get("node").text(), (face.clock)(f.get("time").number()));
-        format!("could not be started on {node} at {at}{why}; cleared by hb_takeover there or a reload")
+        format!("failed on {node} at {at}{why}; cleared there by hb_monitor --clear, hb_takeover or a reload")
     });
     each.collect::<Vec<_>>().join("; ")
 }
@@ -567,7 +572,7 @@ mod tests {
         .collect();
         let row = text.iter().find(|l| l.starts_with("IPaddr::10.0.0.1")).unwrap();
         assert!(
-            row.contains("n2") && row.ends_with("could not be started on n1 at Nov 21 00:01:00: start of httpd failed with exit code 1; cleared by hb_takeover there or a reload"),
+            row.contains("n2") && row.ends_with("failed on n1 at Nov 21 00:01:00: start of httpd failed with exit code 1; cleared there by hb_monitor --clear, hb_takeover or a reload"),
             "{row}"
         );
         assert!(text[0].starts_with("1 WARNING "), "{text:#?}");

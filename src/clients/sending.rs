@@ -4,6 +4,7 @@ use super::{Answer, Clients};
 use crate::clients::request::{self, Kind, field};
 use crate::conf::ha_cf::NodeKind;
 use crate::daemon::view::View;
+use crate::groups::repair;
 use crate::ids::ClientId;
 use crate::msg::{Message, fields};
 use crate::time::Now;
@@ -76,7 +77,10 @@ impl Clients {
         let trusted = view.cf.accounts.is_trusted(uid);
         match judge(message, trusted, view) {
             Ok(Way::Order) => {
-                log::info!("client {name}: asks for {kind}");
+                // The other one is asked for again and again.
+                if kind != repair::REPAIR {
+                    log::info!("client {name}: asks for {kind}");
+                }
                 vec![Answer::Order {
                     message: message.clone().with(fields::FROM_ID, name),
                 }]
@@ -123,10 +127,10 @@ fn judge(message: &Message, trusted: bool, view: &View<'_>) -> Result<Way, Strin
     if message.fields().len() > MAX_FIELDS {
         return Err(format!("{}: more than {MAX_FIELDS} fields", request::EINVAL));
     }
-    // The one thing of the resource manager's that ipfail does, and its counterpart.
+    // What ipfail and hb_monitor ask of the resource manager, and the counterpart of the first.
     let order = match kind {
         "ask_resources" => message.get(fields::INFO) == Some("me"),
-        "hb_takeover" => true,
+        "hb_takeover" | repair::REPAIR => true,
         _ => false,
     };
     if order {

@@ -172,6 +172,7 @@ fn group_json(group: &GroupView) -> Json {
         ("owner_since", group.owned_since.map(|at| at.0).into()),
         ("since_ms", millis(group.since)),
         ("last", group.last.as_str().into()),
+        ("lease_s", group.lease.map(|l| l.as_secs()).into()),
         ("failed", list(&group.failed, failed_json)),
     ])
 }

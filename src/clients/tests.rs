@@ -28,12 +28,14 @@ fn cf() -> HaCf {
         debug: 0,
         realtime: true,
         rtprio: 1,
-        generation_from_time: false,
         autojoin: Default::default(),
         autojoin_line: 0,
         uuid_from_name: false,
         resource_timeout: s(60),
         vip_lease: true,
+        if_answered: Default::default(),
+        isolated_takeover: true,
+        tickle: false,
         watchdog: None,
         clients: Vec::new(),
         apiauth: [("anon", "1000"), ("ipfail", "hacluster"), ("pair", "1000")]
@@ -112,6 +114,7 @@ pub(crate) fn with_view(test: impl FnOnce(&View<'_>)) {
             resources: vec!["IPaddr::10.0.0.1".parse().unwrap(), "httpd".parse().unwrap()],
             preferred: "n1".parse().unwrap(),
             here: "running",
+            lease: Some(Duration::from_secs(3)),
             owners: vec!["n1".parse().unwrap()],
             owned_since: Some(Wall(1_763_700_000)),
             failed: vec![FailedView {

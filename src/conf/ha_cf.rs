@@ -43,6 +43,29 @@ impl AutoFailback {
     }
 }
 
+/// What is done about an address that is to be taken over and that somebody still answers for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum IfAnswered {
+    /// The node that had it is fenced where that is possible; then it is taken over.
+    #[default]
+    Fence,
+    /// Nobody is asked, as in heartbeat 3.0.6.
+    On,
+    /// It is not taken over as long as somebody answers.
+    Off,
+}
+
+impl IfAnswered {
+    pub fn parse(word: &str) -> Option<Self> {
+        match (word, values::boolean(word)) {
+            ("fence", _) => Some(Self::Fence),
+            (_, Ok(true)) => Some(Self::On),
+            (_, Ok(false)) => Some(Self::Off),
+            (_, Err(_)) => None,
+        }
+    }
+}
+
 /// Who may become a node without a node line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Autojoin {
@@ -199,7 +222,6 @@ pub struct HaCf {
     pub debug: u8,
     pub realtime: bool,
     pub rtprio: u8,
-    pub generation_from_time: bool,
     pub autojoin: Autojoin,
     /// Line of `autojoin`; 0 when there is none.
     pub autojoin_line: usize,
@@ -209,6 +231,12 @@ pub struct HaCf {
     pub resource_timeout: Duration,
     /// Ours: `vip_lease off` turns the kernel lease off.
     pub vip_lease: bool,
+    /// Ours: `takeover_if_vip_answers`
+    pub if_answered: IfAnswered,
+    /// Ours: may this node start what nobody has while it hears neither another node nor a ping node?
+    pub isolated_takeover: bool,
+    /// Ours: the connections of service addresses are told to the other nodes, so that they can wake their clients.
+    pub tickle: bool,
     pub watchdog: Option<PathBuf>,
     pub clients: Vec<ClientLine>,
     /// Who may sign on, the defaults included.
@@ -224,6 +252,9 @@ pub struct HaCf {
     pub parameters: Vec<(String, String)>,
 }
 
+/// The kernel drops an address up to 806 ms late (measured on Linux 6.18), and the renewal follows the beat.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+
 impl HaCf {
     /// Why `autojoin` cannot be used with these groups, as in heartbeat 3.0.6: a machine that joins by itself has no
     /// haresources that anybody compared with ours.
@@ -232,6 +263,13 @@ impl HaCf {
             "R1 style resource management conflicts with autojoin set: write `autojoin none` and a node line for each \
              node, or remove all groups from haresources",
         )
+    }
+
+    /// How long the kernel keeps a service address that nobody renews: whole seconds, as the kernel counts, and over
+    /// before a peer's deadtime is, although the kernel may be 806 ms late. `None`: off, or there is no room for it.
+    pub fn lease(&self) -> Option<Duration> {
+        let lease = Duration::from_secs(self.deadtime.saturating_sub(LEASE_MARGIN).as_secs());
+        (self.vip_lease && !lease.is_zero() && lease >= self.keepalive * 2).then_some(lease)
     }
 
     pub fn normal_nodes(&self) -> impl Iterator<Item = &NodeName> {
@@ -271,6 +309,16 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
     ),
     ("rtprio", "1", "heartbeat 3.0.6"),
     ("syslogmsgfmt", "true", "heartbeat 3.0.6"),
+    (
+        "takeover_if_vip_answers",
+        "fence",
+        "ours: the service comes first; the log and the counters tell",
+    ),
+    (
+        "tickle",
+        "off",
+        "ours: the list of connections costs a message every two seconds",
+    ),
     ("traditional_compression", "no", "heartbeat 3.0.6"),
     (
         "udpport",
@@ -278,7 +326,11 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
         "heartbeat 3.0.6 where /etc/services has no ha-cluster",
     ),
     ("uuidfrom", "file", "heartbeat 3.0.6"),
-    ("vip_lease", "off", "ours: nobody renews a lease yet"),
+    (
+        "vip_lease",
+        "on",
+        "ours: on where deadtime leaves room for it, see `HaCf::lease`",
+    ),
 ];
 
 /// Reads ha.cf for node `me`. All mistakes are reported, each with its line.

@@ -247,6 +247,9 @@ fn resource(word: &str) -> Result<ResourceSpec, String> {
     if script == "IPaddr" || script == "IPaddr2" {
         address(args.first().map_or("", String::as_str))?;
     }
+    if script == "OCF" {
+        crate::ocf::call::parse(&args)?;
+    }
     // `::` inside an IPv6 address is a separator to every version; to other scripts `a::b` is just two arguments.
     let joined = rest
         .filter(|_| script == "IPv6addr")

@@ -35,11 +35,12 @@ impl Entry {
     }
 }
 
-/// Both files.
+/// Both files, and [`super::lives`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Remembered {
     pub nodes: Vec<Entry>,
     pub deleted: Vec<Entry>,
+    pub peers: Vec<super::lives::Life>,
 }
 
 /// `eb65c0ca-f8d0-4053-9f5e-1b612508c6db`

@@ -1,4 +1,4 @@
-//! The three files of a site: text in, typed value and *all* complaints out.
+//! The files of a site: text in, typed value and *all* complaints out.
 //!
 //! Pure: nothing here looks at the disk or at the machine; what only the machine can tell (does the interface exist, is
 //! the program executable) is asked in `check`. Every complaint names file and line, what is wrong and what to write.
@@ -9,13 +9,17 @@ mod complaints;
 pub mod ha_cf;
 pub mod haresources;
 pub mod hostcache;
+pub mod lives;
+pub mod monitors;
 
 pub use access::{Accounts, ApiAuth};
 pub(crate) use complaints::{Complaints, lines};
 pub use ha_cf::{
-    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, MediumKind, MediumSpec, NodeSpec,
+    AutoFailback, Autojoin, ClientLine, FenceDevice, FenceKind, FenceParameters, HaCf, IfAnswered, MediumKind,
+    MediumSpec, NodeSpec,
 };
 pub use haresources::{GroupSpec, Haresources, ResourceSpec};
+pub use monitors::{CheckKind, CheckSpec, GroupMonitor, Monitors, Repair};
 
 use std::fmt;
 use std::path::PathBuf;

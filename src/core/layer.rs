@@ -6,6 +6,7 @@ use super::history::History;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
+use super::table::LIVES_EVERY;
 use crate::auth::Keyring;
 use crate::conf::Autojoin;
 use crate::conf::ha_cf::{HaCf, MediumKind, NodeKind, NodeSpec};
@@ -26,6 +27,11 @@ pub enum Up {
         generation: Generation,
         seq: Seq,
         message: Arc<Message>,
+    },
+    /// A message without a number that is for the rooms above.
+    Aside {
+        from: NodeName,
+        message: Message,
     },
     /// The status of a node changed, ours included.
     Status {
@@ -53,10 +59,21 @@ pub enum Up {
     Left {
         node: NodeName,
     },
-    /// This node was not running for so long: suspended, or starved of the processor.
+    /// This node was not running for so long, suspended or starved of the processor, that others may take it for dead.
     Woke {
         asleep: Duration,
     },
+}
+
+/// What the last packet was, for whoever must choose what to listen to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Worth {
+    /// Of a node of ours, and new; or its newest one, by this medium for the first time.
+    Good,
+    /// Authentic, but anybody may have sent it once more.
+    Plain,
+    /// Dropped.
+    Bad,
 }
 
 #[derive(Debug)]
@@ -82,6 +99,8 @@ pub struct Core {
     pub(super) started: Instant,
     pub(super) last_turn: Instant,
     pub(super) next_beat: Instant,
+    /// Peers count their deadtime from here.
+    pub(super) last_beat: Instant,
     pub(super) beats: u64,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
@@ -94,12 +113,17 @@ pub struct Core {
     pub(super) pinned: Vec<NodeName>,
     /// What is remembered of the nodes differs from what was given away last.
     pub(super) table_changed: bool,
+    /// A life of a peer began or ended: to be remembered at once.
+    pub(super) lives_changed: bool,
+    /// When the numbers of the peers are remembered next.
+    pub(super) lives_due: Instant,
     pub(super) media: Vec<Medium>,
     pub(super) history: History,
     pub(super) flow: Flow,
     /// The packets we sent last, as they come back from a broadcast.
     pub(super) sent: VecDeque<Arc<[u8]>>,
     pub(super) counters: Counters,
+    pub(super) worth: Worth,
     pub(super) out: Vec<Action>,
     pub(super) up: VecDeque<Up>,
 }
@@ -117,6 +141,7 @@ impl Core {
             started: now.mono,
             last_turn: now.mono,
             next_beat: now.mono,
+            last_beat: now.mono,
             beats: 0,
             phase: Phase::Listening,
             status: NodeStatus::Init,
@@ -125,11 +150,14 @@ impl Core {
             deleted: Vec::new(),
             pinned: Vec::new(),
             table_changed: false,
+            lives_changed: false,
+            lives_due: now.mono + LIVES_EVERY,
             media: Vec::new(),
             history: History::default(),
             flow: Flow::default(),
             sent: VecDeque::new(),
             counters: Counters::default(),
+            worth: Worth::Bad,
             out: Vec::new(),
             up: VecDeque::new(),
         };
@@ -267,12 +295,14 @@ impl Core {
     }
 
     /// Notices how long nothing was handled; to be called first in every turn. Time in which this node did not listen
-    /// is not counted against its peers.
+    /// is not counted against its peers. One that was away for so long that they may take it for dead gives them all of
+    /// their deadtime anew.
     pub fn turn(&mut self, now: Now) {
         let idle = now.mono - self.last_turn;
         self.last_turn = now.mono;
         let asleep = idle.saturating_sub(self.cf.keepalive);
-        if asleep < self.cf.deadtime / 2 {
+        let woke = idle > self.cf.keepalive && now.mono - self.last_beat >= self.cf.deadtime;
+        if asleep < self.cf.deadtime / 2 && !woke {
             return;
         }
         log::warn!(
@@ -282,7 +312,7 @@ impl Core {
         );
         self.counters.add("stalls");
         for node in &mut self.nodes {
-            let waited = |heard: Instant| (heard + asleep).min(now.mono);
+            let waited = |heard: Instant| if woke { now.mono } else { (heard + asleep).min(now.mono) };
             node.heard = node.heard.map(waited);
             for link in node.links.values_mut() {
                 if let Link::Up { heard } = link {
@@ -290,7 +320,7 @@ impl Core {
                 }
             }
         }
-        if asleep >= self.cf.deadtime {
+        if woke {
             self.up.push_back(Up::Woke { asleep });
         }
     }
@@ -335,6 +365,23 @@ impl Core {
         at
     }
 
+    /// Nobody is heard although there is somebody to hear: no other node, and none of the ping nodes, of which there is at
+    /// least one, has answered the last two times.
+    pub fn is_isolated(&self, now: Instant) -> bool {
+        let late = self.cf.keepalive * 2;
+        let (mut pings, mut others) = (false, false);
+        for node in self.nodes.iter().filter(|n| n.name != self.me) {
+            let ping = node.is_ping();
+            let lately = |at: Instant| !ping || now - at <= late;
+            if !node.is_dead() && node.heard.is_some_and(lately) {
+                return false;
+            }
+            pings |= ping;
+            others |= !ping;
+        }
+        pings && others
+    }
+
     fn judge_links(&mut self, i: usize, now: Instant) {
         let node = &mut self.nodes[i];
         for (name, link) in &mut node.links {
@@ -370,6 +417,7 @@ impl Core {
         node.window.forget_missing();
         node.status = NodeStatus::Dead;
         node.since = now;
+        self.lives_changed |= node.generation.is_some();
         self.counters.add(if node.is_ping() { "ping_deaths" } else { "deaths" });
         self.up.push_back(Up::Status {
             node: self.nodes[i].name.clone(),
@@ -432,6 +480,11 @@ impl Core {
 
     pub fn beats(&self) -> u64 {
         self.beats
+    }
+
+    /// Of the packet that was received last.
+    pub fn worth(&self) -> Worth {
+        self.worth
     }
 
     pub fn counters(&self) -> &Counters {

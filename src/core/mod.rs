@@ -12,10 +12,12 @@
 //! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `flow`: how much clients may send
+//! * `guard`: whether a medium is flooded, and what the kernel shall let through then
 //! * `counters`, `random`: counts with rate-limited log lines; repeatable delays
 
 pub mod counters;
 mod flow;
+pub mod guard;
 pub mod history;
 pub mod layer;
 mod membership;
@@ -31,6 +33,6 @@ pub mod window;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{Core, Up};
+pub use layer::{Core, Up, Worth};
 pub use node::NodeStatus;
-pub use table::COMMANDS as NODE_COMMANDS;
+pub use table::{COMMANDS as NODE_COMMANDS, Table};

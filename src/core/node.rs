@@ -70,9 +70,13 @@ pub struct Node {
     pub since: Instant,
     /// `None` until the first authentic message.
     pub generation: Option<Generation>,
+    /// What a life of ours before this one had heard of it last: up to here nothing is new.
+    pub past: Option<(Generation, Seq)>,
     pub window: Window,
     /// The packet that brought the newest number, as it came: its copies need not be checked and read again.
     pub newest: Vec<u8>,
+    /// Media over which it came, a bit each: what comes by one of them once more may be anybody's.
+    pub newest_by: u64,
     /// The messages with which a ping node was asked last, oldest first.
     pub questions: VecDeque<Arc<[u8]>>,
     /// Last status message; `None` before the first.
@@ -93,8 +97,10 @@ pub struct Node {
     pub late_beats: u64,
     /// Numbers found missing since the last status, for naming the cause of a late heartbeat.
     pub lost_since_status: u64,
-    /// Its present life has beaten: what it was silent between two lives is no late beat.
+    /// Its present life has beaten.
     pub beating: bool,
+    /// Its present life took the place of one that had not been given up: after a kill of one of its processes, say.
+    pub succeeded: bool,
     pub weight: i32,
     pub site: String,
     /// ha.cf does not name it: it joined by itself or with hb_addnode.
@@ -113,8 +119,10 @@ impl Node {
             said: NodeStatus::Init,
             since: now,
             generation: None,
+            past: None,
             window: Window::default(),
             newest: Vec::new(),
+            newest_by: 0,
             questions: VecDeque::new(),
             heard: None,
             dt,
@@ -127,6 +135,7 @@ impl Node {
             late_beats: 0,
             lost_since_status: 0,
             beating: false,
+            succeeded: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),
             joined: false,
@@ -162,6 +171,17 @@ impl Node {
 
     pub fn is_dead(&self) -> bool {
         self.status == NodeStatus::Dead
+    }
+
+    /// The highest generation that this node or its life before has heard of it: lower ones are over for ever.
+    pub fn newest_life(&self) -> Option<Generation> {
+        self.generation.max(self.past.map(|(generation, _)| generation))
+    }
+
+    /// Its newest life and the newest number in that: what the life after ours must know.
+    pub fn heard_up_to(&self) -> Option<(Generation, Seq)> {
+        let now = self.generation.zip(self.window.last());
+        now.max(self.past)
     }
 
     /// When it is dead unless it is heard before.

@@ -1,29 +1,45 @@
 //! From bytes to believed messages: signature, sender, generation, number; then what the message layer itself does.
 
-use super::layer::{Core, Up};
+use super::layer::{Core, Up, Worth};
 use super::node::{Link, NodeStatus};
 use super::table::COMMANDS;
 use super::window::Verdict;
 use crate::auth::{self, Refusal};
 use crate::ids::{Generation, MediumId, NodeName, Seq};
-use crate::msg::{Message, Value, fields};
+use crate::msg::{Message, Value, fields, netstring};
 use crate::time::{Duration, Instant, Now};
 use log::Level;
 
 /// A peer may announce a death time of at most this much more than ten of ours; the classic believes any number.
 const LONGEST_DT: Duration = Duration::from_secs(60);
 
+/// Field of ours in `NS_ackmsg`: the generation whose numbers are acknowledged. The classic does not say it.
+const ACK_LIFE: &str = "hb_life";
+
 impl Core {
-    /// One packet from a medium. Anything that is not authentic is dropped before a field of it is believed.
+    /// A packet that came just now.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
+        self.receive_at(now, now.mono, medium, packet);
+    }
+
+    /// One packet from a medium, which came to this machine at `at`: on a busy one that may be long ago, and no peer is to
+    /// be blamed for it. Anything that is not authentic is dropped before a field of it is believed.
+    pub fn receive_at(&mut self, now: Now, at: Instant, medium: MediumId, packet: &[u8]) {
+        self.worth = Worth::Bad;
+        let at = at.min(now.mono);
         if medium.0 >= self.media.len() {
             return;
         }
         if let Some(node) = self.media[medium.0].ping.clone() {
+            self.worth = Worth::Plain;
             self.hear_echo(now, medium, &node, packet);
             return;
         }
-        if self.knows(now.mono, medium, packet) {
+        if self.knows(at, medium, packet) {
+            return;
+        }
+        if self.is_spent(packet) {
+            self.counters.add("stale_packets");
             return;
         }
         let link = self.media[medium.0].link.clone();
@@ -59,7 +75,7 @@ impl Core {
             None => return,
         };
         if src == self.me {
-            self.hear_myself(now, i, medium, generation, &message);
+            self.hear_myself(now, at, i, medium, generation, &message);
             return;
         }
         // A uuid does not change while a heartbeat runs: two machines counting as one would hide each other's death.
@@ -70,10 +86,13 @@ impl Core {
                 .complain(now.mono, Level::Error, "name_used_twice", || why);
             return;
         }
-        if self.nodes[i].generation.is_some_and(|known| generation < known) {
+        if let Some(known) = self.nodes[i].newest_life().filter(|known| generation < *known) {
             self.counters
                 .complain(now.mono, Level::Error, "bad_packets_replayed", || {
-                    format!("node {src}: attempted replay attack? generation {generation} is over; dropped")
+                    format!(
+                        "node {src}: attempted replay attack? generation {generation} is over, {known} was heard; dropped \
+                         (if the node lost its hb_generation, write {known} into it and start its heartbeat again)"
+                    )
                 });
             return;
         }
@@ -82,13 +101,24 @@ impl Core {
             return;
         }
         // Found again: the message may have taken other nodes out of the table.
-        if self.take_numbered(now, i, medium, generation, message)
+        if self.take_numbered(now, at, i, medium, generation, message)
             && let Some(i) = self.index(&src)
         {
-            let newest = &mut self.nodes[i].newest;
-            newest.clear();
-            newest.extend_from_slice(packet);
+            let node = &mut self.nodes[i];
+            node.newest.clear();
+            node.newest.extend_from_slice(packet);
+            node.newest_by = bit(medium);
         }
+    }
+
+    /// It would be dropped as a repetition if its signature were right, so the signature need not be looked at: somebody
+    /// who records packets could send them again faster than they can be checked.
+    fn is_spent(&self, packet: &[u8]) -> bool {
+        let Some((src, generation, seq)) = netstring::claims(packet) else {
+            return false;
+        };
+        let node = self.nodes.iter().find(|n| n.name.as_str() == src && n.name != self.me);
+        node.is_some_and(|n| !n.is_dead() && n.generation == Some(Generation(generation)) && n.window.is_old(Seq(seq)))
     }
 
     pub(super) fn refused(&mut self, now: Instant, medium: MediumId, bytes: usize, refusal: &Refusal) {
@@ -112,6 +142,10 @@ impl Core {
             .iter()
             .position(|n| n.newest == packet && !packet.is_empty() && !n.is_dead())
         {
+            let by = &mut self.nodes[i].newest_by;
+            let first = *by & bit(medium) == 0 && bit(medium) != 0;
+            *by |= bit(medium);
+            self.worth = if first { Worth::Good } else { Worth::Plain };
             // Drawn as for any other packet: the trace does not depend on how a repetition was recognised.
             self.first_request(now);
             self.counters.add("duplicates");
@@ -123,18 +157,23 @@ impl Core {
         }
         let own = self.sent.iter().any(|sent| **sent == *packet);
         if own && let Some(me) = self.index(&self.me) {
+            self.worth = Worth::Plain;
             self.link_heard(me, medium, now);
         }
         own
     }
 
     /// Our own packet came back: the medium carries. A number we never sent means that somebody has our name.
-    fn hear_myself(&mut self, now: Now, i: usize, medium: MediumId, generation: Generation, m: &Message) {
+    fn hear_myself(&mut self, now: Now, at: Instant, i: usize, medium: MediumId, generation: Generation, m: &Message) {
         let newest = self.history.newest();
         let ours = generation == self.generation && m.hex(fields::SEQ).is_none_or(|s| Seq(s) <= newest);
         if ours {
-            self.link_heard(i, medium, now.mono);
-        } else if generation >= self.generation {
+            self.worth = Worth::Plain;
+            self.link_heard(i, medium, at);
+        } else if generation < self.generation {
+            // Of a life of ours before this one.
+            self.counters.add("stale_packets");
+        } else {
             let me = self.me.clone();
             self.counters
                 .complain(now.mono, Level::Error, "own_name_used_by_another", || {
@@ -148,6 +187,11 @@ impl Core {
         let (node, link) = (&mut self.nodes[i], &self.media[medium.0].link);
         let heard = Link::Up { heard: now };
         let before = match node.links.get_mut(link) {
+            // What came by another socket, or before a pause of ours, may be older than what is known.
+            Some(Link::Up { heard: known }) => {
+                *known = now.max(*known);
+                return;
+            }
             Some(state) => std::mem::replace(state, heard),
             None => node.links.insert(link.clone(), heard).unwrap_or(Link::Dead),
         };
@@ -175,6 +219,7 @@ impl Core {
         if self.nodes[i].generation != Some(generation) {
             return;
         }
+        self.worth = Worth::Plain;
         let for_me = self.is_for_me(message);
         match message.kind() {
             "NS_rexmit" if for_me => self.repeat(now, message, i),
@@ -190,6 +235,10 @@ impl Core {
                     });
                 }
             }
+            // Said to a life of ours before this one, whose numbers these are not.
+            "NS_ackmsg" if for_me && message.hex(ACK_LIFE).is_some_and(|life| life != self.generation.0) => {
+                self.counters.add("stale_packets");
+            }
             "NS_ackmsg" if for_me => {
                 let Some(acked) = message.hex(fields::ACKSEQ).map(Seq) else {
                     return;
@@ -199,6 +248,10 @@ impl Core {
                     self.release_history();
                 }
             }
+            kind if kind.starts_with("NS_hb_") && !self.nodes[i].is_dead() => self.up.push_back(Up::Aside {
+                from: self.nodes[i].name.clone(),
+                message: message.clone(),
+            }),
             _ => {}
         }
     }
@@ -207,6 +260,7 @@ impl Core {
     fn take_numbered(
         &mut self,
         now: Now,
+        at: Instant,
         i: usize,
         medium: MediumId,
         generation: Generation,
@@ -223,13 +277,20 @@ impl Core {
         let is_status = message.kind() == "status";
         let known = self.nodes[i].generation;
         let mut closed = false;
+        if known.is_none() && self.nodes[i].past.is_some_and(|past| (generation, seq) <= past) {
+            // Recorded before we were started anew: the peer itself is beyond this number.
+            self.counters.add("stale_packets");
+            return false;
+        }
         if known != Some(generation) {
+            self.lives_changed = true;
             // Learned from every message, not only from `status` as in the classic, which drops what a restarted
             // peer says before its first beat.
             let node = &mut self.nodes[i];
             node.generation = Some(generation);
             node.window.restart_at(seq);
             node.beating = false;
+            node.succeeded = known.is_some() && !node.is_dead();
             // It begins to count, and to acknowledge, with what we say from now on.
             node.acked = self.history.newest();
             node.begin_figures();
@@ -271,8 +332,9 @@ impl Core {
                     log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
                 }
                 Verdict::Again => {
+                    self.worth = Worth::Plain;
                     self.counters.add("duplicates");
-                    self.link_heard(i, medium, now.mono);
+                    self.link_heard(i, medium, at);
                     self.count_packet(i, medium, now.mono, seq);
                     return false;
                 }
@@ -282,7 +344,8 @@ impl Core {
                 }
             }
         }
-        self.link_heard(i, medium, now.mono);
+        self.worth = Worth::Good;
+        self.link_heard(i, medium, at);
         if closed {
             self.acknowledge_all(now, i);
         }
@@ -293,7 +356,7 @@ impl Core {
         self.acknowledge(now, i, seq);
         self.forward(medium, &message);
         if is_status {
-            self.take_status(now, i, &message);
+            self.take_status(now, at, i, &message);
         }
         let newest = self.nodes[i].window.last() == Some(seq);
         if !self.is_for_me(&message) {
@@ -326,14 +389,17 @@ impl Core {
         });
     }
 
-    fn take_status(&mut self, now: Now, i: usize, message: &Message) {
+    fn take_status(&mut self, now: Now, at: Instant, i: usize, message: &Message) {
         let (keepalive, deadtime, warntime) = (self.cf.keepalive, self.cf.deadtime, self.cf.warntime);
         let node = &mut self.nodes[i];
-        if let Some(heard) = node.heard.filter(|_| node.beating) {
-            let interval = now.mono - heard;
+        // What a node is silent between two lives is counted, but no news: that it was started anew was told.
+        if let Some(heard) = node.heard.filter(|_| node.beating || node.succeeded) {
+            let interval = at - heard;
             node.longest_interval = node.longest_interval.max(interval);
             if interval > warntime && !node.is_dead() {
                 node.late_beats += 1;
+            }
+            if interval > warntime && !node.is_dead() && node.beating {
                 let cause = match node.lost_since_status {
                     0 => "the sender or the network was late".to_owned(),
                     n => format!("{n} message(s) were lost on the way"),
@@ -350,7 +416,8 @@ impl Core {
         let node = &mut self.nodes[i];
         node.lost_since_status = 0;
         node.beating = true;
-        node.heard = Some(now.mono);
+        node.succeeded = false;
+        node.heard = node.heard.max(Some(at));
         node.speaks_protocol = message.get(fields::PROTOCOL).is_some();
         if let Some(dt) = message.hex(fields::DEADTIME) {
             node.dt = Duration::from_millis(dt).clamp(keepalive * 2, deadtime * 10 + LONGEST_DT);
@@ -406,7 +473,8 @@ impl Core {
         };
         let message = Message::new("NS_ackmsg")
             .with(fields::DEST, node.name.as_str())
-            .with(fields::ACKSEQ, Value::hex(ack));
+            .with(fields::ACKSEQ, Value::hex(ack))
+            .with(ACK_LIFE, Value::hex(node.generation.map_or(0, |g| g.0)));
         self.send_unnumbered(now, message);
     }
 
@@ -427,6 +495,11 @@ impl Core {
             }
         }
     }
+}
+
+/// None for media beyond the 64th.
+fn bit(medium: MediumId) -> u64 {
+    1u64.checked_shl(medium.0.min(64) as u32).unwrap_or(0)
 }
 
 fn uuid_of(message: &Message) -> Option<[u8; 16]> {

@@ -43,6 +43,7 @@ impl Core {
         self.transmit(&message, None);
         self.history.keep(message.into());
         self.beats += 1;
+        self.last_beat = now.mono;
         self.ping(now);
     }
 
@@ -50,6 +51,17 @@ impl Core {
     pub(super) fn send_unnumbered(&mut self, now: Now, message: Message) {
         let message = self.complete(now, message);
         self.transmit(&message, None);
+    }
+
+    /// A message that nobody asks for again, for the rooms above; serial lines are too slow for it.
+    pub fn send_aside(&mut self, now: Now, message: Message) {
+        let message = self.complete(now, message);
+        for i in (0..self.media.len())
+            .filter(|i| !self.media[*i].serial)
+            .collect::<Vec<_>>()
+        {
+            self.transmit(&message, Some(MediumId(i)));
+        }
     }
 
     /// Adds the control fields in the order of heartbeat 3.0.6.

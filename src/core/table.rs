@@ -13,15 +13,28 @@ use super::node::{Link, Node, NodeStatus};
 use crate::conf::Autojoin;
 use crate::conf::ha_cf::NodeKind;
 use crate::conf::hostcache::{self, Entry, MAX_NODES, Remembered, uuid_text};
+use crate::conf::lives::{self, Life};
 use crate::ids::NodeName;
 use crate::msg::{Message, fields};
-use crate::time::{Instant, Now};
+use crate::time::{Duration, Instant, Now};
 use log::Level;
 
 /// Field of ours in `repnodes`: the nodes that hb_addnode added, which no ha.cf names.
 pub(super) const JOINED: &str = "hb_joined";
 const WEIGHT: &str = "weight";
 const SITE: &str = "site";
+
+/// How far the remembered numbers of living peers may lag behind. A peer that dies is remembered at once, so this is
+/// what can be played to us again after *both* died within it: at most so long the peer looks alive once more.
+pub(super) const LIVES_EVERY: Duration = Duration::from_secs(10);
+
+/// hostcache, delhostcache and hb_peers as they should be on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Table {
+    pub nodes: String,
+    pub deleted: String,
+    pub peers: String,
+}
 
 /// The commands of this file, as `t` in the FIFO and on the wire.
 pub const COMMANDS: [&str; 4] = ["addnode", "delnode", "setweight", "setsite"];
@@ -67,6 +80,12 @@ impl Core {
             node.site = entry.site.clone();
             if node.name != self.me {
                 node.uuid = entry.uuid;
+            }
+        }
+        for life in &remembered.peers {
+            // What ha.cf no longer names is forgotten with the next change.
+            if let Some(i) = self.member(&life.name).filter(|_| life.name != self.me) {
+                self.nodes[i].past = Some((life.generation, life.seq));
             }
         }
         if let Some(me) = self.index(&self.me) {
@@ -370,13 +389,33 @@ impl Core {
         self.pinned = pinned;
     }
 
-    /// hostcache and delhostcache as they should be on disk, when that has changed.
-    pub fn take_table(&mut self) -> Option<(String, String)> {
-        if !std::mem::take(&mut self.table_changed) {
+    /// What should be on disk, when that has changed.
+    pub fn take_table(&mut self, now: Instant) -> Option<Table> {
+        let lives = std::mem::take(&mut self.lives_changed) || now >= self.lives_due;
+        if !std::mem::take(&mut self.table_changed) && !lives {
             return None;
         }
-        let nodes: Vec<Entry> = self.nodes.iter().filter(|n| !n.is_ping()).map(entry_of).collect();
-        Some((hostcache::print(&nodes), hostcache::print(&self.deleted)))
+        self.lives_due = now + LIVES_EVERY;
+        Some(self.table())
+    }
+
+    pub fn table(&self) -> Table {
+        let members = || self.nodes.iter().filter(|n| !n.is_ping());
+        let nodes: Vec<Entry> = members().map(entry_of).collect();
+        let life = |n: &Node| {
+            let (generation, seq) = n.heard_up_to().filter(|_| n.name != self.me)?;
+            Some(Life {
+                name: n.name.clone(),
+                generation,
+                seq,
+            })
+        };
+        let peers: Vec<Life> = members().filter_map(life).collect();
+        Table {
+            nodes: hostcache::print(&nodes),
+            deleted: hostcache::print(&self.deleted),
+            peers: lives::print(&peers),
+        }
     }
 
     /// After a new ha.cf: every node it names is one, and no longer one that joined or was deleted.

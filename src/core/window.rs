@@ -77,6 +77,11 @@ impl Window {
         Verdict::AfterGap { missing }
     }
 
+    /// [`Self::judge`] would call it old; takes no note of anything.
+    pub fn is_old(&self, seq: Seq) -> bool {
+        self.last.is_some_and(|last| seq < last) && !self.missing.contains_key(&seq)
+    }
+
     /// Starts counting at `seq`: everything up to it counts as seen.
     pub fn restart_at(&mut self, seq: Seq) {
         self.last = Some(seq);

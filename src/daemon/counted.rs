@@ -9,7 +9,27 @@ pub const COUNTED: &[(&str, &str)] = &[
         "Resource groups started on this node that another node had before.",
     ),
     ("releases", "Resource groups stopped on this node."),
-    ("failures", "Resource groups that could not be started on this node."),
+    (
+        "failures",
+        "Resource groups that could not be started, or did not work, on this node.",
+    ),
+    (
+        "restarts",
+        "Times a part of a resource group was restarted in place on this node.",
+    ),
+    (
+        "addresses_lost",
+        "Times a service address was taken from this machine by somebody else.",
+    ),
+    ("addresses_restored", "Times such an address was set again."),
+    (
+        "foreign_announcements",
+        "Times another machine said that it has a service address of this node.",
+    ),
+    (
+        "answered_takeovers",
+        "Resource groups taken over although somebody still answered for their addresses.",
+    ),
     ("deaths", "Nodes that were declared dead."),
     (
         "late_heartbeats",

@@ -18,9 +18,11 @@ use crate::clients::request::{self, field};
 use crate::clients::{Answer, Class, Clients, Identity};
 use crate::conf::hostcache::Remembered;
 use crate::conf::{HaCf, Haresources};
-use crate::core::{Core, NodeStatus, Up, ping};
+use crate::core::{Core, NodeStatus, Table, Up, Worth, ping};
 use crate::groups::fencing::FenceCommand;
 use crate::groups::job::{Command, Outcome};
+use crate::groups::lease::Found;
+use crate::groups::lookout::{Ask, Sighting};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, Value, fields};
@@ -72,6 +74,15 @@ pub enum Event {
         job: JobId,
         outcome: Outcome,
     },
+    /// What became of an [`Action::Renew`]. An event for a number answers those before it too.
+    Renewed {
+        number: u64,
+        found: Vec<(String, Found)>,
+    },
+    /// What the lookout has seen.
+    Sighted {
+        sighting: Sighting,
+    },
     /// A message of a connected program, the sign-on included.
     Request {
         client: ClientId,
@@ -103,6 +114,8 @@ pub enum Event {
     },
     /// SIGTERM: release everything, tell the peers, end.
     Stop,
+    /// All that waited in the sockets when this node woke up was read, see [`Daemon::must_catch_up`].
+    CaughtUp,
     /// `Daemon::deadline()` has come; calling early or twice does nothing.
     Timer,
 }
@@ -142,10 +155,22 @@ pub enum Action {
     Remember {
         held: Vec<ResourceName>,
     },
-    /// hostcache and delhostcache as they should be on disk now.
+    /// These addresses get another lease; the answer is an [`Event::Renewed`].
+    Renew {
+        number: u64,
+        addresses: Vec<String>,
+    },
+    /// For the lookout.
+    Lookout {
+        ask: Ask,
+    },
+    /// These addresses go from this machine at once; their groups stay as they are.
+    Drop {
+        addresses: Vec<String>,
+    },
+    /// What should be on disk about the nodes now.
     RememberNodes {
-        nodes: String,
-        deleted: String,
+        table: Table,
     },
     /// After a reload: media may have come or gone; open and close to match the new ha.cf.
     MediaChanged,
@@ -170,6 +195,8 @@ pub struct Daemon {
     transitions: Transitions,
     programs: Vec<ClientReport>,
     notices: Notices,
+    /// Of the beats, the leases have heard of so many.
+    beats: u64,
     out: Vec<Action>,
 }
 
@@ -194,6 +221,7 @@ impl Daemon {
             transitions: Transitions::default(),
             programs: Vec::new(),
             notices: Notices::default(),
+            beats: 0,
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -201,16 +229,35 @@ impl Daemon {
         (daemon, actions)
     }
 
+    /// See [`Groups::doubt_calm`].
+    pub fn doubt_calm(&mut self) {
+        self.groups.doubt_calm();
+    }
+
+    pub fn calm_mistakes(&self) -> u64 {
+        self.groups.calm_mistakes()
+    }
+
     /// [`Event::Received`] without a buffer of its own.
     pub fn receive(&mut self, now: Now, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
-        self.core.turn(now);
-        self.core.receive(now, medium, bytes);
+        self.receive_at(now, now.mono, medium, bytes)
+    }
+
+    /// The same for a packet that came at `at` and is read now.
+    pub fn receive_at(&mut self, now: Now, at: Instant, medium: MediumId, bytes: &[u8]) -> Vec<Action> {
+        self.turn(now);
+        self.core.receive_at(now, at, medium, bytes);
         self.settle(now);
         std::mem::take(&mut self.out)
     }
 
+    /// Of the packet that was received last.
+    pub fn worth(&self) -> Worth {
+        self.core.worth()
+    }
+
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
-        self.core.turn(now);
+        self.turn(now);
         match event {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
             Event::MediumBroken { medium, why } => {
@@ -232,6 +279,8 @@ impl Daemon {
                 }
             }
             Event::JobEnded { job, outcome } => self.groups.job_ended(now, job, &outcome),
+            Event::Renewed { number, found } => self.groups.renewed(now, number, found),
+            Event::Sighted { sighting } => self.groups.sighted(now, sighting),
             Event::Request { client, who, message } => self.request(now, client, who, &message),
             Event::ClientGone { client, why } => {
                 let left = self.clients.gone(client, why);
@@ -250,25 +299,59 @@ impl Daemon {
             Event::Programs { clients } => self.programs = clients,
             Event::Scripts { types } => self.notices.listen_to(types),
             Event::Stop => self.groups.stop(now),
-            Event::Timer => self.core.timer(now),
+            Event::CaughtUp => self.groups.caught_up(now),
+            Event::Timer => {
+                self.core.timer(now);
+                self.groups.look_at_leases(now);
+            }
         }
         self.settle(now);
         std::mem::take(&mut self.out)
     }
 
+    /// A pause of ours is known to all before the first thing is looked at that waited for its end.
+    fn turn(&mut self, now: Now) {
+        self.core.turn(now);
+        self.lift(now);
+    }
+
+    /// To be called when a wait is over, before anything is read: what there is to do at once after a pause.
+    pub fn look_at_clock(&mut self, now: Now) -> Vec<Action> {
+        self.turn(now);
+        if self.must_catch_up() {
+            self.settle(now);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// True after a pause, until everything was read that waited in the sockets: [`Event::CaughtUp`] says so.
+    pub fn must_catch_up(&self) -> bool {
+        self.groups.must_catch_up()
+    }
+
+    /// What happened below reaches the rooms above.
+    fn lift(&mut self, now: Now) {
+        while let Some(up) = self.core.next_up() {
+            self.note(now, &up);
+            self.groups.up(now, &up);
+            if let Some(message) = self.notices.of(&up, &self.core) {
+                self.out.push(Action::Notice { message });
+            }
+            self.publish(now, up);
+        }
+    }
+
     /// Lets what happened below reach the rooms above, and what these order reach the media, until all is quiet.
     fn settle(&mut self, now: Now) {
+        if self.core.beats() != self.beats {
+            self.beats = self.core.beats();
+            self.groups.beat(now);
+        }
         loop {
-            while let Some(up) = self.core.next_up() {
-                self.note(now, &up);
-                self.groups.up(now, &up);
-                if let Some(message) = self.notices.of(&up, &self.core) {
-                    self.out.push(Action::Notice { message });
-                }
-                self.publish(now, up);
-            }
+            self.lift(now);
             self.publish_late(now);
             let core = &self.core;
+            self.groups.set_isolated(core.is_isolated(now.mono));
             self.groups.settle(now, &|node| !core.has_gaps(node));
             for transition in self.groups.take_transitions() {
                 self.transitions.add(transition);
@@ -280,17 +363,26 @@ impl Daemon {
             for order in orders {
                 match order {
                     Order::Send(message) => self.core.send(now, message),
+                    Order::SendAside(message) => self.core.send_aside(now, message),
+                    Order::Lookout(ask) => self.out.push(Action::Lookout { ask }),
                     Order::Tell(message) => self.tell_clients(now, &message),
                     Order::Run { job, command } => self.out.push(Action::Run { job, command }),
                     Order::Fence { job, command } => self.out.push(Action::Fence { job, command }),
                     Order::Remember { held } => self.out.push(Action::Remember { held }),
-                    Order::Stopped => self.out.push(Action::Stopped),
+                    Order::Renew { number, addresses } => self.out.push(Action::Renew { number, addresses }),
+                    Order::Drop { addresses } => self.out.push(Action::Drop { addresses }),
+                    Order::Stopped => {
+                        // The last word about the peers: recorded packets are old for the next life.
+                        let table = self.core.table();
+                        self.out.push(Action::RememberNodes { table });
+                        self.out.push(Action::Stopped);
+                    }
                 }
             }
         }
         self.out.extend(self.core.take_actions());
-        if let Some((nodes, deleted)) = self.core.take_table() {
-            self.out.push(Action::RememberNodes { nodes, deleted });
+        if let Some(table) = self.core.take_table(now.mono) {
+            self.out.push(Action::RememberNodes { table });
         }
     }
 
@@ -321,7 +413,7 @@ impl Daemon {
             |kind, subject: &dyn ToString, text: &str| Transition::good(now.wall, kind, subject.to_string(), text);
         let bad = |kind, subject: &dyn ToString, text: &str| Transition::bad(now.wall, kind, subject.to_string(), text);
         let transition = match up {
-            Up::Message { .. } => return,
+            Up::Message { .. } | Up::Aside { .. } => return,
             // The one link of a ping node says what its status says.
             Up::Link { node, .. } if self.core.ping_info(node).is_some() => return,
             Up::Status { node, status } => match status {
@@ -420,7 +512,7 @@ impl Daemon {
                 let message = Message::new("delnode").with(fields::NODE, node.as_str());
                 self.tell_clients(now, &message);
             }
-            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } => {}
+            Up::Joined { .. } | Up::Returned { .. } | Up::Restarted { .. } | Up::Woke { .. } | Up::Aside { .. } => {}
         }
     }
 
@@ -514,6 +606,11 @@ impl Daemon {
     /// When [`Event::Timer`] is due next.
     pub fn deadline(&self) -> Instant {
         self.core.deadline().min(self.groups.deadline())
+    }
+
+    /// What should be on disk about the nodes now.
+    pub fn table(&self) -> Table {
+        self.core.table()
     }
 
     /// Is this node a full member, which may be given groups?

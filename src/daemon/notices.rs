@@ -46,6 +46,7 @@ impl Notices {
             }
             Up::Left { node } => change("delnode", fields::NODE, node.as_str())?,
             Up::Status { .. }
+            | Up::Aside { .. }
             | Up::Message { .. }
             | Up::Returned { .. }
             | Up::Restarted { .. }

@@ -58,7 +58,7 @@ pub struct FencingView {
     pub todo: Option<String>,
 }
 
-/// A node tried to start a group and could not.
+/// A node where a group could not be started, or did not work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedView {
     pub node: NodeName,
@@ -81,6 +81,8 @@ pub struct GroupView {
     pub owned_since: Option<Wall>,
     /// Nodes that do not try again until hb_takeover, a reload or a restart.
     pub failed: Vec<FailedView>,
+    /// How long its addresses stay when nobody renews them; zero for ever. `None` when it has none here.
+    pub lease: Option<Duration>,
     /// How long it is in this state here.
     pub since: Duration,
     /// The last thing that happened to it here, and why.
@@ -184,7 +186,12 @@ impl Core {
             .collect();
         let (fencings_ok, fencings_failed) = groups.fencing_counts();
         let fencings = [("fencings_ok", fencings_ok), ("fencings_failed", fencings_failed)];
-        let counters = self.counters().list().chain(groups.counts()).chain(fencings);
+        let counters = self
+            .counters()
+            .list()
+            .chain(groups.counts())
+            .chain(groups.lookout_counts())
+            .chain(fencings);
         let counters = counted::all(counters.map(|(name, n)| (name.to_owned(), n)));
         View {
             me: self.me(),

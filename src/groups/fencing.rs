@@ -305,6 +305,24 @@ impl Groups {
         }
     }
 
+    /// An address that this dead node had answers. True when the node must be fenced before the address is taken over.
+    pub(super) fn fence_for_answer(&mut self, name: &NodeName) -> bool {
+        let now = self.bench.now.mono;
+        let covered = self.fencing.covers(name) == Some(true);
+        let Some(node) = self.fencing.nodes.get_mut(name).filter(|_| covered) else {
+            return false;
+        };
+        match node.state {
+            State::Due(_) => true,
+            State::Idle | State::Unheard | State::Free(Free::Unneeded | Free::NoDevice) => {
+                log::warn!("node {name}: must be fenced: an address that it had is answered for");
+                node.due(now);
+                true
+            }
+            State::Free(Free::Fenced) | State::Alive | State::Doubtful => false,
+        }
+    }
+
     /// Whom this node does not hear, for the others; nothing where nobody is fenced.
     pub(super) fn unheard(&self) -> Option<String> {
         if self.fencing.devices.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::job::{Command, Exit, Outcome, Verb};
 use super::peer::{Claim, ClaimState};
-use crate::conf::GroupSpec;
+use crate::conf::{GroupSpec, ResourceSpec};
 use crate::ids::{JobId, NodeName, ResourceName};
 use crate::time::{Duration, Instant, Now, Wall};
 
@@ -13,7 +13,7 @@ const STOP_AGAIN: Duration = Duration::from_secs(1);
 /// `status` that has not answered after this time counts as no answer.
 const STATUS_LIMIT: Duration = Duration::from_secs(20);
 /// Scripts that hold an address: their `start` on a running one announces it again.
-const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
+pub(super) const ADDRESS_SCRIPTS: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -25,6 +25,8 @@ enum Step {
     CheckStopped,
     /// `start` of a running address, so that its neighbours hear of it again.
     Announce,
+    /// `start` of an address that went away by itself.
+    SetAgain,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,8 +40,10 @@ struct Busy {
     tries: u32,
     /// Release as soon as the running script has ended.
     unwanted: bool,
-    /// Why, when it is being released because it could not be started.
+    /// Why, when it is being released because it does not work here.
     failure: Option<String>,
+    /// Restarting in place from this resource on; those before it run on.
+    restart: Option<usize>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +63,14 @@ pub enum Done {
         why: String,
     },
     Released,
+    /// A part of it was restarted in place.
+    Restarted,
+    /// That did not work, and it stays as it is since no other node can have it.
+    Limping {
+        why: String,
+    },
+    /// An address that had gone is there again.
+    Restored,
     /// A stop script fails and the resource is still there.
     Blocked {
         why: String,
@@ -94,9 +106,17 @@ pub struct Group {
     /// Released for this node, until it claims the group or the moment has come.
     pub moving: Option<(NodeName, Instant)>,
     pub failures: u32,
-    /// Not startable here, since.
+    /// It does not work here, since.
     pub failed_at: Option<Instant>,
-    /// Why it was not startable here, and when.
+    /// That is forgotten after this time.
+    pub forget_after: Option<Duration>,
+    /// When it was repaired in place, the oldest first.
+    pub repairs: Vec<Instant>,
+    /// It does not work here, for this reason, and is handed over to a classic node: failed here once that is done.
+    pub condemned: Option<String>,
+    /// Why the last repair that was asked for was not done.
+    pub unrepaired: Option<String>,
+    /// Why it did not work here, and when.
     pub failure: Option<(Wall, String)>,
     /// The last thing that happened to it here, and why.
     pub last: String,
@@ -118,6 +138,10 @@ pub struct Group {
     pub removed: bool,
     /// It ran here before heartbeat was started again: any of its resources may be up, until it was acquired or stopped.
     adopting: bool,
+    /// Nobody renews its addresses: until then it is given up in words only, and after that offered to the others.
+    lost: Option<Instant>,
+    /// That moment has come.
+    offered: bool,
 }
 
 impl Group {
@@ -130,6 +154,10 @@ impl Group {
             moving: None,
             failures: 0,
             failed_at: None,
+            forget_after: None,
+            repairs: Vec::new(),
+            condemned: None,
+            unrepaired: None,
             failure: None,
             last: String::new(),
             had_by: None,
@@ -141,6 +169,8 @@ impl Group {
             next_spec: None,
             removed: false,
             adopting: false,
+            lost: None,
+            offered: false,
         }
     }
 
@@ -180,8 +210,10 @@ impl Group {
         match &mut self.state {
             State::Stopped => return,
             State::Busy(busy) => match busy.step {
+                // Not only from that resource on, now.
+                Step::Stop | Step::CheckStopped if busy.restart.is_some() => busy.restart = None,
                 Step::Stop | Step::CheckStopped => return,
-                Step::Check | Step::Start | Step::Announce => {
+                Step::Check | Step::Start | Step::Announce | Step::SetAgain => {
                     if busy.unwanted {
                         return;
                     }
@@ -203,6 +235,118 @@ impl Group {
             && let Some(at) = self.address_after(0)
         {
             self.go(bench, Step::Announce, at, None);
+        }
+    }
+
+    /// The addresses that have to stay for now: those of resources that run or may do, but not what is being stopped.
+    pub fn addresses_up(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let up = match &self.state {
+            State::Stopped | State::Blocked => 0,
+            State::Running => resources.len(),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
+                Step::Announce | Step::SetAgain => resources.len(),
+                Step::Stop | Step::CheckStopped => busy.at,
+            },
+        };
+        self.addresses(if self.lost.is_some() { 0 } else { up })
+    }
+
+    /// The addresses that may be on this machine.
+    pub fn addresses_maybe_up(&self) -> impl Iterator<Item = &str> {
+        self.addresses(match &self.state {
+            State::Stopped => 0,
+            State::Running | State::Blocked => self.spec.resources.len(),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
+                Step::Announce | Step::SetAgain => self.spec.resources.len(),
+                Step::Stop | Step::CheckStopped => busy.at + 1,
+            },
+        })
+    }
+
+    /// Those of the first `many` resources.
+    fn addresses(&self, many: usize) -> impl Iterator<Item = &str> {
+        let ours = |r: &&ResourceSpec| ADDRESS_SCRIPTS.contains(&r.script.as_str());
+        self.spec.resources[..many]
+            .iter()
+            .filter(ours)
+            .filter_map(|r| r.args.first())
+            .map(String::as_str)
+    }
+
+    /// The addresses that are there now, as far as their scripts have said.
+    pub fn addresses_set(&self) -> impl Iterator<Item = &str> {
+        let resources = &self.spec.resources;
+        let (set, but) = match &self.state {
+            State::Stopped | State::Blocked => (0, None),
+            State::Running => (resources.len(), None),
+            State::Busy(busy) => match busy.step {
+                Step::Check | Step::Start | Step::Stop | Step::CheckStopped => (busy.at, None),
+                Step::Announce => (resources.len(), None),
+                Step::SetAgain => (resources.len(), Some(busy.at)),
+            },
+        };
+        let set = if self.lost.is_some() { 0 } else { set };
+        let ours = resources[..set]
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| Some(*i) != but);
+        let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
+        ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
+    }
+
+    /// This node was away for so long that others may have had it since: it has it anew.
+    pub fn slept(&mut self, bench: &Bench) {
+        self.stamp = bench.now.wall.0;
+    }
+
+    /// An OCF agent that holds an address: it knows no leases.
+    pub fn has_other_address(&self) -> bool {
+        let mut scripts = self.spec.resources.iter().filter(|r| r.script == "OCF");
+        // `OCF::AGENT`, `OCF::PROVIDER:AGENT`
+        let agent = |a: &String| {
+            a.rsplit(':')
+                .next()
+                .is_some_and(|agent| ADDRESS_SCRIPTS.contains(&agent))
+        };
+        scripts.any(|r| r.args.first().is_some_and(agent))
+    }
+
+    /// An address went away while the group runs.
+    pub fn set_again(&mut self, bench: &mut Bench, address: &str) {
+        if self.state != State::Running {
+            return;
+        }
+        let is_it = |r: &ResourceSpec| {
+            ADDRESS_SCRIPTS.contains(&r.script.as_str()) && r.args.first().is_some_and(|a| a == address)
+        };
+        if let Some(at) = self.spec.resources.iter().position(is_it) {
+            log::error!(
+                "group {}: the address {address} is gone from this machine; setting it again",
+                self.key()
+            );
+            self.go(bench, Step::SetAgain, at, None);
+        }
+    }
+
+    /// Nobody renews its addresses, and nobody may run its scripts: they are stopped when that is possible again. The
+    /// kernel has dropped the addresses at `until`.
+    pub fn lose(&mut self, bench: &mut Bench, until: Instant) {
+        let why = "its addresses were not renewed".to_owned();
+        self.last = format!("giving up: {why}");
+        self.lost = Some(until);
+        self.offered = false;
+        match &mut self.state {
+            State::Stopped => {}
+            State::Busy(busy) => {
+                busy.unwanted = true;
+                // All of it is stopped, and nothing started behind that.
+                busy.restart = None;
+                busy.failure.get_or_insert(why);
+            }
+            State::Running | State::Blocked => self.go(bench, Step::Stop, self.spec.resources.len() - 1, Some(why)),
         }
     }
 
@@ -232,14 +376,48 @@ impl Group {
             tries: 0,
             unwanted: false,
             failure,
+            restart: None,
         });
         self.since = bench.now.mono;
+    }
+
+    /// Stops and starts the resources from `from` on, while those before it run on. Only of a running group.
+    pub fn restart(&mut self, bench: &mut Bench, from: usize, why: &str) {
+        if self.state != State::Running {
+            return;
+        }
+        log::warn!(
+            "group {}: restarting {} in place ({why})",
+            self.key(),
+            self.spec.resources[from].name
+        );
+        self.last = format!("restarted in place: {why}");
+        let last = self.spec.resources.len() - 1;
+        self.go_restarting(bench, Step::Stop, last, Some(from));
+    }
+
+    fn go_restarting(&mut self, bench: &mut Bench, step: Step, at: usize, from: Option<usize>) {
+        self.go(bench, step, at, None);
+        if let State::Busy(busy) = &mut self.state {
+            busy.restart = from;
+        }
+    }
+
+    /// Stops all of a running group, which does not work here: another node is to have it.
+    pub fn give_up(&mut self, bench: &mut Bench, why: String) {
+        if self.state != State::Running {
+            return;
+        }
+        log::error!("CRIT: group {}: Giving up resources due to failure: {why}", self.key());
+        self.last = format!("giving up: {why}");
+        let last = self.spec.resources.len() - 1;
+        self.go(bench, Step::Stop, last, Some(why));
     }
 
     fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
         let (verb, limit) = match step {
             Step::Check | Step::CheckStopped => (Verb::Status, STATUS_LIMIT.min(bench.limit)),
-            Step::Start | Step::Announce => (Verb::Start, bench.limit),
+            Step::Start | Step::Announce | Step::SetAgain => (Verb::Start, bench.limit),
             Step::Stop => (Verb::Stop, bench.limit),
         };
         bench.order(Command {
@@ -250,20 +428,32 @@ impl Group {
     }
 
     fn settle(&mut self, now: Instant, state: State) {
+        if matches!(state, State::Stopped | State::Blocked) {
+            self.lost = None;
+            self.offered = false;
+        }
         self.state = state;
         self.since = now;
     }
 
     /// When `timer` is due.
     pub fn deadline(&self) -> Instant {
+        let offer = self.lost.filter(|_| !self.offered).unwrap_or(Instant::NEVER);
         match &self.state {
-            State::Busy(busy) => busy.retry,
-            State::Stopped | State::Running | State::Blocked => Instant::NEVER,
+            State::Busy(busy) => busy.retry.min(offer),
+            State::Stopped | State::Running | State::Blocked => offer,
         }
     }
 
     /// Repeats a stop whose pause is over.
     pub fn timer(&mut self, bench: &mut Bench) {
+        if self.lost.is_some_and(|until| until <= bench.now.mono) && !self.offered {
+            log::error!(
+                "group {}: the kernel has dropped its addresses; another node may have it",
+                self.key()
+            );
+            self.offered = true;
+        }
         let State::Busy(busy) = &self.state else { return };
         if busy.retry > bench.now.mono {
             return;
@@ -279,8 +469,9 @@ impl Group {
         matches!(&self.state, State::Busy(busy) if busy.job == Some(job))
     }
 
-    /// A script of this group has ended: the next step. `patient`: a stop that fails is repeated without end.
-    pub fn job_ended(&mut self, bench: &mut Bench, outcome: &Outcome, patient: bool) -> Option<Done> {
+    /// A script of this group has ended: the next step. `patient`: a stop that fails is repeated without end. `alone`: no
+    /// other node could have the group.
+    pub fn job_ended(&mut self, bench: &mut Bench, outcome: &Outcome, patient: bool, alone: bool) -> Option<Done> {
         let State::Busy(busy) = self.state.clone() else {
             return None;
         };
@@ -288,12 +479,12 @@ impl Group {
         let resource = self.spec.resources[busy.at].name.clone();
         let ok = outcome.exit == Exit::Code(0);
         match busy.step {
-            Step::Check | Step::Start | Step::Announce if busy.unwanted => {
+            Step::Check | Step::Start | Step::Announce | Step::SetAgain if busy.unwanted => {
                 let from = match busy.step {
-                    Step::Announce => self.spec.resources.len() - 1,
+                    Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
                     _ => self.last_begun(busy.at),
                 };
-                self.go(bench, Step::Stop, from, None);
+                self.go(bench, Step::Stop, from, busy.failure);
                 None
             }
             Step::Check => {
@@ -301,13 +492,23 @@ impl Group {
                     return self.give_back(bench, busy.at, format!("{resource}: {why}"));
                 }
                 if says_running(&outcome.output) {
-                    self.next_resource(bench, busy.at)
+                    self.next_resource(bench, &busy)
                 } else {
                     self.go(bench, Step::Start, busy.at, None);
                     None
                 }
             }
-            Step::Start if ok => self.next_resource(bench, busy.at),
+            Step::Start if ok => self.next_resource(bench, &busy),
+            Step::Start if busy.restart.is_some() && alone => {
+                let why = format!("start of {resource} {}", how(outcome));
+                log::error!(
+                    "CRIT: group {}: {why}; no other node can have the group, what runs of it stays up",
+                    self.key()
+                );
+                self.last = format!("restart in place failed: {why}");
+                self.settle(now, State::Running);
+                Some(Done::Limping { why })
+            }
             Step::Start => self.give_back(bench, busy.at, format!("start of {resource} {}", how(outcome))),
             Step::Announce => {
                 match self.address_after(busy.at + 1) {
@@ -315,6 +516,14 @@ impl Group {
                     None => self.settle(now, State::Running),
                 }
                 None
+            }
+            Step::SetAgain if ok => {
+                self.settle(now, State::Running);
+                Some(Done::Restored)
+            }
+            Step::SetAgain => {
+                let why = format!("start of {resource}, which had gone, {}", how(outcome));
+                self.give_back(bench, self.spec.resources.len() - 1, why)
             }
             Step::Stop => {
                 if ok {
@@ -371,10 +580,20 @@ impl Group {
         }
     }
 
-    fn next_resource(&mut self, bench: &mut Bench, at: usize) -> Option<Done> {
-        if at + 1 < self.spec.resources.len() {
-            self.begin(bench, at + 1);
+    fn next_resource(&mut self, bench: &mut Bench, busy: &Busy) -> Option<Done> {
+        let next = busy.at + 1;
+        if next < self.spec.resources.len() {
+            match busy.restart {
+                // It was just stopped.
+                Some(_) => self.go_restarting(bench, Step::Start, next, busy.restart),
+                None => self.begin(bench, next),
+            }
             return None;
+        }
+        if busy.restart.is_some() {
+            log::info!("group {}: restarted in place", self.key());
+            self.settle(bench.now.mono, State::Running);
+            return Some(Done::Restarted);
         }
         log::info!("group {}: acquired", self.key());
         self.failures = 0;
@@ -384,8 +603,15 @@ impl Group {
     }
 
     fn previous_resource(&mut self, bench: &mut Bench, busy: &Busy) -> Option<Done> {
+        if busy.restart == Some(busy.at) {
+            self.go_restarting(bench, Step::Start, busy.at, busy.restart);
+            return None;
+        }
         if busy.at > 0 {
             self.go(bench, Step::Stop, busy.at - 1, busy.failure.clone());
+            if let State::Busy(next) = &mut self.state {
+                next.restart = busy.restart;
+            }
             return None;
         }
         log::info!("group {}: released", self.key());
@@ -395,11 +621,19 @@ impl Group {
             Some(why) => {
                 self.failures += 1;
                 self.failed_at = Some(bench.now.mono);
+                // The others are to know since when, too.
+                self.stamp = bench.now.wall.0;
                 self.failure = Some((bench.now.wall, why.clone()));
                 self.last = format!("failed: {why}");
                 Some(Done::Failed { why })
             }
-            None => Some(Done::Released),
+            None => {
+                if let Some(why) = self.condemned.take() {
+                    self.failed_at = Some(bench.now.mono);
+                    self.failure = Some((bench.now.wall, why));
+                }
+                Some(Done::Released)
+            }
         }
     }
 
@@ -414,11 +648,14 @@ impl Group {
     /// What we tell the others about it.
     pub fn claim(&self) -> Option<Claim> {
         let state = match &self.state {
+            State::Busy(_) if self.offered => ClaimState::Failed,
             State::Busy(busy) => match busy.step {
                 Step::Check | Step::Start if busy.unwanted => ClaimState::Stopping,
                 Step::Check | Step::Start => ClaimState::Starting,
-                Step::Announce if busy.unwanted => ClaimState::Stopping,
-                Step::Announce => ClaimState::Running,
+                Step::Announce | Step::SetAgain if busy.unwanted => ClaimState::Stopping,
+                Step::Announce | Step::SetAgain => ClaimState::Running,
+                // It is not on its way to anybody.
+                Step::Stop | Step::CheckStopped if busy.restart.is_some() => ClaimState::Starting,
                 Step::Stop | Step::CheckStopped => ClaimState::Stopping,
             },
             State::Running => ClaimState::Running,
@@ -443,6 +680,11 @@ impl Group {
         self.claim().is_some_and(|c| c.state == ClaimState::Running)
     }
 
+    /// It runs, and no script of it does.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Running
+    }
+
     /// Scripts of it run, or are about to.
     pub fn is_busy(&self) -> bool {
         matches!(self.state, State::Busy(_))
@@ -462,6 +704,18 @@ impl Group {
     pub fn forget_failures(&mut self) {
         self.failures = 0;
         self.failed_at = None;
+        self.forget_after = None;
+        self.repairs.clear();
+        self.condemned = None;
+        self.unrepaired = None;
+    }
+
+    /// When it is to be tried here again, by itself.
+    pub fn forgotten_at(&self) -> Instant {
+        match (self.failed_at, self.forget_after) {
+            (Some(at), Some(after)) => at + after,
+            (None, _) | (_, None) => Instant::NEVER,
+        }
     }
 
     /// The word for `cl_status`.
@@ -527,6 +781,10 @@ mod tests {
 
     /// Plays a group against scripts: `fails` says which `RESOURCE VERB` exits 1; gives the verbs in order.
     fn play(g: &mut Group, b: &mut Bench, fails: &[&str]) -> (Vec<String>, Option<Done>) {
+        play_alone(g, b, fails, false)
+    }
+
+    fn play_alone(g: &mut Group, b: &mut Bench, fails: &[&str], alone: bool) -> (Vec<String>, Option<Done>) {
         let (mut seen, mut done) = (Vec::new(), None);
         for _ in 0..200 {
             let orders = std::mem::take(&mut b.orders);
@@ -553,7 +811,7 @@ mod tests {
                     output: output.into(),
                     took: Duration::ZERO,
                 };
-                done = g.job_ended(b, &outcome, false).or(done);
+                done = g.job_ended(b, &outcome, false, alone).or(done);
             }
         }
         (seen, done)
@@ -570,6 +828,135 @@ mod tests {
         let (seen, done) = play(&mut g, &mut b, &[]);
         assert_eq!(seen, ["web stop", "ip stop"]);
         assert_eq!((done, g.claim()), (Some(Done::Released), None));
+    }
+
+    fn running(words: &[&str]) -> (Group, Bench) {
+        let (mut g, mut b) = (group(words), bench());
+        g.acquire(&mut b, "test");
+        assert_eq!(play(&mut g, &mut b, &[]).1, Some(Done::Acquired));
+        (g, b)
+    }
+
+    fn state(g: &Group) -> Option<ClaimState> {
+        g.claim().map(|c| c.state)
+    }
+
+    #[test]
+    fn a_restart_in_place_leaves_what_stands_before_it_alone() {
+        #[rustfmt::skip]
+        let table: [(usize, &[&str], &[&str]); 4] = [
+            // from  fails  seen
+            (2, &[], &["mail stop", "mail start"]),
+            (1, &[], &["mail stop", "web stop", "web start", "mail start"]),
+            (0, &[], &["mail stop", "web stop", "ip stop", "ip start", "web start", "mail start"]),
+            // What is dead may not know how to stop: it says after ten tries that it is down.
+            (2, &["mail stop"], &["mail stop", "mail stop", "mail stop", "mail stop", "mail stop", "mail stop", "mail stop",
+                                  "mail stop", "mail stop", "mail stop", "mail status", "mail start"]),
+        ];
+        for (from, fails, want) in table {
+            let (mut g, mut b) = running(&["ip", "web", "mail"]);
+            g.restart(&mut b, from, "test");
+            assert_eq!(state(&g), Some(ClaimState::Starting), "it is on its way to nobody");
+            let (seen, done) = play(&mut g, &mut b, fails);
+            assert_eq!(
+                (seen, done),
+                (want.iter().map(|s| (*s).to_owned()).collect(), Some(Done::Restarted)),
+                "{from}"
+            );
+            assert_eq!(state(&g), Some(ClaimState::Running));
+        }
+    }
+
+    #[test]
+    fn a_restart_that_fails_gives_the_group_up_unless_nobody_could_have_it() {
+        let (mut g, mut b) = running(&["ip", "web", "mail"]);
+        g.restart(&mut b, 1, "test");
+        let (seen, done) = play(&mut g, &mut b, &["web start"]);
+        assert_eq!(seen, ["mail stop", "web stop", "web start", "web stop", "ip stop"]);
+        assert!(matches!(done, Some(Done::Failed { .. })), "{done:?}");
+        assert_eq!(state(&g), Some(ClaimState::Failed));
+
+        let (mut g, mut b) = running(&["ip", "web", "mail"]);
+        g.restart(&mut b, 1, "test");
+        let (seen, done) = play_alone(&mut g, &mut b, &["web start"], true);
+        assert_eq!(seen, ["mail stop", "web stop", "web start"]);
+        assert!(matches!(done, Some(Done::Limping { .. })), "{done:?}");
+        assert_eq!(state(&g), Some(ClaimState::Running));
+        // The next one may work.
+        g.restart(&mut b, 1, "test");
+        let (seen, done) = play_alone(&mut g, &mut b, &[], true);
+        assert_eq!(seen, ["mail stop", "web stop", "web start", "mail start"]);
+        assert_eq!(done, Some(Done::Restarted));
+    }
+
+    #[test]
+    fn a_release_in_the_middle_of_a_restart_stops_everything() {
+        // Asked for while the script of this number runs.
+        for (number, want) in [
+            (0, vec!["mail stop", "web stop", "ip stop"]),
+            (1, vec!["mail stop", "web stop", "ip stop"]),
+            (2, vec!["mail stop", "web stop", "web start", "web stop", "ip stop"]),
+            (
+                3,
+                vec![
+                    "mail stop",
+                    "web stop",
+                    "web start",
+                    "mail start",
+                    "mail stop",
+                    "web stop",
+                    "ip stop",
+                ],
+            ),
+        ] {
+            let (mut g, mut b) = running(&["ip", "web", "mail"]);
+            g.restart(&mut b, 1, "test");
+            let mut seen = Vec::new();
+            for _ in 0..number {
+                let (job, command) = b.orders.remove(0);
+                seen.push(format!("{} {}", command.resource.name, command.verb.as_str()));
+                let outcome = Outcome {
+                    exit: Exit::Code(0),
+                    output: String::new(),
+                    took: Duration::ZERO,
+                };
+                assert!(g.waits_for(job));
+                assert_eq!(g.job_ended(&mut b, &outcome, false, false), None);
+            }
+            g.release(&mut b, "test");
+            assert_eq!(state(&g), Some(ClaimState::Stopping));
+            let (rest, done) = play(&mut g, &mut b, &[]);
+            seen.extend(rest);
+            assert_eq!(
+                (seen, done),
+                (want.iter().map(|s| (*s).to_owned()).collect(), Some(Done::Released)),
+                "{number}"
+            );
+            assert_eq!(state(&g), None);
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_given_up_is_stopped_and_failed_here() {
+        let (mut g, mut b) = running(&["ip", "web"]);
+        g.give_up(&mut b, "no answer".to_owned());
+        assert_eq!(state(&g), Some(ClaimState::Stopping));
+        let (seen, done) = play(&mut g, &mut b, &[]);
+        assert_eq!(seen, ["web stop", "ip stop"]);
+        assert_eq!(
+            done,
+            Some(Done::Failed {
+                why: "no answer".to_owned()
+            })
+        );
+        assert_eq!(
+            (state(&g), g.forgotten_at()),
+            (Some(ClaimState::Failed), Instant::NEVER)
+        );
+        g.forget_after = Some(Duration::from_secs(60));
+        assert_eq!(g.forgotten_at(), g.since + Duration::from_secs(60));
+        g.forget_failures();
+        assert_eq!(state(&g), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::group::Group;
 use super::manager::{Groups, Order, Phase};
 use super::messages::TO;
-use super::peer::ClaimState;
+use super::peer::{ClaimState, Peer};
 use super::place;
 use super::set::Set;
 use crate::conf::AutoFailback;
@@ -23,6 +23,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const MOVE_WITHIN: Duration = Duration::from_secs(3600);
 /// A classic node that moves something itself is done by then, or is not waited for.
 const CALM_WITHIN: Duration = Duration::from_secs(20);
+/// A classic that got no answer looks at that with its next beat, and what it says then is on its way.
+const CALLS_OFF_WITHIN: Duration = Duration::from_secs(5);
 /// A failback that did not work is not tried again before.
 const FAILBACK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -83,7 +85,20 @@ pub struct Taking {
     keys: Vec<ResourceName>,
     /// The giver has released everything.
     begun: bool,
+    /// A classic giver has said that it releases it …
+    pub releases: bool,
+    /// … or gave up waiting for our answer by then, or never waited: what it asks it may ignore itself.
+    answer_by: Instant,
     pub until: Instant,
+}
+
+impl Taking {
+    pub fn deadline(&self, now: Instant) -> Instant {
+        match self.begun {
+            true => self.until,
+            false => self.until.min(super::manager::later(self.answer_by, now)),
+        }
+    }
 }
 
 impl Groups {
@@ -136,32 +151,30 @@ impl Groups {
         if self.handover.is_some() || self.taking.is_some() || now < self.failback_at || !self.wanted.is_empty() {
             return;
         }
-        let due = self
-            .peers
-            .values()
-            .find(|p| p.failback_due && p.can_serve() && p.told && caught_up(&p.name));
-        let Some(name) = due.map(|p| p.name.clone()) else {
-            return;
-        };
-        let peer = &self.peers[&name];
-        // A classic peer refuses while it is not stable itself.
-        if self.mode != AutoFailback::On || (!peer.ours && !peer.stable) {
+        let due = |p: &&Peer| p.failback_due && p.can_serve() && p.told && caught_up(&p.name);
+        let due: Vec<NodeName> = self.peers.values().filter(due).map(|p| p.name.clone()).collect();
+        for name in due {
+            let peer = &self.peers[&name];
+            // A classic peer refuses while it is not stable itself.
+            if self.mode != AutoFailback::On || (!peer.ours && !peer.stable) {
+                return;
+            }
+            let keys = self.keys_held(|g| g.spec.node == name && !peer.failed(g.key()));
+            if keys.is_empty() {
+                self.peers.get_mut(&name).expect("it was found above").failback_due = false;
+                continue;
+            }
+            self.failback_at = now + FAILBACK_AGAIN;
+            self.begin(Request {
+                set: Set::FOREIGN,
+                keys,
+                to: Some(name),
+                reqid: None,
+                why: "auto_failback".to_owned(),
+                begin_by: now,
+            });
             return;
         }
-        let keys = self.keys_held(|g| g.spec.node == name && !peer.failed(g.key()));
-        if keys.is_empty() {
-            self.peers.get_mut(&name).expect("it was found above").failback_due = false;
-            return;
-        }
-        self.failback_at = now + FAILBACK_AGAIN;
-        self.begin(Request {
-            set: Set::FOREIGN,
-            keys,
-            to: Some(name),
-            reqid: None,
-            why: "auto_failback".to_owned(),
-            begin_by: now,
-        });
     }
 
     /// A classic node ignores a request, without a word to us, while it is not stable or has not heard that we are.
@@ -251,7 +264,7 @@ impl Groups {
     }
 
     /// Where a group goes when nobody is named: its preferred node, else the first other one that can serve it.
-    fn other_node_for(&self, key: &ResourceName) -> Option<NodeName> {
+    pub(super) fn other_node_for(&self, key: &ResourceName) -> Option<NodeName> {
         let group = &self.groups[self.group_index(Some(key.as_str()))?];
         let able: Vec<&NodeName> = self
             .order
@@ -358,6 +371,10 @@ impl Groups {
                 self.tell_phase(&h.reqid, "done", "", Some(&me), Some(&h.to), h.set);
             }
             Err(why) => {
+                // Asked for again, if it still does not work.
+                for group in self.groups.iter_mut().filter(|g| h.keys.contains(g.key())) {
+                    group.condemned = None;
+                }
                 log::warn!("standby [{}] to node {} not completed: {why}", h.set.as_str(), h.to);
                 self.note(true, Kind::Move, &names(&h.keys), format!("not completed: {why}"));
                 self.tell_phase(&h.reqid, "failed", &why, Some(&me), Some(&h.to), h.set);
@@ -458,6 +475,8 @@ impl Groups {
             set,
             keys,
             begun: false,
+            releases: false,
+            answer_by: self.bench.now.mono + ANSWER_WITHIN + CALLS_OFF_WITHIN,
             until: self.bench.now.mono + MOVE_WITHIN,
         });
         self.wanted_phase("releasing", from);
@@ -536,10 +555,14 @@ impl Groups {
             self.end_taking();
             return;
         }
+        let peer = &self.peers[&t.from];
         if !t.begun {
+            if !peer.ours && !t.releases && now >= t.answer_by {
+                log::info!("standby: node {} called its move off", t.from);
+                self.end_taking();
+            }
             return;
         }
-        let peer = &self.peers[&t.from];
         let settled = |k: &ResourceName| {
             let still_coming =
                 matches!(peer.claims.get(k).map(|c| &c.state), Some(ClaimState::Moving(to)) if *to == self.me);

@@ -1,8 +1,9 @@
 //! What the resource managers say to each other: the classic's messages, with our claims added to each.
 
 use super::group::Group;
-use super::manager::{Groups, Order, Phase};
+use super::manager::{Groups, Order, Phase, TELL_EVERY};
 use super::peer::{Claim, ClaimState, Claims, read_claims, write_claims};
+use super::repair;
 use super::set::Set;
 use crate::conf::AutoFailback;
 use crate::daemon::transitions::Kind;
@@ -12,7 +13,7 @@ use crate::time::{Duration, Instant};
 use std::borrow::Cow;
 
 /// Ours: what the sender claims, see `peer::write_claims`.
-const CLAIMS: &str = "hb_groups";
+pub const CLAIMS: &str = "hb_groups";
 /// Ours: digest of the sender's haresources.
 const DIGEST: &str = "hb_digest";
 /// Ours: a short digest of each of its lines, separated by blanks.
@@ -85,7 +86,7 @@ impl Groups {
 
     /// Tells what we hold when it changed, and now and then anyway.
     pub(super) fn tell_if_due(&mut self) {
-        if !matches!(self.phase, Phase::Serving | Phase::Stopping | Phase::Leaving { .. }) {
+        if !matches!(self.phase, Phase::Serving | Phase::Stopping | Phase::Leaving { .. }) || self.must_catch_up() {
             return;
         }
         let told = self.told.set == Some(self.set())
@@ -126,6 +127,31 @@ impl Groups {
         }
         let message = self.with_claims(message);
         self.orders.push(Order::Send(message));
+    }
+
+    /// A classic node that started while it did not hear us has said what it holds before we heard it, and says it again
+    /// only to a node that becomes stable: so we do.
+    pub(super) fn ask_silent_classics(&mut self) {
+        let now = self.bench.now.mono;
+        let patience = self.deadtime.max(TELL_EVERY * 2);
+        let mut silent = false;
+        for p in self.peers.values_mut() {
+            let waits = p.alive && p.active && !p.told && !p.ours && now >= p.silent_since.max(p.asked_at) + patience;
+            if waits {
+                p.asked_at = now;
+                silent = true;
+            }
+        }
+        if !silent || self.mode == AutoFailback::Legacy {
+            return;
+        }
+        let unstable = Message::new("resource")
+            .with(fields::RSC_HOLD, self.set().as_str())
+            .with(fields::RTYPE, "full")
+            .with(fields::ISSTABLE, "0");
+        let unstable = self.with_claims(unstable);
+        self.orders.push(Order::Send(unstable));
+        self.told.stable = false;
     }
 
     /// A message of another node (or our own, come round).
@@ -201,7 +227,7 @@ impl Groups {
             }
             let (bad, text) = match claim.state {
                 ClaimState::Running => (false, format!("runs on {from}")),
-                ClaimState::Failed => (true, format!("could not be started on {from}; its log says why")),
+                ClaimState::Failed => (true, format!("failed on {from}; its log says why")),
                 ClaimState::Blocked => (true, format!("is stuck on {from}: it cannot be stopped there")),
                 ClaimState::Starting | ClaimState::Stopping | ClaimState::Moving(_) => continue,
             };
@@ -256,7 +282,7 @@ impl Groups {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.leaving = false;
         peer.stable = false;
-        peer.gives_up = false;
+        peer.gives_up = None;
         peer.calm_since = self.bench.now.mono;
         if !peer.ours {
             // It will say what it holds once it has heard us.
@@ -303,6 +329,9 @@ impl Groups {
             };
             peer.told = true;
             peer.leaving = message.get(fields::INFO) == Some("shutdown");
+            if let Some(taking) = self.taking.as_mut().filter(|t| t.from == *from) {
+                taking.releases |= message.get(fields::INFO) == Some("standby");
+            }
             peer.has_all |= message.get(fields::INFO) == Some("mach_down");
             if peer.stable != was_stable || peer.set != had {
                 peer.calm_since = now;
@@ -361,7 +390,7 @@ impl Groups {
         log::info!("Received shutdown notice from '{from}'.");
         peer.leaving = true;
         peer.stable = true;
-        peer.gives_up = false;
+        peer.gives_up = None;
         peer.set = Set::NONE;
         if !peer.ours {
             peer.forget_claims();
@@ -418,13 +447,10 @@ impl Groups {
     pub(super) fn ask_for_local_groups(&mut self) {
         let somebody = self.peers.values().any(|p| p.alive);
         let until = self.bench.now.mono + ASK_FOR;
-        for group in self
-            .groups
-            .iter_mut()
-            .filter(|g| g.spec.node == self.me && g.is_stopped())
-        {
+        for group in self.groups.iter_mut().filter(|g| g.spec.node == self.me) {
             if somebody {
-                group.asking = Some(until);
+                // What goes on here from an earlier life may have been taken over meanwhile.
+                group.asking = group.is_stopped().then_some(until);
                 let ask = Message::new("ip-request").with(fields::IPADDR, group.key().as_str());
                 self.orders.push(Order::Send(ask));
             }
@@ -524,6 +550,14 @@ impl Groups {
                 }
                 None
             }
+            (repair::REPAIR, _, _) => {
+                self.repair(&message);
+                None
+            }
+            (repair::CLEAR, _, _) => {
+                self.clear(&message);
+                None
+            }
             ("hb_takeover", _, Some(set)) => {
                 let set = if message.get(fields::RSC_HOLD) == Some("failback") {
                     Set::LOCAL
@@ -606,7 +640,8 @@ impl Groups {
     /// When one of the moves must be looked at again.
     pub(super) fn moves_deadline(&self) -> Instant {
         let handover = self.handover.as_ref().map_or(Instant::NEVER, |h| h.deadline());
-        let taking = self.taking.as_ref().map_or(Instant::NEVER, |t| t.until);
+        let now = self.bench.now.mono;
+        let taking = self.taking.as_ref().map_or(Instant::NEVER, |t| t.deadline(now));
         let queued = self.queue.front().map_or(Instant::NEVER, |r| r.begin_by);
         handover
             .min(taking)

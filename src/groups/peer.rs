@@ -98,6 +98,8 @@ pub struct Peer {
     pub told: bool,
     /// Since when it is active without having told.
     pub silent_since: Instant,
+    /// When it was last asked for that.
+    pub asked_at: Instant,
     /// It speaks claims, i.e. it is one of ours.
     pub ours: bool,
     /// It fences, and does not hear us.
@@ -115,8 +117,9 @@ pub struct Peer {
     pub stable: bool,
     /// Since when a classic peer has held what it holds and been as stable as it is.
     pub calm_since: Instant,
-    /// A classic peer that came back after a partition: it gives everything up and starts anew, whoever has what.
-    pub gives_up: bool,
+    /// A classic peer that came back after a partition: it gives everything up and starts anew, whoever has what, unless
+    /// it still does nothing of that kind then: it has heard us all the time.
+    pub gives_up: Option<Instant>,
     /// A classic peer has finished its takeover of everything.
     pub has_all: bool,
     pub digest: Option<String>,
@@ -132,6 +135,7 @@ impl Peer {
             active: false,
             told: false,
             silent_since: Instant::default(),
+            asked_at: Instant::default(),
             ours: false,
             deaf: false,
             leaving: false,
@@ -142,7 +146,7 @@ impl Peer {
             set: Set::NONE,
             stable: false,
             calm_since: Instant::default(),
-            gives_up: false,
+            gives_up: None,
             has_all: false,
             digest: None,
             differs: Vec::new(),

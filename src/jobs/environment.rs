@@ -1,5 +1,6 @@
 //! The whole environment of scripts: nothing comes from whoever started the daemon, nothing from the network.
 
+use crate::address::agent::LEASE_SECONDS;
 use crate::conf::{AutoFailback, HaCf};
 use crate::ids::NodeName;
 use crate::paths;
@@ -9,7 +10,7 @@ use std::path::Path;
 /// Fixed: a script must behave the same whether the daemon was started at boot or from somebody's shell.
 pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where OCF agents are; the name is theirs.
-const OCF_ROOT: &str = "/usr/lib/ocf";
+pub const OCF_ROOT: &str = "/usr/lib/ocf";
 /// As heartbeat 3.0.6 hands it down: scripts print the date of their log lines with it.
 const DATE_FORMAT: &str = "%Y/%m/%d_%T ";
 /// Passed on as they are, because they say where this installation is.
@@ -53,7 +54,18 @@ pub fn script_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
             Ok(_) | Err(_) => None,
         };
     }
+    // Whoever writes `env VIP_LEASE=1` does not mean this.
+    env.remove(LEASE_SECONDS);
     env.into_iter().collect()
+}
+
+/// What resource scripts that heartbeat runs get beside it: for how long to set an address. By hand it is set for ever.
+pub fn resource_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
+    let mut env = script_env(cf, me);
+    if let Some(lease) = cf.lease() {
+        env.push((LEASE_SECONDS.to_owned(), lease.as_secs().to_string()));
+    }
+    env
 }
 
 /// Temporary files of resource scripts: made (mode 1777) and emptied by the master at start.

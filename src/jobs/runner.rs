@@ -1,13 +1,15 @@
 //! The scripts that run now: started, read, ended in time.
 
 use super::find::find;
+use super::left::Notes;
+use super::ocf;
 use super::output::Output;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
-use crate::ids::JobId;
+use crate::ids::{JobId, ResourceName};
 use crate::sys::child::{self, Child};
 use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, Instant};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// From SIGTERM to SIGKILL: time for a script's own clean-up.
@@ -23,6 +25,8 @@ pub struct Ended {
     pub job: JobId,
     pub command: Command,
     pub outcome: Outcome,
+    /// False after [`Jobs::disown`].
+    pub wanted: bool,
 }
 
 /// A program that is no resource script. What its environment and its input say may be secret and is never logged.
@@ -69,6 +73,9 @@ struct Job {
     output: Output,
     began: Instant,
     push: Push,
+    /// Says that it runs.
+    note: Option<PathBuf>,
+    wanted: bool,
 }
 
 /// The scripts that run now.
@@ -76,6 +83,9 @@ struct Job {
 pub struct Jobs {
     places: Vec<PathBuf>,
     env: Vec<(String, String)>,
+    notes: Option<Notes>,
+    /// Notes written so far.
+    noted: u64,
     running: Vec<Job>,
     /// Could not be started; reported at the next `tick`.
     stillborn: Vec<Ended>,
@@ -92,11 +102,51 @@ impl Jobs {
         Self {
             places,
             env,
+            notes: None,
+            noted: 0,
             running: Vec::new(),
             stillborn: Vec::new(),
             stuck: Vec::new(),
             tails: Vec::new(),
         }
+    }
+
+    /// Scripts are to be found by whoever comes after this process.
+    pub fn note_in(&mut self, notes: Notes) {
+        self.notes = Some(notes);
+    }
+
+    /// Output of scripts, or of services they have started, whose other end an earlier process had.
+    pub fn read_on(&mut self, now: Instant, title: String, pipe: OwnedFd) {
+        self.tails.push(Output::new(now, pipe, title, log::Level::Info));
+    }
+
+    /// Titles and descriptors of all output that is being read.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        let running = self.running.iter().map(|j| &j.output);
+        running.chain(&self.tails).filter_map(|o| Some((o.title(), o.fd()?)))
+    }
+
+    /// Of the script that was started last, if it runs.
+    pub fn newest_output(&self) -> Option<(&str, BorrowedFd<'_>)> {
+        let output = &self.running.last()?.output;
+        Some((output.title(), output.fd()?))
+    }
+
+    /// Nobody waits for what runs now any more; it is reported as not wanted.
+    pub fn disown(&mut self) {
+        for job in &mut self.running {
+            job.wanted = false;
+        }
+        for ended in &mut self.stillborn {
+            ended.wanted = false;
+        }
+    }
+
+    /// The resources of scripts that run and that nobody waits for.
+    pub fn disowned(&self) -> impl Iterator<Item = &ResourceName> {
+        let running = self.running.iter().filter(|j| !j.wanted);
+        running.map(|j| &j.command.resource.name)
     }
 
     /// For scripts started from now on.
@@ -106,6 +156,10 @@ impl Jobs {
 
     /// Starts a script. When it cannot be started at all, `tick` reports it as ended at once.
     pub fn start(&mut self, now: Instant, job: JobId, command: Command) {
+        let mut command = command;
+        if let Some(limit) = ocf::limit(&command.resource, command.verb, &self.env) {
+            command.limit = limit;
+        }
         let mut args = command.resource.args.clone();
         args.push(command.verb.as_str().to_owned());
         let program = find(&self.places, &command.resource.script).map(|path| Program {
@@ -132,6 +186,7 @@ impl Jobs {
                 output: String::new(),
                 took: Duration::ZERO,
             },
+            wanted: true,
         });
     }
 
@@ -146,7 +201,11 @@ impl Jobs {
             secrets,
         } = program;
         let called = format!("{} {}", path.display(), args.join(" "));
-        match child::spawn_with_input(&path, &args, &env, input.as_deref()) {
+        let place = self.notes.as_ref().map(|notes| notes.path(self.noted));
+        self.noted += 1;
+        let note = self.notes.as_ref().zip(place.as_ref());
+        let note = note.and_then(|(notes, place)| notes.of(place, &command));
+        match child::spawn_with_input(&path, &args, &env, input.as_deref(), note.as_ref()) {
             Ok((child, pipe)) => {
                 log::debug!("{title}: running {called} [pid {}]", child.pid());
                 let push = Push::InTime {
@@ -161,6 +220,8 @@ impl Jobs {
                     child,
                     began: now,
                     push,
+                    note: place,
+                    wanted: true,
                 });
             }
             Err(e) => self.not_started(title, job, command, format!("{}: {e}", path.display())),
@@ -207,6 +268,11 @@ impl Jobs {
         due.min().unwrap_or(Instant::NEVER)
     }
 
+    /// Scripts that were given up and hang in the kernel all the same.
+    pub fn stuck(&self) -> usize {
+        self.stuck.len()
+    }
+
     /// Scripts that have been started and not yet been reported as ended.
     pub fn running(&self) -> usize {
         self.running.len() + self.stillborn.len()
@@ -232,10 +298,14 @@ impl Jobs {
             }
             self.tails.push(job.output);
         }
+        if let Some(note) = &job.note {
+            let _ = std::fs::remove_file(note);
+        }
         Ended {
             job: job.job,
             command: job.command,
             outcome,
+            wanted: job.wanted,
         }
     }
 }

@@ -178,8 +178,14 @@ fn make_accounts(directory: &Path) -> io::Result<()> {
     fs::write(directory.join("group"), groups)
 }
 
-/// Programs of ours that are resource scripts.
-const OUR_SCRIPTS: [&str; 4] = ["IPaddr", "IPaddr2", "IPv6addr", "drbddisk"];
+/// Resource scripts that are programs of ours.
+const OUR_SCRIPTS: [(&str, &str); 5] = [
+    ("IPaddr", "IPaddr"),
+    ("IPaddr2", "IPaddr"),
+    ("IPv6addr", "IPaddr"),
+    ("OCF", "OCF"),
+    ("drbddisk", "drbddisk"),
+];
 
 fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<()> {
     let ha_d = files.ha_d();
@@ -201,8 +207,8 @@ fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<
         }
     }
     fs::create_dir_all(&scripts)?;
-    for script in OUR_SCRIPTS.iter().filter(|_| !is_classic) {
-        let program = plan.programs.join(script);
+    for (script, program) in OUR_SCRIPTS.iter().filter(|_| !is_classic) {
+        let program = plan.programs.join(program);
         if program.exists() && !scripts.join(script).exists() {
             symlink(program, scripts.join(script))?;
         }

@@ -1,6 +1,7 @@
 //! The lab as tests, the demo and `hb_lab` use it.
 
 use super::files::{self, NodeFiles};
+use super::flood::Flood;
 use super::options::{Options, contents};
 use super::plan::Plan;
 use super::site::Site;
@@ -136,6 +137,10 @@ impl Lab {
     pub fn script(&self, node: &str, file: &str, text: &str) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let path = self.files(node).root.join(file);
+        // Many are links to the programs themselves, which are not to be written over.
+        if path.is_symlink() {
+            fs::remove_file(&path)?;
+        }
         fs::write(&path, text)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))
     }
@@ -253,6 +258,14 @@ impl Lab {
     /// All cuts and losses end.
     pub fn heal(&self) -> io::Result<()> {
         self.ask("heal").map(drop)
+    }
+
+    /// Floods a node with junk until the time of the flood is over; standard output says how many packets were sent.
+    pub fn flood(&self, flood: &Flood) -> io::Result<Child> {
+        let mut command = Command::new(&self.plan.program);
+        command.arg("__flood").arg(&self.plan.directory).args(flood.words());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        namespace::let_die_with_us(&mut command).spawn()
     }
 
     /// Watches who answers for an address, from the client, until the watcher is dropped.

@@ -19,6 +19,7 @@ pub mod control;
 pub mod demo;
 pub mod fabric;
 pub mod files;
+pub mod flood;
 pub mod handle;
 pub mod keeper;
 pub mod netlink;
@@ -33,6 +34,7 @@ pub mod timeline;
 pub mod verbs;
 pub mod watch;
 
+pub use flood::Flood;
 pub use handle::{Inside, Lab};
 pub use options::{Config, Options};
 pub use timeline::{Gap, Span, Timeline};

@@ -147,6 +147,8 @@ impl Switch {
     /// Power gone: from one moment to the next no frame and no process of the node is left.
     fn switch_off(&mut self, node: usize) {
         self.ports.retain(|p| p.node != node);
+        // Nobody in it is to see its links and addresses go.
+        let _ = self.order(node, keeper::KILL);
         let Node { name, links, .. } = &self.plan.nodes[node];
         for link in links {
             // The kernel takes a dead node's network away some time later; a node that boots needs the names now.

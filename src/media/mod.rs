@@ -6,6 +6,9 @@
 //! A port tells apart what passes (a full buffer, a firewall, a peer that is not there: counted, no error) and what
 //! does not (the interface was deleted or set down, its address changed, the line hung up: an error). After an error the
 //! core asks the master to open the medium again; that fails, with the reason, until it would really work.
+//!
+//! Each packet is read with the time at which it came, which on a busy machine may be long ago. Of a medium that is
+//! flooded the kernel drops what cannot be a packet of this cluster, see [`crate::core::guard`].
 
 mod echo;
 mod framer;
@@ -16,16 +19,14 @@ mod port_user;
 mod queue;
 mod serial;
 
+pub use crate::sys::udp::Room;
 pub use framer::Framer;
-pub use port::Port;
+pub use port::{Packet, Port};
 
 use crate::conf::{MediumKind, MediumSpec};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-
-/// Above the largest UDP payload, 65507 bytes.
-const MAX_DATAGRAM: usize = 64 * 1024;
 
 /// An opened medium as it travels from the master to the core.
 #[derive(Debug)]

@@ -85,6 +85,26 @@ pub fn split(bytes: &[u8]) -> Result<Frame<'_>, MsgError> {
     Ok(Frame { signed, token })
 }
 
+/// What a datagram that was not checked says of its sender, generation and number: good enough to refuse it, never to
+/// believe it.
+pub fn claims(bytes: &[u8]) -> Option<(&str, u64, u64)> {
+    let (mut src, mut generation, mut seq) = (None, None, None);
+    let mut rest = bytes.strip_prefix(START)?;
+    for _ in 0..MAX_FIELDS {
+        let (body, next) = field(rest).ok()??;
+        let text = |name: &[u8]| std::str::from_utf8(body.strip_prefix(name)?).ok();
+        let hex = |name: &[u8]| u64::from_str_radix(text(name)?, 16).ok();
+        src = src.or_else(|| text(b"(0)src="));
+        generation = generation.or_else(|| hex(b"(0)hg="));
+        seq = seq.or_else(|| hex(b"(0)seq="));
+        if let (Some(src), Some(generation), Some(seq)) = (src, generation, seq) {
+            return Some((src, generation, seq));
+        }
+        rest = next;
+    }
+    None
+}
+
 /// Reads a message from `START` to `END`; gives what is behind it too. `level` is 0 for a whole message.
 fn read<'a>(bytes: &'a [u8], level: usize, left: &mut usize) -> Result<(Message, &'a [u8]), MsgError> {
     if level > MAX_DEPTH {

@@ -3,15 +3,18 @@
 
 use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
-use super::{logger, watchdog};
+use super::{logger, lookout, say, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
+use crate::conf::lives;
 use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::core::Table;
+use crate::core::guard::Order;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::{Server, ServerEvent, Wake};
-use crate::media::{Opened, Port};
+use crate::media::{Opened, Packet, Port, Room};
 use crate::paths;
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
@@ -21,8 +24,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// A bounded number per turn and medium: a flood of packets must not keep the timers waiting.
-const PACKETS_A_TURN: usize = 64;
+/// A bounded number at a time.
+const PACKETS_AT_ONCE: usize = 64;
+/// In a turn everything is read that came before it began, or a peer might be declared dead while its beat waits behind
+/// junk. These are 8192 packets, more than a socket's buffer holds, and some ten milliseconds of work.
+const READS_A_TURN: usize = 128;
+/// While a medium is flooded packets are read in heaps: being woken for each costs more than reading it.
+const BREATH: Duration = Duration::from_millis(2);
+/// Within so many deadtimes a living node is heard, whatever is lost.
+const LEARNING: u32 = 2;
+/// After a pause more is read than a socket buffer holds; not without end when there is a flood of packets.
+const CATCH_UP_ROUNDS: usize = 64;
 /// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
@@ -55,6 +67,9 @@ struct Driver {
     load_at: Instant,
     teller: Teller,
     keepalive: Duration,
+    deadtime: Duration,
+    /// For the datagrams of all ports.
+    room: Room,
     watchdog: Option<OwnedFd>,
     /// Of the beats, the watchdog has heard of so many.
     fed: u64,
@@ -113,6 +128,9 @@ pub fn run() -> io::Result<()> {
             deleted: hostcache::parse(Path::new("delhostcache"), &remembered.deleted)
                 .value
                 .unwrap_or_default(),
+            peers: lives::parse(Path::new("hb_peers"), &remembered.peers)
+                .value
+                .unwrap_or_default(),
         },
     };
     let mut driver = Driver {
@@ -127,6 +145,8 @@ pub fn run() -> io::Result<()> {
         load_at: Instant::default(),
         teller: Teller::default(),
         keepalive: settings.cf.keepalive,
+        deadtime: settings.cf.deadtime,
+        room: Room::default(),
         watchdog: None,
         fed: 0,
         watchdog_fails: false,
@@ -211,7 +231,7 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
 
 impl Driver {
     fn ask_for(&mut self, medium: MediumId) {
-        self.master.send(ToMaster::Open { medium }.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Open { medium });
     }
 
     /// A ping node tells something when it is there; nobody waits for it.
@@ -276,7 +296,7 @@ impl Driver {
             .collect();
         let media = self.specs.iter().zip(&view.media);
         let working = media.filter(|(s, m)| !s.is_ping() && m.broken.is_none()).count();
-        self.master.send(ToMaster::Ready { working, broken }.encode(), None);
+        say::to_master(&mut self.master, &ToMaster::Ready { working, broken });
     }
 
     /// Why the opened medium is of no use, when it is not.
@@ -286,7 +306,7 @@ impl Driver {
         };
         match Port::new(spec, Opened { fd, to }) {
             Ok(port) => {
-                self.slots[medium.0] = Slot::Open(port);
+                self.slots[medium.0] = Slot::Open(port.guarded(spec, self.deadtime * LEARNING));
                 self.tries[medium.0] = 0;
                 None
             }
@@ -311,6 +331,10 @@ impl Driver {
 
     /// One round: wait, read everything that is there, then the timer.
     fn turn(&mut self) -> io::Result<()> {
+        if self.master.is_hung() {
+            // Without a master nothing is served here; the others are to find out.
+            return Err(io::Error::other("the master hangs: it reads nothing that it is told"));
+        }
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
         let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
         if self.server.has_more() {
@@ -326,7 +350,7 @@ impl Driver {
         let clients_from = wants.len();
         wants.extend(self.server.wants());
         let ports_from = wants.len();
-        let mut open = Vec::new();
+        let (mut open, mut flooded) = (Vec::new(), false);
         for (i, slot) in self.slots.iter().enumerate() {
             match slot {
                 Slot::Open(port) => {
@@ -334,21 +358,29 @@ impl Driver {
                         fd: port.fd(),
                         write: port.wants_write(),
                     });
+                    flooded |= port.is_flooded();
+                    deadline = deadline.min(port.deadline());
                     open.push(i);
                 }
                 Slot::Broken { retry } => deadline = deadline.min(*retry),
                 Slot::Opening => {}
             }
         }
+        if flooded {
+            std::thread::sleep(BREATH);
+        }
         let ready = wait(&wants, deadline)?;
+        let began = sys::now();
+        self.catch_up()?;
         // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
         for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
             if ready.write {
                 self.use_port(slot, |port| port.flush());
             }
             if ready.read {
-                self.read_port(slot);
+                self.read_port(slot, began);
             }
+            self.mind_floods(slot);
         }
         if ready[0].write {
             self.master.flush();
@@ -373,9 +405,43 @@ impl Driver {
         }
         self.timers();
         for Wake { pair, pid, signal } in self.server.wakes() {
-            self.master.send(ToMaster::Wake { pair, pid, signal }.encode(), None);
+            say::to_master(&mut self.master, &ToMaster::Wake { pair, pid, signal });
         }
         Ok(())
+    }
+
+    /// After a pause of ours: reads what waits in the sockets before anything is said, sent or decided.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let actions = daemon.look_at_clock(sys::clock());
+        self.perform(actions);
+        if !self.must_catch_up() {
+            return Ok(());
+        }
+        for _ in 0..CATCH_UP_ROUNDS {
+            let (mut wants, mut open) = (Vec::new(), Vec::new());
+            for (i, slot) in self.slots.iter().enumerate() {
+                if let Slot::Open(port) = slot {
+                    wants.push(Want::read(port.fd()));
+                    open.push(i);
+                }
+            }
+            let ready = wait(&wants, sys::now())?;
+            if ready.iter().all(|r| !r.read) {
+                break;
+            }
+            for (slot, ready) in open.into_iter().zip(ready) {
+                if ready.read {
+                    self.read_port(slot, sys::now());
+                }
+            }
+        }
+        self.feed(Event::CaughtUp);
+        Ok(())
+    }
+
+    fn must_catch_up(&self) -> bool {
+        self.daemon.as_ref().is_some_and(Daemon::must_catch_up)
     }
 
     fn timers(&mut self) {
@@ -404,20 +470,63 @@ impl Driver {
         }
     }
 
-    fn read_port(&mut self, slot: usize) {
-        let Slot::Open(port) = &mut self.slots[slot] else {
+    /// Everything that came to this medium before `began`, and perhaps more.
+    fn read_port(&mut self, slot: usize, began: Instant) {
+        for _ in 0..READS_A_TURN {
+            let Slot::Open(port) = &mut self.slots[slot] else {
+                return;
+            };
+            let packets = match port.receive(&mut self.room, PACKETS_AT_ONCE) {
+                Ok(packets) => packets,
+                Err(e) => {
+                    self.port_broke(MediumId(slot), &e);
+                    return;
+                }
+            };
+            let newest = packets.last().map_or(began, |p| p.at);
+            let done = port.is_read_up_to(began) || newest > began;
+            self.take(slot, packets);
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, slot: usize, packets: Vec<Packet>) {
+        let now = sys::clock();
+        for Packet { bytes, at, from } in packets {
+            let Some(daemon) = &mut self.daemon else { return };
+            let actions = daemon.receive_at(now, at, MediumId(slot), &bytes);
+            let worth = daemon.worth();
+            if !actions.is_empty() {
+                self.perform(actions);
+            }
+            // A reload may have taken it away.
+            if let Some(Slot::Open(port)) = self.slots.get_mut(slot) {
+                port.judged(now.mono, from, worth);
+            }
+        }
+        self.after();
+    }
+
+    /// A flood is told once when it begins and once when it is over.
+    fn mind_floods(&mut self, slot: usize) {
+        let Some(Slot::Open(port)) = self.slots.get_mut(slot) else {
             return;
         };
-        match port.receive(PACKETS_A_TURN) {
-            Ok(packets) => {
-                for bytes in packets {
-                    self.feed(Event::Received {
-                        medium: MediumId(slot),
-                        bytes,
-                    });
-                }
-            }
-            Err(e) => self.port_broke(MediumId(slot), &e),
+        let was_shut = port.is_flooded();
+        let Some((order, done)) = port.mind_floods(sys::now()) else {
+            return;
+        };
+        let link = self.specs[slot].link();
+        match (order, done) {
+            (_, Err(e)) => log::warn!("link {link}: it is flooded, and the kernel takes no filter: {e}"),
+            (Order::Shut { .. }, Ok(())) if was_shut => {}
+            (Order::Shut { .. }, Ok(())) => log::warn!(
+                "link {link}: flooded with bad packets; until that is over the kernel drops what does not come from a \
+                 known node or does not look like a message, and only a part of it is counted"
+            ),
+            (Order::Open, Ok(())) => log::info!("link {link}: the flood is over; everything is looked at again"),
         }
     }
 
@@ -474,6 +583,11 @@ impl Driver {
             ToCore::Clients { clients } => self.feed(Event::Programs { clients }),
             ToCore::Scripts { types } => self.feed(Event::Scripts { types }),
             ToCore::Watchdog => self.watchdog = fd,
+            ToCore::Renewed { number, found } => self.feed(Event::Renewed { number, found }),
+            ToCore::Sighted { bytes } => match lookout::link::read_sighting(&bytes) {
+                Some(sighting) => self.feed(Event::Sighted { sighting }),
+                None => log::error!("core: the lookout said something that is not understood"),
+            },
             ToCore::End => self.stopped = true,
         }
     }
@@ -484,7 +598,7 @@ impl Driver {
             return;
         };
         log::set_max_level(logger::filter(cf.debug));
-        self.keepalive = cf.keepalive;
+        (self.keepalive, self.deadtime) = (cf.keepalive, cf.deadtime);
         // Ports of lines that stay are kept as they are; the numbers of the media follow the new ha.cf.
         let mut old: Vec<(MediumSpec, Slot, u32)> = self
             .specs
@@ -526,15 +640,21 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let Some(daemon) = &mut self.daemon else { return };
         let actions = daemon.handle(sys::clock(), event);
-        let (beats, active) = (daemon.beats(), daemon.is_active());
         self.perform(actions);
+        self.after();
+    }
+
+    /// What the daemon did may concern the watchdog and the master.
+    fn after(&mut self) {
+        let Some(daemon) = &self.daemon else { return };
+        let (beats, active) = (daemon.beats(), daemon.is_active());
         if beats != self.fed {
             self.fed = beats;
             self.feed_watchdog();
         }
         if active && !self.active_told {
             self.active_told = true;
-            self.master.send(ToMaster::Active.encode(), None);
+            say::to_master(&mut self.master, &ToMaster::Active);
         }
     }
 
@@ -557,17 +677,23 @@ impl Driver {
             match action {
                 Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
                 Action::Fence { job, command } => {
-                    self.master.send(ToMaster::Fence { job, command }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Fence { job, command });
                 }
-                Action::Run { job, command } => self.master.send(ToMaster::Run { job, command }.encode(), None),
+                Action::Run { job, command } => say::to_master(&mut self.master, &ToMaster::Run { job, command }),
                 Action::Reply { client, message } => self.server.reply(client, &message),
                 Action::Signal { client, pid, signal } => self.server.set_signal(client, pid, signal),
                 Action::DropClient { client } => self.server.drop_client(client),
-                Action::Remember { held } => self.master.send(ToMaster::Held { held }.encode(), None),
-                Action::RememberNodes { nodes, deleted } => {
-                    let texts = NodeTexts { nodes, deleted };
-                    self.master.send(ToMaster::Nodes { texts }.encode(), None);
+                Action::Remember { held } => say::to_master(&mut self.master, &ToMaster::Held { held }),
+                Action::Renew { number, addresses } => {
+                    let at = sys::now();
+                    say::to_master(&mut self.master, &ToMaster::Renew { number, at, addresses });
                 }
+                Action::Lookout { ask } => {
+                    let bytes = lookout::link::write_ask(&ask);
+                    say::to_master(&mut self.master, &ToMaster::Lookout { bytes });
+                }
+                Action::Drop { addresses } => say::to_master(&mut self.master, &ToMaster::Drop { addresses }),
+                Action::RememberNodes { table } => self.remember(table),
                 // `reload` has matched the ports to the new ha.cf before.
                 Action::MediaChanged => {}
                 // Not when the master is behind already: whoever has the key can send any number.
@@ -576,17 +702,30 @@ impl Driver {
                     let text = |name: &str| message.get(name).map(|v| (name.to_owned(), v.to_owned()));
                     let fields = message.fields().iter().filter_map(|f| text(&f.name)).collect();
                     let kind = message.kind().to_owned();
-                    self.master.send(ToMaster::Notice { kind, fields }.encode(), None);
+                    say::to_master(&mut self.master, &ToMaster::Notice { kind, fields });
                 }
                 // The beat goes on while the clients end.
-                Action::Stopped => self.master.send(ToMaster::Released.encode(), None),
+                Action::Stopped => say::to_master(&mut self.master, &ToMaster::Released),
             }
         }
     }
 
+    fn remember(&mut self, table: Table) {
+        let texts = NodeTexts {
+            nodes: table.nodes,
+            deleted: table.deleted,
+            peers: table.peers,
+        };
+        say::to_master(&mut self.master, &ToMaster::Nodes { texts });
+    }
+
     /// Says goodbye: what is queued goes out, the master hears that we are done.
     fn drain(&mut self) {
-        self.master.send(ToMaster::Stopped.encode(), None);
+        // What the peers said while the clients ended is old for the next life as well.
+        if let Some(table) = self.daemon.as_ref().map(Daemon::table) {
+            self.remember(table);
+        }
+        say::to_master(&mut self.master, &ToMaster::Stopped);
         let deadline = sys::now() + Duration::from_secs(1);
         while sys::now() < deadline {
             let mut waiting = Vec::new();

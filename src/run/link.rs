@@ -1,15 +1,18 @@
 //! What the master and the core say to each other: our own messages over a socket pair, each a whole packet.
 
+use super::role;
 /// The three configuration files as text; both processes parse the same bytes.
 pub use crate::check::Texts;
 use crate::conf::ResourceSpec;
 use crate::daemon::view::ClientReport;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::groups::lease::Found;
 use crate::ids::{JobId, MediumId, ResourceName};
 use crate::msg::{Message, Value, netstring};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// From the master to the core.
@@ -61,6 +64,15 @@ pub enum ToCore {
     },
     /// The device travels beside the message; without one there is none any more.
     Watchdog,
+    /// What became of [`ToMaster::Renew`]. It does not come when the kernel refused.
+    Renewed {
+        number: u64,
+        found: Vec<(String, Found)>,
+    },
+    /// What the lookout has seen: a `lookout::link` message.
+    Sighted {
+        bytes: Vec<u8>,
+    },
     /// Everything is over, after `Released`.
     End,
 }
@@ -72,6 +84,10 @@ pub enum ToHeir {
     Keep { texts: Texts },
     /// As `ToCore::Watchdog`: while a copy is open, nobody's death closes the device.
     Watchdog,
+    /// Taken from the disk for the cores to come, and not used yet.
+    Generations { left: Range<u64> },
+    /// With it comes the reading end of a script's output. While it is open, a service that has inherited it can write.
+    Output { title: String },
     /// A stop was asked for: whoever takes over goes on with it.
     Stopping,
     /// An orderly stop is complete: do not take over.
@@ -99,6 +115,20 @@ pub enum ToMaster {
     },
     Held {
         held: Vec<ResourceName>,
+    },
+    /// A beat goes out `at` that moment: these addresses get another lease.
+    Renew {
+        number: u64,
+        at: Instant,
+        addresses: Vec<String>,
+    },
+    /// For the lookout: a `lookout::link` message.
+    Lookout {
+        bytes: Vec<u8>,
+    },
+    /// These addresses go from this machine at once.
+    Drop {
+        addresses: Vec<String>,
     },
     /// Something was written for a client that wants a signal for it; see `ipc::server::Wake`.
     Wake {
@@ -167,11 +197,12 @@ impl Order {
     }
 }
 
-/// hostcache and delhostcache as text.
+/// hostcache, delhostcache and hb_peers as text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeTexts {
     pub nodes: String,
     pub deleted: String,
+    pub peers: String,
 }
 
 impl NodeTexts {
@@ -179,12 +210,14 @@ impl NodeTexts {
         message
             .with("nodes", blob(&self.nodes))
             .with("deleted", blob(&self.deleted))
+            .with("peers", blob(&self.peers))
     }
 
     fn get(message: &Message) -> Option<Self> {
         Some(Self {
             nodes: text(message, "nodes")?,
             deleted: text(message, "deleted")?,
+            peers: text(message, "peers")?,
         })
     }
 }
@@ -311,6 +344,13 @@ impl ToCore {
             }
             Self::Scripts { types } => Message::new("scripts").with("types", list(types)),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Renewed { number, found } => {
+                let found: Vec<String> = found.iter().map(|(a, f)| format!("{} {a}", f.as_str())).collect();
+                Message::new("renewed")
+                    .with("number", number.to_string())
+                    .with("found", list(&found))
+            }
+            Self::Sighted { bytes } => Message::new("sighted").with("bytes", Value::Binary(bytes.clone())),
             Self::End => Message::new("end"),
         };
         netstring::encode(&message)
@@ -384,6 +424,19 @@ impl ToCore {
                 types: words(&m, "types")?,
             },
             "watchdog" => Self::Watchdog,
+            "renewed" => Self::Renewed {
+                number: m.dec("number")?,
+                found: words(&m, "found")?
+                    .iter()
+                    .map(|line| {
+                        let (found, address) = line.split_once(' ')?;
+                        Some((address.to_owned(), Found::parse(found)?))
+                    })
+                    .collect::<Option<_>>()?,
+            },
+            "sighted" => Self::Sighted {
+                bytes: m.binary("bytes")?.to_vec(),
+            },
             "end" => Self::End,
             _ => return None,
         })
@@ -395,6 +448,10 @@ impl ToHeir {
         netstring::encode(&match self {
             Self::Keep { texts } => put_texts(texts, Message::new("keep")),
             Self::Watchdog => Message::new("watchdog"),
+            Self::Generations { left } => {
+                Message::new("generations").with("left", format!("{}-{}", left.start, left.end))
+            }
+            Self::Output { title } => Message::new("output").with("title", title.as_str()),
             Self::Stopping => Message::new("stopping"),
             Self::Goodbye => Message::new("goodbye"),
         })
@@ -405,6 +462,12 @@ impl ToHeir {
         match m.kind() {
             "keep" => Some(Self::Keep { texts: get_texts(&m)? }),
             "watchdog" => Some(Self::Watchdog),
+            "generations" => Some(Self::Generations {
+                left: role::range(m.get("left")?)?,
+            }),
+            "output" => Some(Self::Output {
+                title: m.get("title")?.to_owned(),
+            }),
             "stopping" => Some(Self::Stopping),
             "goodbye" => Some(Self::Goodbye),
             _ => None,
@@ -434,6 +497,12 @@ impl ToMaster {
                 .with("node", command.node.as_ref().map_or("", |n| n.as_str()))
                 .with("limit", command.limit.as_millis().to_string()),
             Self::Held { held } => Message::new("held").with("held", join(held)),
+            Self::Renew { number, at, addresses } => Message::new("renew")
+                .with("number", number.to_string())
+                .with("at", at.as_millis().to_string())
+                .with("addresses", list(addresses)),
+            Self::Lookout { bytes } => Message::new("lookout").with("bytes", Value::Binary(bytes.clone())),
+            Self::Drop { addresses } => Message::new("drop").with("addresses", list(addresses)),
             Self::Wake { pair, pid, signal } => Message::new("wake")
                 .with("pair", pair.as_str())
                 .with("pid", pid.to_string())
@@ -500,6 +569,17 @@ impl ToMaster {
             "held" => Self::Held {
                 held: split(m.get("held")?)?,
             },
+            "renew" => Self::Renew {
+                number: m.dec("number")?,
+                at: Instant::from_millis(m.dec("at")?),
+                addresses: words(&m, "addresses")?,
+            },
+            "lookout" => Self::Lookout {
+                bytes: m.binary("bytes")?.to_vec(),
+            },
+            "drop" => Self::Drop {
+                addresses: words(&m, "addresses")?,
+            },
             "wake" => Self::Wake {
                 pair: m.get("pair")?.to_owned(),
                 pid: m.dec("pid")?.try_into().ok()?,
@@ -553,6 +633,7 @@ mod tests {
                 remembered: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: String::new(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToCore::Begin {
@@ -599,6 +680,17 @@ mod tests {
             ToCore::Reload {
                 texts: texts.clone(),
                 accounts: "group b 2 3\n".into(),
+            },
+            ToCore::Renewed {
+                number: 7,
+                found: vec![
+                    ("10.0.0.1/24/eth0".into(), Found::Renewed),
+                    ("10.0.0.2".into(), Found::Gone),
+                    ("2001:db8::9/64".into(), Found::Permanent),
+                ],
+            },
+            ToCore::Sighted {
+                bytes: vec![0, 10, 255],
             },
             ToCore::Stop,
             ToCore::Debug { more: true },
@@ -664,7 +756,18 @@ mod tests {
                 },
             },
             ToMaster::Held { held: vec![key] },
+            ToMaster::Renew {
+                number: 7,
+                at: Instant::from_millis(12_345),
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
+            ToMaster::Drop {
+                addresses: vec!["10.0.0.1/24/eth0".into(), "2001:db8::9".into()],
+            },
             ToMaster::Held { held: vec![] },
+            ToMaster::Lookout {
+                bytes: vec![0, 10, 255],
+            },
             ToMaster::Active,
             ToMaster::Notice {
                 kind: "status".into(),
@@ -680,6 +783,7 @@ mod tests {
                 texts: NodeTexts {
                     nodes: "n1\tuuid\n".into(),
                     deleted: "n2\tuuid\n".into(),
+                    peers: "n2\t5\t77\n".into(),
                 },
             },
             ToMaster::Stopped,

@@ -14,7 +14,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -121,6 +120,25 @@ impl Places {
     }
 }
 
+/// New places for the writer. There is room for one: while a disk hangs, the newest takes the place of those before it.
+#[derive(Clone, Debug, Default)]
+pub struct NewPlaces(Arc<Mutex<Option<Places>>>);
+
+impl NewPlaces {
+    pub fn put(&self, places: Places) {
+        *self.lock() = Some(places);
+    }
+
+    fn take(&self) -> Option<Places> {
+        self.lock().take()
+    }
+
+    /// Nothing that is done with the lock held can panic half-way, or wait.
+    fn lock(&self) -> MutexGuard<'_, Option<Places>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The last mark that the writer has come to.
 #[derive(Debug, Default)]
 struct Progress {
@@ -167,10 +185,11 @@ pub fn settle(limit: Duration) {
     drop(waited);
 }
 
-/// The master's side: makes the pipe and starts the thread that reads it. New places are sent through the channel.
-pub fn start_writer(places: Places) -> io::Result<(OwnedFd, Sender<Places>)> {
+/// The master's side: makes the pipe and starts the thread that reads it.
+pub fn start_writer(places: Places) -> io::Result<(OwnedFd, NewPlaces)> {
     let (read, write) = sys::files::pipe()?;
-    let (sender, receiver) = channel();
+    let new = NewPlaces::default();
+    let news = new.clone();
     let progress = Arc::new(Progress::default());
     let theirs = Arc::clone(&progress);
     let _ = WRITER.set((write.try_clone()?.into(), progress));
@@ -180,12 +199,12 @@ pub fn start_writer(places: Places) -> io::Result<(OwnedFd, Sender<Places>)> {
         .spawn(move || {
             // Threads made before the master goes real-time are normal anyway; this says that it is meant.
             sys::process::normal_priority();
-            write_lines(read, places, &receiver, &theirs);
+            write_lines(read, places, &news, &theirs);
         })?;
-    Ok((write, sender))
+    Ok((write, new))
 }
 
-fn write_lines(pipe: OwnedFd, places: Places, news: &Receiver<Places>, progress: &Progress) {
+fn write_lines(pipe: OwnedFd, places: Places, news: &NewPlaces, progress: &Progress) {
     let mut places = places;
     let mut log = Appender::default();
     let mut debug = Appender::default();
@@ -200,7 +219,7 @@ fn write_lines(pipe: OwnedFd, places: Places, news: &Receiver<Places>, progress:
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         }
-        while let Ok(new) = news.try_recv() {
+        if let Some(new) = news.take() {
             places = new;
         }
         if let [MARK, mark @ ..] = line.as_slice() {
@@ -318,12 +337,22 @@ mod tests {
             assert_eq!(text.lines().count(), round * 200);
             assert!(text.ends_with("199\n") && !text.contains('\0'), "{text}");
         }
-        // Nobody reads this one, so that the writer never comes back from it.
+        // Nobody reads this one, so that the writer does not come back from it.
         let hangs = dir.join("hangs");
         sys::fifo::make(&hangs, 0o600).unwrap();
-        places.send(place("hangs")).unwrap();
+        places.put(place("hangs"));
         writeln!(pipe, "lost").unwrap();
         settle(Duration::from_millis(50));
+        // Meanwhile ha.cf is changed again and again: the newest file counts, the others were never there.
+        for n in 1..=3 {
+            places.put(place(&format!("new-{n}")));
+        }
+        writeln!(pipe, "kept").unwrap();
+        let reader = std::fs::read_to_string(&hangs).unwrap();
+        assert_eq!(reader, "lost\n");
+        settle(Duration::from_secs(60));
+        assert_eq!(std::fs::read_to_string(dir.join("new-3")).unwrap(), "kept\n");
+        assert!(!dir.join("new-1").exists() && !dir.join("new-2").exists());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

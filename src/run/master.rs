@@ -3,22 +3,27 @@
 
 use super::access;
 use super::dopd;
+use super::lease::Keeper;
 use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
-use super::logger::{self, Places};
+use super::logger::{self, NewPlaces, Places};
+use super::lookout::care::Care;
 use super::node_files::{self, NodeFiles};
 use super::respawn::Programs;
-use super::role::{CORE_TITLE, FOREGROUND, HEIR_TITLE, READY, RESUME, ROLE, STOPPING};
+use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::say;
+use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
 use crate::check::{self, Texts};
 use crate::conf::hostcache::uuid_of_name;
-use crate::conf::{Complaint, HaCf, MediumSpec, ha_cf};
+use crate::conf::{Complaint, GroupSpec, HaCf, MediumSpec, ha_cf, haresources};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
 use crate::jobs::fence::Fences;
+use crate::jobs::left::{Left, Notes};
 use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
 use crate::sys::pair::{End, Got, pair};
@@ -30,10 +35,11 @@ use crate::{media, paths};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
-use std::sync::mpsc::Sender;
+use std::sync::Arc;
 
 /// A core that died is started again at once, but not more than so often in `CALM`.
 const QUICK_DEATHS: usize = 5;
@@ -66,15 +72,20 @@ struct Master {
     accounts: String,
     cf: HaCf,
     generation: Generation,
+    /// Taken from the disk, for the cores to come.
+    generations: Range<u64>,
     /// Held as long as this process lives.
     _lock: fs::File,
     held: Vec<ResourceName>,
     remembered: NodeTexts,
+    shelf: Arc<Shelf>,
     node_files: NodeFiles,
     jobs: Jobs,
+    leases: Keeper,
+    lookout: Care,
     fences: Fences,
-    /// Scripts ordered by a core that died: nothing new begins before they have ended.
-    orphaned_jobs: bool,
+    /// Scripts of the master before this one.
+    left: Vec<Left>,
     waiting: VecDeque<(JobId, Command)>,
     programs: Programs,
     rc: RcScripts,
@@ -82,7 +93,7 @@ struct Master {
     /// The core has released everything and beats on until the programs have ended.
     released: bool,
     log_pipe: OwnedFd,
-    log_places: Sender<Places>,
+    log_places: NewPlaces,
     /// `None` when its thread could not be started.
     status_file: Option<StatusFile>,
     fifo: OwnedFd,
@@ -104,7 +115,12 @@ pub fn run() -> io::Result<()> {
         Ok(count) => count.parse().unwrap_or(1),
         Err(_) => usize::from(std::env::var_os(READY).is_some()),
     };
-    let mut handed = process::inherited(handed)?.into_iter();
+    let titles = std::env::var(OUTPUTS).unwrap_or_default();
+    let titles: Vec<String> = titles.lines().map(str::to_owned).collect();
+    let mut handed = process::inherited(handed + titles.len())?;
+    let pipes = handed.split_off(handed.len() - titles.len());
+    let outputs = titles.into_iter().zip(pipes).collect();
+    let mut handed = handed.into_iter();
     let (ready, legacy) = if resumed {
         (None, handed.next())
     } else {
@@ -113,7 +129,13 @@ pub fn run() -> io::Result<()> {
     let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     let stopping = std::env::var_os(STOPPING).is_some();
-    for name in [ROLE, RESUME, READY, FOREGROUND, STOPPING] {
+    let generations = std::env::var(GENERATIONS).unwrap_or_default();
+    let legacy = Legacy {
+        files: legacy,
+        outputs,
+        generations: role::range(&generations).unwrap_or(0..0),
+    };
+    for name in [ROLE, RESUME, GENERATIONS, OUTPUTS, READY, FOREGROUND, STOPPING] {
         process::unset_env(name);
     }
     match begin(resumed, stopping, legacy, watchdog, ready, foreground) {
@@ -130,10 +152,18 @@ pub fn run() -> io::Result<()> {
 
 type Failed = (Option<End>, io::Error);
 
+/// What the heir has kept of the master before it.
+struct Legacy {
+    files: Option<OwnedFd>,
+    /// Of scripts and of services they have started, with the title of each.
+    outputs: Vec<(String, OwnedFd)>,
+    generations: Range<u64>,
+}
+
 fn begin(
     resumed: bool,
     stopping: bool,
-    legacy: Option<OwnedFd>,
+    legacy: Legacy,
     watchdog: Option<OwnedFd>,
     ready: Option<End>,
     foreground: bool,
@@ -173,9 +203,9 @@ fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts
     )))
 }
 
-fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: bool) -> io::Result<Master> {
+fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> io::Result<Master> {
     let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
-    let (cf, texts, complaints) = read_files(&me, legacy)?;
+    let (cf, texts, complaints) = read_files(&me, legacy.files)?;
     let lock = take_lock(resumed)?;
     let signals = Signals::catch()?;
     let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
@@ -212,7 +242,22 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
         found.retain(|f| f.process.is_some());
     }
-    let places = vec![paths::resource_d(), paths::init_d()];
+    let mut jobs = Jobs::new(
+        vec![paths::resource_d(), paths::init_d()],
+        environment::resource_env(&cf, &me),
+    );
+    let mut left = Vec::new();
+    match Notes::at(paths::scripts()) {
+        Ok(notes) => {
+            left = notes.find();
+            jobs.note_in(notes);
+        }
+        Err(e) => log::error!("{e}: a new master would not find the scripts that run"),
+    }
+    for (title, pipe) in legacy.outputs {
+        jobs.read_on(sys::now(), title, pipe);
+    }
+    let shelf = Arc::new(Shelf::start()?);
     let mut master = Master {
         signals,
         uuid: match cf.uuid_from_name {
@@ -221,19 +266,23 @@ fn prepare(resumed: bool, stopping: bool, legacy: Option<OwnedFd>, foreground: b
         },
         fifo: CommandFifo::create(&paths::fifo())?,
         register: Server::create(&paths::state())?,
-        me,
+        me: me.clone(),
         texts,
         accounts: access::accounts(&cf.apiauth).to_string(),
         generation: Generation(0),
+        generations: legacy.generations,
         _lock: lock,
         held,
         remembered: node_files::read(),
+        shelf: Arc::clone(&shelf),
         node_files: NodeFiles::start()?,
         fences: Fences::new(env.clone()),
-        jobs: Jobs::new(places, env.clone()),
-        orphaned_jobs: false,
+        jobs,
+        leases: Keeper::new(&cf),
+        lookout: Care::new(&cf, &me, log_pipe.try_clone()?),
+        left,
         waiting: VecDeque::new(),
-        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found),
+        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
         rc: RcScripts::new(env, cf.resource_timeout),
         watchdog: None,
         released: false,
@@ -285,6 +334,14 @@ fn make_directories() -> io::Result<()> {
     for dir in [paths::state(), paths::run()] {
         fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
     }
+    for file in [
+        paths::generation(),
+        paths::uuid(),
+        paths::hostcache(),
+        paths::delhostcache(),
+    ] {
+        files::sweep(&file);
+    }
     let tmp = environment::rsctmp();
     let _ = fs::remove_dir_all(&tmp);
     fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
@@ -307,7 +364,9 @@ impl Master {
 
     fn turn(&mut self) -> io::Result<()> {
         let mut deadline = self.jobs.deadline().min(self.fences.deadline()).min(self.core_at);
+        deadline = self.left.iter().map(Left::deadline).fold(deadline, Instant::min);
         deadline = deadline.min(self.programs.deadline()).min(self.rc.deadline());
+        deadline = deadline.min(self.lookout.deadline());
         if let Some(since) = self.stopping {
             deadline = deadline.min(since + STOP_WITHIN);
         }
@@ -320,13 +379,18 @@ impl Master {
             wants.len() - 1
         });
         let heir_at = self.heir.as_ref().map(|h| {
-            wants.push(Want::read(h.link.fd()));
+            wants.push(Want {
+                fd: h.link.fd(),
+                write: h.link.wants_write(),
+            });
             wants.len() - 1
         });
         wants.extend(self.jobs.fds().into_iter().map(Want::read));
+        wants.extend(self.left.iter().map(|left| Want::read(left.fd())));
         wants.extend(self.programs.fds().into_iter().map(Want::read));
         wants.extend(self.rc.fds().into_iter().map(Want::read));
         wants.extend(self.fences.fds().into_iter().map(Want::read));
+        wants.extend(self.lookout.want());
         let ready = wait(&wants, deadline)?;
         if ready[0].read {
             self.read_signals();
@@ -341,11 +405,24 @@ impl Master {
                 self.read_core()?;
             }
         }
-        if heir_at.is_some_and(|at| ready[at].read) {
-            self.heir_died();
+        if let Some(at) = heir_at {
+            if ready[at].write
+                && let Some(heir) = &mut self.heir
+            {
+                heir.link.flush();
+            }
+            if ready[at].read {
+                self.heir_died();
+            }
+        }
+        for bytes in self.lookout.tick() {
+            // A core that does not read gets no more than it can take.
+            if self.core.as_ref().is_some_and(|c| !c.link.wants_write()) {
+                self.tell_core(&ToCore::Sighted { bytes });
+            }
         }
         for ended in self.jobs.tick(sys::now()) {
-            if self.orphaned_jobs {
+            if !ended.wanted {
                 log::info!(
                     "a script of the core before this one ended: {} {}",
                     ended.command.resource.name,
@@ -358,12 +435,15 @@ impl Master {
                 outcome: ended.outcome,
             });
         }
+        let now = sys::now();
+        self.left.retain_mut(|left| !left.is_over(now));
         for (job, outcome) in self.fences.tick(sys::now()) {
             self.tell_core(&ToCore::Ended { job, outcome });
         }
         self.run_waiting();
         self.rc.tick(sys::now());
         self.care_for_programs();
+        self.end_the_hung();
         let now = sys::now();
         if self.core.is_none()
             && now >= self.core_at
@@ -381,6 +461,18 @@ impl Master {
             self.done = true;
         }
         Ok(())
+    }
+
+    /// A child that has not read for so long is ended; it is missed like one that died.
+    fn end_the_hung(&mut self) {
+        if let Some(core) = self.core.as_mut().filter(|c| c.link.is_hung()) {
+            log::error!("the core process hangs: it reads nothing that it is told; ending it");
+            let _ = core.process.kill();
+        }
+        if self.heir.as_ref().is_some_and(|h| h.link.is_hung()) {
+            log::error!("the heir hangs: it reads nothing that it is told; ending it");
+            self.heir_died();
+        }
     }
 
     fn care_for_programs(&mut self) {
@@ -415,7 +507,7 @@ impl Master {
     fn stop(&mut self) {
         self.stopping.get_or_insert_with(sys::now);
         if let Some(heir) = &mut self.heir {
-            heir.link.send(ToHeir::Stopping.encode(), None);
+            say::to_heir(&mut heir.link, &ToHeir::Stopping, None);
         }
         self.tell_core(&ToCore::Stop);
     }
@@ -454,7 +546,7 @@ impl Master {
             return;
         }
         log::info!("reload: the files have changed");
-        let _ = self.log_places.send(Places::of(&cf));
+        self.log_places.put(Places::of(&cf));
         for gone in self
             .cf
             .media
@@ -463,7 +555,8 @@ impl Master {
         {
             media::release(gone);
         }
-        self.jobs.set_env(env.clone());
+        self.jobs.set_env(environment::resource_env(&cf, &self.me));
+        self.leases.reload(&cf);
         self.fences.set_env(env);
         log::set_max_level(logger::filter(cf.debug));
         self.accounts = access::accounts(&cf.apiauth).to_string();
@@ -471,13 +564,8 @@ impl Master {
         self.texts = loaded.texts;
         self.watch();
         if let Some(heir) = &mut self.heir {
-            heir.link.send(
-                ToHeir::Keep {
-                    texts: self.texts.clone(),
-                }
-                .encode(),
-                None,
-            );
+            let texts = self.texts.clone();
+            say::to_heir(&mut heir.link, &ToHeir::Keep { texts }, None);
         }
         self.tell_core(&ToCore::Reload {
             texts: self.texts.clone(),
@@ -487,23 +575,15 @@ impl Master {
 
     fn tell_core(&mut self, said: &ToCore) {
         if let Some(core) = &mut self.core {
-            core.link.send(said.encode(), None);
+            say::to_core(&mut core.link, said, None);
         }
     }
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = match state::next_generation(self.cf.generation_from_time) {
-            Ok(generation) => generation,
-            Err(e) => {
-                let why = format!("{} cannot be written: {e}", paths::generation().display());
-                if !resumed {
-                    return Err(io::Error::new(e.kind(), why));
-                }
-                log::error!("{why}; going on without");
-                state::unwritten_generation(self.generation)
-            }
-        };
+        let generation = self.next_generation(resumed)?;
+        // First of all: no number may be used twice, whoever dies now.
+        self.leave_generations_to_heir();
         self.generation = generation;
         let (ours, theirs) = pair()?;
         let fds = [
@@ -528,21 +608,51 @@ impl Master {
             accounts: self.accounts.clone(),
             remembered: self.remembered.clone(),
         };
-        link.send(begin.encode(), None);
+        say::to_core(&mut link, &begin, None);
         let types = self.rc.types().to_vec();
-        link.send(ToCore::Scripts { types }.encode(), None);
+        say::to_core(&mut link, &ToCore::Scripts { types }, None);
         let clients = self.programs.report();
-        link.send(ToCore::Clients { clients }.encode(), None);
+        say::to_core(&mut link, &ToCore::Clients { clients }, None);
         if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-            link.send(ToCore::Watchdog.encode(), Some(copy));
+            say::to_core(&mut link, &ToCore::Watchdog, Some(copy));
         }
         if self.stopping.is_some() {
-            link.send(ToCore::Stop.encode(), None);
+            say::to_core(&mut link, &ToCore::Stop, None);
         }
         log::info!("core process {} started, generation {generation}", process.id());
         self.core = Some(Core { process, link });
         self.core_at = Instant::NEVER;
         Ok(())
+    }
+
+    /// Without the disk as long as there are any of those taken from it.
+    fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
+        if self.generations.is_empty() {
+            let taken = match resumed {
+                // The disk may hang; the groups that are held cannot wait for it.
+                true => self.shelf.ask("generation", state::next_generations),
+                false => Some(state::next_generations()),
+            };
+            match taken.unwrap_or_else(|| Err(io::Error::other("the disk does not answer"))) {
+                Ok(taken) => self.generations = taken,
+                Err(e) => {
+                    let why = format!("{} cannot be written: {e}", paths::generation().display());
+                    if !resumed {
+                        return Err(io::Error::new(e.kind(), why));
+                    }
+                    log::error!("{why}; going on without");
+                }
+            }
+        }
+        let next = self.generations.next().map(Generation);
+        Ok(next.unwrap_or_else(|| self.generation.unwritten_after(sys::wall().0)))
+    }
+
+    fn leave_generations_to_heir(&mut self) {
+        let left = self.generations.clone();
+        if let Some(heir) = &mut self.heir {
+            say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
+        }
     }
 
     fn read_core(&mut self) -> io::Result<()> {
@@ -575,14 +685,23 @@ impl Master {
             ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
             ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
             ToMaster::Held { held } => {
-                self.held = held;
-                if let Err(e) = state::write_held(&self.held) {
-                    log::error!(
-                        "{} cannot be written ({e}): a new master would not know what is held",
-                        paths::held().display()
-                    );
+                self.held = held.clone();
+                self.shelf.ask("held groups", move || {
+                    if let Err(e) = state::write_held(&held) {
+                        log::error!(
+                            "{} cannot be written ({e}): a new master would not know what is held",
+                            paths::held().display()
+                        );
+                    }
+                });
+            }
+            ToMaster::Renew { number, at, addresses } => {
+                if let Some(found) = self.leases.renew(sys::now(), at, addresses) {
+                    self.tell_core(&ToCore::Renewed { number, found });
                 }
             }
+            ToMaster::Lookout { bytes } => self.lookout.forward(bytes),
+            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
             ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
             ToMaster::Status { text } => {
                 if let Some(file) = &self.status_file {
@@ -644,10 +763,10 @@ impl Master {
         let copy = || self.watchdog.as_ref().and_then(|w| w.copy().ok());
         let (for_core, for_heir) = (copy(), copy());
         if let Some(core) = &mut self.core {
-            core.link.send(ToCore::Watchdog.encode(), for_core);
+            say::to_core(&mut core.link, &ToCore::Watchdog, for_core);
         }
         if let Some(heir) = &mut self.heir {
-            heir.link.send(ToHeir::Watchdog.encode(), for_heir);
+            say::to_heir(&mut heir.link, &ToHeir::Watchdog, for_heir);
         }
     }
 
@@ -690,14 +809,45 @@ impl Master {
         }
     }
 
-    /// Hands over ordered scripts, unless those of a dead core still run: two scripts of a group never run at once.
+    /// Hands over ordered scripts, unless one of the same group still runs that a dead core or a dead master has ordered:
+    /// two scripts of a group never run at once, and `status` tells nothing about a start that is not over.
     fn run_waiting(&mut self) {
-        if self.orphaned_jobs && self.jobs.running() > 0 {
+        if self.waiting.is_empty() {
             return;
         }
-        self.orphaned_jobs = false;
-        while let Some((job, command)) = self.waiting.pop_front() {
+        let mut busy: Vec<ResourceName> = self.jobs.disowned().cloned().collect();
+        busy.extend(self.left.iter().map(|left| left.resource.clone()));
+        let groups = if busy.is_empty() { Vec::new() } else { self.groups() };
+        for (job, command) in std::mem::take(&mut self.waiting) {
+            if busy
+                .iter()
+                .any(|other| may_disturb(&groups, &command.resource.name, other))
+            {
+                self.waiting.push_back((job, command));
+                continue;
+            }
             self.jobs.start(sys::now(), job, command);
+            self.leave_output_to_heir();
+        }
+    }
+
+    /// The resources of each line of haresources.
+    fn groups(&self) -> Vec<Vec<ResourceName>> {
+        let nodes: Vec<NodeName> = self.cf.normal_nodes().cloned().collect();
+        let parsed = haresources::parse(Path::new("haresources"), &self.texts.haresources, &nodes);
+        let groups = parsed.value.map_or_else(Vec::new, |h| h.groups);
+        let names = |g: GroupSpec| g.resources.into_iter().map(|r| r.name).collect();
+        groups.into_iter().map(names).collect()
+    }
+
+    /// The newest script's; an earlier one's was left when that was started.
+    fn leave_output_to_heir(&mut self) {
+        let Some(heir) = &mut self.heir else { return };
+        if let Some((title, pipe)) = self.jobs.newest_output()
+            && let Ok(copy) = pipe.try_clone_to_owned()
+        {
+            let title = title.to_owned();
+            say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
         }
     }
 
@@ -733,7 +883,7 @@ impl Master {
         self.waiting.clear();
         // The next core begins anew: nothing that this one has ordered is taken for done.
         self.fences.forget();
-        self.orphaned_jobs = self.jobs.running() > 0;
+        self.jobs.disown();
         self.core_at = now + pause;
     }
 
@@ -748,18 +898,21 @@ impl Master {
         });
         match started {
             Ok(mut heir) => {
-                heir.link.send(
-                    ToHeir::Keep {
-                        texts: self.texts.clone(),
-                    }
-                    .encode(),
-                    None,
-                );
+                let texts = self.texts.clone();
+                say::to_heir(&mut heir.link, &ToHeir::Keep { texts }, None);
                 if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-                    heir.link.send(ToHeir::Watchdog.encode(), Some(copy));
+                    say::to_heir(&mut heir.link, &ToHeir::Watchdog, Some(copy));
+                }
+                let left = self.generations.clone();
+                say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
+                for (title, pipe) in self.jobs.outputs() {
+                    let title = title.to_owned();
+                    if let Ok(copy) = pipe.try_clone_to_owned() {
+                        say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
+                    }
                 }
                 if self.stopping.is_some() {
-                    heir.link.send(ToHeir::Stopping.encode(), None);
+                    say::to_heir(&mut heir.link, &ToHeir::Stopping, None);
                 }
                 self.heir = Some(heir);
             }
@@ -778,9 +931,10 @@ impl Master {
     /// The orderly end: the heir first, so that it does not take over.
     fn end(&mut self) {
         if let Some(mut heir) = self.heir.take() {
-            heir.link.send(ToHeir::Goodbye.encode(), None);
+            say::to_heir(&mut heir.link, &ToHeir::Goodbye, None);
             end_child(&mut heir.process);
         }
+        self.lookout.end();
         if let Some(mut core) = self.core.take() {
             drop(core.link);
             end_child(&mut core.process);
@@ -809,6 +963,13 @@ impl Master {
         state::remove_held();
         state::remove_pid();
     }
+}
+
+/// Are the two of one group? What haresources no longer has may be of any.
+fn may_disturb(groups: &[Vec<ResourceName>], a: &ResourceName, b: &ResourceName) -> bool {
+    let of = |name: &ResourceName| groups.iter().filter(|g| g.contains(name)).count();
+    let together = groups.iter().any(|g| g.contains(a) && g.contains(b));
+    together || of(a) == 0 || of(b) == 0
 }
 
 /// Waits a moment for a process that is ending by itself; one that hangs is killed.

@@ -1,8 +1,8 @@
-//! hostcache and delhostcache on disk: read at start, written by a thread of their own, because a disk may hang and
+//! hostcache, delhostcache and hb_peers on disk: read at start, written by a thread of their own, because a disk may hang and
 //! neither scripts nor signals may wait for it.
 
 use super::link::NodeTexts;
-use crate::conf::hostcache;
+use crate::conf::{Complaint, hostcache, lives};
 use crate::paths;
 use crate::sys::files;
 use crate::time::Duration;
@@ -16,29 +16,43 @@ const LARGEST: u64 = 256 * 1024;
 /// The thread is small: its stack is locked into memory like everything else.
 const STACK: usize = 256 * 1024;
 
-/// What both files say, as far as it can be read. A damaged file is complained about, with its lines, and kept aside as
+/// Reads a file: what is good in it, printed again, and what is wrong with it.
+type Reader = fn(&Path, &str) -> (String, Vec<Complaint>);
+
+fn hosts(path: &Path, text: &str) -> (String, Vec<Complaint>) {
+    let parsed = hostcache::parse(path, text);
+    (hostcache::print(&parsed.value.unwrap_or_default()), parsed.complaints)
+}
+
+fn peers(path: &Path, text: &str) -> (String, Vec<Complaint>) {
+    let parsed = lives::parse(path, text);
+    (lives::print(&parsed.value.unwrap_or_default()), parsed.complaints)
+}
+
+/// What the files say, as far as it can be read. A damaged file is complained about, with its lines, and kept aside as
 /// `hostcache.damaged`; heartbeat 3.0.6 removes it.
 pub fn read() -> NodeTexts {
     NodeTexts {
-        nodes: read_one(&paths::hostcache()),
-        deleted: read_one(&paths::delhostcache()),
+        nodes: read_one(&paths::hostcache(), hosts),
+        deleted: read_one(&paths::delhostcache(), hosts),
+        peers: read_one(&paths::peers(), peers),
     }
 }
 
-fn read_one(path: &Path) -> String {
+fn read_one(path: &Path, reader: Reader) -> String {
     let mut bytes = Vec::new();
     let got = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
     if let Err(e) = got {
         if e.kind() != io::ErrorKind::NotFound {
-            log::error!("{}: cannot be read ({e}); its nodes are not known", path.display());
+            log::error!("{}: cannot be read ({e}); what it says is not known", path.display());
         }
         return String::new();
     }
-    let parsed = hostcache::parse(path, &String::from_utf8_lossy(&bytes));
-    for complaint in &parsed.complaints {
+    let (good, complaints) = reader(path, &String::from_utf8_lossy(&bytes));
+    for complaint in &complaints {
         log::error!("{complaint}; the line is ignored");
     }
-    if !parsed.complaints.is_empty() {
+    if !complaints.is_empty() {
         let aside = path.with_extension("damaged");
         match fs::copy(path, &aside) {
             Ok(_) => log::error!(
@@ -53,14 +67,14 @@ fn read_one(path: &Path) -> String {
             ),
         }
     }
-    hostcache::print(&parsed.value.unwrap_or_default())
+    good
 }
 
 /// Would this be read back without a complaint?
 pub fn is_good(texts: &NodeTexts) -> bool {
-    [&texts.nodes, &texts.deleted]
-        .iter()
-        .all(|text| text.len() as u64 <= LARGEST && hostcache::parse(Path::new(""), text).complaints.is_empty())
+    let all: [(&String, Reader); 3] = [(&texts.nodes, hosts), (&texts.deleted, hosts), (&texts.peers, peers)];
+    all.iter()
+        .all(|(text, reader)| text.len() as u64 <= LARGEST && reader(Path::new(""), text).1.is_empty())
 }
 
 #[derive(Default)]
@@ -73,6 +87,12 @@ struct Slot {
 /// The writing thread.
 pub struct NodeFiles {
     shared: Arc<(Mutex<Slot>, Condvar)>,
+}
+
+impl std::fmt::Debug for NodeFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NodeFiles")
+    }
 }
 
 impl NodeFiles {
@@ -121,14 +141,18 @@ fn write_for_ever((slot, changed): &(Mutex<Slot>, Condvar)) {
         if texts.deleted != written.deleted || (texts.deleted.is_empty() && paths::delhostcache().exists()) {
             put(&paths::delhostcache(), &texts.deleted);
         }
+        if texts.peers != written.peers {
+            put(&paths::peers(), &texts.peers);
+        }
         written = texts;
     }
 }
 
-fn put(path: &Path, text: &str) {
+/// One of the two, whole.
+pub fn put(path: &Path, text: &str) {
     if let Err(e) = files::put(path, text.as_bytes(), 0o644, true) {
         log::error!(
-            "{}: cannot be written ({e}): after a restart the nodes that joined are not known",
+            "{}: cannot be written ({e}): after a restart what it says of the nodes is not known",
             path.display()
         );
     }

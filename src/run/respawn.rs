@@ -11,6 +11,7 @@ use super::link::Order;
 use super::respawn_file::{self, Entry};
 use super::respawn_rules::{Next, Pace};
 use super::role::{CLIENT_TITLE, ROLE};
+use super::shelf::Shelf;
 use crate::conf::ha_cf::ClientLine;
 use crate::daemon::view::ClientReport;
 use crate::paths;
@@ -21,6 +22,7 @@ use crate::time::{Duration, Instant};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// From SIGTERM to SIGKILL; heartbeat 3.0.6 waits an hour.
 const TERM_TO_KILL: Duration = Duration::from_secs(10);
@@ -75,7 +77,7 @@ enum Push {
     Killed { give_up_at: Instant },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Programs {
     list: Vec<Client>,
     /// Of lines that are gone, and of the one that is being stopped.
@@ -85,6 +87,7 @@ pub struct Programs {
     begun: bool,
     stopping: bool,
     changed: bool,
+    shelf: Arc<Shelf>,
 }
 
 /// As ha.cf has it.
@@ -100,11 +103,21 @@ fn words(line: &ClientLine) -> String {
 
 impl Programs {
     /// `found` is what a master before this one has left behind: what ha.cf still has is taken over, the rest is ended.
-    pub fn new(now: Instant, lines: &[ClientLine], env: Vec<(String, String)>, found: Vec<Entry>) -> Self {
+    pub fn new(
+        now: Instant,
+        lines: &[ClientLine],
+        env: Vec<(String, String)>,
+        found: Vec<Entry>,
+        shelf: Arc<Shelf>,
+    ) -> Self {
         let mut programs = Self {
+            list: Vec::new(),
+            leaving: Vec::new(),
             env,
+            begun: false,
+            stopping: false,
             changed: true,
-            ..Self::default()
+            shelf,
         };
         programs.list = lines.iter().map(|line| Client::new(now, line)).collect();
         for entry in found {
@@ -389,13 +402,15 @@ impl Programs {
     fn write(&mut self) {
         self.changed = true;
         let entries: Vec<Entry> = self.list.iter().filter_map(Client::entry).collect();
-        if let Err(e) = respawn_file::write(&entries) {
-            let file = paths::respawned();
-            log::error!(
-                "{} cannot be written ({e}): a new master would start a second copy of the clients",
-                file.display()
-            );
-        }
+        self.shelf.ask("client programs", move || {
+            if let Err(e) = respawn_file::write(&entries) {
+                let file = paths::respawned();
+                log::error!(
+                    "{} cannot be written ({e}): a new master would start a second copy of the clients",
+                    file.display()
+                );
+            }
+        });
     }
 
     /// For `cl_status status`.

@@ -2,7 +2,7 @@
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
 use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
-use super::{client, core, heir, logger, master, state};
+use super::{client, core, heir, logger, lookout, master, state};
 use crate::check;
 use crate::clients::json::Json;
 use crate::conf::{Complaint, Severity, ha_cf};
@@ -38,7 +38,7 @@ pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 
-/// Runs as the master, the core or the heir.
+/// Runs as the master, the core, the heir or the lookout.
 pub fn act(role: &str) -> ExitCode {
     let result = match role {
         "master" => master::run(),
@@ -49,6 +49,10 @@ pub fn act(role: &str) -> ExitCode {
         "heir" => {
             process::unset_env(ROLE);
             heir::run()
+        }
+        lookout::ROLE_NAME => {
+            process::unset_env(ROLE);
+            lookout::run()
         }
         client::ROLE_NAME => {
             process::unset_env(ROLE);
@@ -267,6 +271,8 @@ pub fn test_files(json: bool, classic: bool) -> ExitCode {
         loaded.complaints.extend(differences);
     }
     loaded.complaints.extend(check::remembered());
+    let watched = check::monitors::complaints(loaded.cf.as_ref(), loaded.haresources.as_ref());
+    loaded.complaints.extend(watched);
     let errors = loaded
         .complaints
         .iter()

@@ -6,35 +6,42 @@ use crate::paths;
 use crate::sys::{self, files};
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-/// The next generation: one more than in the file, the current time the first time (or when ha.cf says `time`). Written
-/// to disk before it is used: a node that comes up with an old one is taken for a replay.
-pub fn next_generation(from_time: bool) -> io::Result<Generation> {
-    next_generation_in(&paths::generation(), from_time, sys::wall().0)
+/// The next generations: from one more than in the file, and at least the current time. The last of them is written to disk
+/// before the first is used: a node that comes up with an old one is taken for a replay, by peers that remember for ever.
+///
+/// heartbeat 3.0.6 looks at the time only when there is no file, or when ha.cf says `time`. Here it counts always: a file
+/// that came out of a backup, or a daemon that went on while its disk did not ([`Generation::unwritten_after`]), would
+/// leave the node with numbers that are over.
+pub fn next_generations() -> io::Result<Range<u64>> {
+    next_generations_in(&paths::generation(), sys::wall().0)
 }
 
-fn next_generation_in(path: &Path, from_time: bool, now: u64) -> io::Result<Generation> {
-    let old = match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse::<u64>().ok(),
+fn next_generations_in(path: &Path, now: u64) -> io::Result<Range<u64>> {
+    let old = match fs::read(path) {
+        Ok(bytes) => {
+            let old = std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|t| t.trim().parse::<u64>().ok());
+            if old.is_none() {
+                log::error!(
+                    "{}: is damaged ({} bytes that are no number); starting from the time instead",
+                    path.display(),
+                    bytes.len()
+                );
+            }
+            old
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let next = match old {
-        // Never backwards, whatever the clock says.
-        Some(old) if from_time => now.max(old.saturating_add(1)),
-        Some(old) => old.saturating_add(1),
-        None => now,
-    };
+    let first = Generation::after(old.map(Generation), now).0;
+    let end = first.saturating_add(Generation::AHEAD);
     // 15 characters, right aligned, as heartbeat 3.0.6 writes it.
-    files::put(path, format!("{next:>15}\n").as_bytes(), 0o644, true)?;
-    Ok(Generation(next))
-}
-
-/// For a daemon that already serves and whose disk fails: a number that is higher than any written one, because the
-/// first one was the time too and starts are seldom more than one a second.
-pub fn unwritten_generation(last: Generation) -> Generation {
-    Generation(sys::wall().0.max(last.0.saturating_add(1)))
+    files::put(path, format!("{:>15}\n", end.saturating_sub(1)).as_bytes(), 0o644, true)?;
+    Ok(first..end)
 }
 
 /// Held by the master as long as it lives: two masters on one machine would be two owners.
@@ -57,11 +64,14 @@ pub fn lock() -> io::Result<File> {
 /// The uuid of this node; made at the first start.
 pub fn uuid() -> io::Result<[u8; 16]> {
     let path = paths::uuid();
-    if let Ok(bytes) = fs::read(&path)
-        && let Ok(uuid) = bytes.try_into()
-        && uuid != [0; 16]
-    {
-        return Ok(uuid);
+    if let Ok(bytes) = fs::read(&path) {
+        match bytes.try_into() {
+            Ok(uuid) if uuid != [0; 16] => return Ok(uuid),
+            Ok(_) | Err(_) => log::error!(
+                "{}: is damaged (no 16 bytes that are a uuid); this node gets a new one",
+                path.display()
+            ),
+        }
     }
     let mut uuid = [0; 16];
     files::random(&mut uuid)?;
@@ -125,15 +135,27 @@ mod tests {
         let path = dir.join("hb_generation");
         #[rustfmt::skip]
         let steps = [
-            // from time   now    next
-            (false,        1000,  1000),
-            (false,        5000,  1001),
-            (true,         5000,  5000),
-            (true,         400,   5001),
+            // now  first
+            (1000,  1000),
+            (1000,  1100),
+            (5000,  5000),
+            (400,   5100),
+            (0,     5200),
         ];
-        for (from_time, now, want) in steps {
-            assert_eq!(next_generation_in(&path, from_time, now).unwrap(), Generation(want));
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{want:>15}\n"));
+        // What a disk may make of it; the time is higher than any number that was counted up once a start.
+        #[rustfmt::skip]
+        let damaged = [&b""[..], b"          ", b"12x", b"\xff\xff\0", b"99999999999999999999999", b"-4"];
+        for damage in damaged {
+            fs::write(&path, damage).unwrap();
+            let taken = next_generations_in(&path, 1000).unwrap();
+            assert_eq!(taken.start, 1000, "{damage:?}");
+            fs::remove_file(&path).unwrap();
+        }
+        for (now, first) in steps {
+            let taken = next_generations_in(&path, now).unwrap();
+            assert_eq!(taken, first..first + Generation::AHEAD);
+            let last = first + Generation::AHEAD - 1;
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{last:>15}\n"));
         }
         fs::remove_dir_all(&dir).unwrap();
     }

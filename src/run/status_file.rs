@@ -109,8 +109,8 @@ fn write_all(shared: &Shared, path: &Path) {
     }
 }
 
-/// New name, then the name: whoever reads finds a whole file. Not synced: after a power failure it would say nothing true.
-fn write(path: &Path, text: &str, group: Option<u32>) -> io::Result<()> {
+/// New name, then the name: whoever reads finds a whole file, after a power failure too.
+pub fn write(path: &Path, text: &str, group: Option<u32>) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(directory)?;
     let fresh = path.with_extension("new");

@@ -1,6 +1,7 @@
 //! Tells the master what to write into the status file: soon after something changed, and now and then anyway.
 
 use super::link::ToMaster;
+use super::say;
 use crate::clients::answers::VERSION;
 use crate::clients::json::Json;
 use crate::clients::status::{lasting, to_json};
@@ -45,7 +46,7 @@ impl Teller {
             self.too_long = true;
             return;
         }
-        master.send(ToMaster::Status { text }.encode(), None);
+        say::to_master(master, &ToMaster::Status { text });
         self.told = Some(state);
         self.again = now + TELL_EVERY;
     }

@@ -1,26 +1,42 @@
 //! The clock and the queue: one thing happens after the other, and after each the promises are looked at.
 
+use super::classic::Classic;
 use super::machine::Machine;
 use super::net::Net;
 use super::plan::{Config, Fault, Plan};
+use super::program::Program;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::auth::{Key, Keyring, Method};
-use crate::conf::{HaCf, Haresources, ha_cf, haresources};
+use crate::conf::hostcache::Remembered;
+use crate::conf::{HaCf, Haresources, Repair, ha_cf, haresources, lives};
 use crate::core::random::Random;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::groups::Set;
 use crate::groups::fencing::{FenceCommand, FenceVerb};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
+use crate::groups::lease::Found;
+use crate::groups::lookout::{Ask, Sighting};
+use crate::groups::repair;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant, Now, Wall};
+use crate::wire::Mac;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A daemon that wants its timer again at once more often than this is spinning.
 const MAX_TIMERS: usize = 20;
+
+/// What the lookout needs to ask the network.
+const ASKED: Duration = Duration::from_millis(8);
+/// The wall clock when a simulation begins.
+const BEGIN: u64 = 1_700_000_000;
+
+/// A node that gave a group up is tried again after this time.
+const SICK_FOR: Duration = Duration::from_secs(20);
 
 /// There and back.
 const ECHO: Duration = Duration::from_millis(2);
@@ -51,7 +67,17 @@ enum What {
         job: JobId,
         outcome: Outcome,
     },
+    Sighted {
+        node: usize,
+        life: u64,
+        sighting: Sighting,
+    },
     Fault(Fault),
+    /// The kernel drops an address unless somebody has renewed it.
+    LeaseEnds {
+        node: usize,
+        resource: ResourceName,
+    },
     /// A daemon that died comes back, unless something else happened to it.
     Resume {
         node: usize,
@@ -91,6 +117,8 @@ pub struct Sim {
     pub config: Config,
     pub(super) now: Instant,
     random: Random,
+    /// How late the kernel is; apart, so that a seed stays what it was.
+    lateness: Random,
     queue: BinaryHeap<Next>,
     numbers: u64,
     pub(super) net: Net,
@@ -101,6 +129,7 @@ pub struct Sim {
     pub(super) trace: Trace,
     watch: Watch,
     broken: Option<String>,
+    recording: Option<Vec<(MediumId, Arc<[u8]>)>>,
     steps: u64,
     starts: u64,
     fencings: u64,
@@ -138,7 +167,9 @@ impl Sim {
             seed,
             now: Instant::from_millis(0),
             net: Net::new(config.nets, config.nodes),
-            machines: (0..config.nodes).map(|_| Machine::new(random.below(5))).collect(),
+            machines: (0..config.nodes)
+                .map(|i| Machine::new(config.classic.contains(&i), random.below(5) as i64))
+                .collect(),
             names,
             files,
             keys: Keyring {
@@ -148,9 +179,11 @@ impl Sim {
             trace: Trace::new(),
             watch: Watch::new(&config),
             random,
+            lateness: Random::new(seed ^ 0x1ea5e),
             queue: BinaryHeap::new(),
             numbers: 0,
             broken: None,
+            recording: None,
             config,
             steps: 0,
             starts: 0,
@@ -184,6 +217,27 @@ impl Sim {
     /// Things that happened so far.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// From now on what goes over the networks is written down by somebody who has no key.
+    pub fn record(&mut self) {
+        self.recording = Some(Vec::new());
+    }
+
+    /// What was written down, in order: medium and packet.
+    pub fn recorded(&self) -> &[(MediumId, Arc<[u8]>)] {
+        self.recording.as_deref().unwrap_or_default()
+    }
+
+    /// Somebody puts a packet on the network of a node; it arrives with the next step.
+    pub fn inject(&mut self, to: usize, medium: MediumId, bytes: Arc<[u8]>) {
+        self.push(self.now, What::Packet { to, medium, bytes });
+    }
+
+    /// A program on a node, or its network, says something.
+    pub fn event(&mut self, node: usize, event: Event) {
+        self.handle(node, event);
+        self.look();
     }
 
     /// Something is to happen at this moment.
@@ -275,7 +329,10 @@ impl Sim {
                 m.variant,
                 m.scripts.len()
             );
-            if let Some(d) = &m.daemon {
+            if let Some(classic) = m.daemon.as_ref().and_then(Program::classic) {
+                text += &format!("\n    {}: {classic}", classic.rscstatus());
+            }
+            if let Some(d) = m.ours() {
                 let view = d.view(self.clock(i));
                 let nodes: Vec<String> = view.nodes.iter().map(|n| format!("{} {}", n.name, n.status)).collect();
                 text += &format!(
@@ -298,7 +355,7 @@ impl Sim {
     fn clock(&self, node: usize) -> Now {
         Now {
             mono: self.now,
-            wall: Wall(1_700_000_000 + self.machines[node].skew + self.now.as_millis() / 1000),
+            wall: Wall((BEGIN + self.now.as_millis() / 1000).saturating_add_signed(self.machines[node].skew)),
         }
     }
 
@@ -322,7 +379,7 @@ impl Sim {
         self.turn(node, |daemon| daemon.receive(now, medium, bytes));
     }
 
-    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Daemon) -> Vec<Action>) {
+    fn turn(&mut self, node: usize, event: impl FnOnce(&mut Program) -> Vec<Action>) {
         let now = self.clock(node);
         let Some(daemon) = &mut self.machines[node].daemon else {
             return;
@@ -345,16 +402,25 @@ impl Sim {
             }
         }
         self.after(node, actions);
+        let m = &self.machines[node];
+        if m.packets.is_empty() && m.ours().is_some_and(Daemon::must_catch_up) {
+            self.handle(node, Event::CaughtUp);
+        }
     }
 
     fn after(&mut self, node: usize, actions: Vec<Action>) {
         if let Some(daemon) = &self.machines[node].daemon {
             let active = daemon.is_active();
+            let mistaken = daemon.ours().is_some_and(|d| d.calm_mistakes() > 0);
             if active != self.machines[node].active {
                 self.machines[node].active = active;
                 self.watch.changed();
             }
+            if mistaken {
+                self.broken(format!("{} left out a look that was needed", self.names[node]));
+            }
         }
+        let mut answers = Vec::new();
         for action in actions {
             self.trace.action(self.now, node, &action);
             match action {
@@ -377,8 +443,17 @@ impl Sim {
                         .filter(|(k, r)| r.occupied && listed.iter().any(|l| l.name == **k))
                         .map(|(k, _)| k.clone())
                         .collect();
-                    m.daemon_gone();
+                    let again = m
+                        .daemon
+                        .as_ref()
+                        .and_then(Program::classic)
+                        .and_then(Classic::restarts_after);
+                    m.daemon_gone(Some(self.now));
                     m.held.clear();
+                    let life = m.life;
+                    if let Some(after) = again {
+                        self.push(self.now + after, What::Boots { node, life });
+                    }
                     self.watch.changed();
                     if !left.is_empty() {
                         self.broken(format!("{} has stopped and leaves {left:?}", self.names[node]));
@@ -389,14 +464,129 @@ impl Sim {
                 | Action::DropClient { .. }
                 | Action::MediaChanged
                 | Action::Notice { .. } => {}
-                // Every node of the simulator stands in ha.cf.
-                Action::RememberNodes { .. } => {}
+                // Every node of the simulator stands in ha.cf; what was heard of it is for the next life.
+                Action::RememberNodes { table } => self.machines[node].peers = table.peers,
+                Action::Lookout { ask } => self.lookout(node, ask),
+                Action::Renew { number, addresses } => answers.push(self.renew(node, number, addresses)),
+                Action::Drop { addresses } => self.drop_at_once(node, &addresses),
             }
+        }
+        for answer in answers {
+            self.answer(node, answer);
+        }
+    }
+
+    /// Whoever has a resource and can be reached answers for it.
+    fn lookout(&mut self, node: usize, ask: Ask) {
+        let Ask::Whether { number, addresses } = ask else {
+            return;
+        };
+        let has =
+            |m: &Machine, a: &String| m.powered && m.resources.iter().any(|(name, r)| name.as_str() == a && r.occupied);
+        let answers = addresses.into_iter().filter_map(|a| {
+            let other = (0..self.machines.len())
+                .filter(|i| *i != node)
+                .find(|i| self.net.best_loss(node, *i).is_some() && has(&self.machines[*i], &a))?;
+            Some((a, Mac([2, 0, 0, 0, 0, other as u8])))
+        });
+        let answers = answers.collect();
+        let life = self.machines[node].life;
+        let sighting = Sighting::Answered { number, answers };
+        self.push(self.now + ASKED, What::Sighted { node, life, sighting });
+    }
+
+    /// The master answers in the same turn; no chance is taken, so that a seed stays what it was.
+    fn answer(&mut self, node: usize, event: Event) {
+        let now = self.clock(node);
+        self.trace.event(self.now, node, &event);
+        let m = &mut self.machines[node];
+        let Some(daemon) = &mut m.daemon else { return };
+        let actions = daemon.handle(now, event);
+        m.wake = daemon.deadline();
+        self.after(node, actions);
+    }
+
+    /// The master asks the kernel for another lease. With less than a second left that is too late.
+    fn renew(&mut self, node: usize, number: u64, addresses: Vec<String>) -> Event {
+        let mut found = Vec::new();
+        for address in addresses {
+            let name: ResourceName = address.parse().expect("addresses of the simulator are resources");
+            let resource = self.machines[node].resources.get(&name).filter(|r| r.occupied);
+            let state = match resource.map(|r| r.lease) {
+                Some(Some(until)) if until > self.now + Duration::from_secs(1) => {
+                    self.set_lease(node, &name);
+                    Found::Renewed
+                }
+                Some(None) => Found::Permanent,
+                Some(Some(_)) | None => Found::Gone,
+            };
+            found.push((address, state));
+        }
+        Event::Renewed { number, found }
+    }
+
+    fn drop_at_once(&mut self, node: usize, addresses: &[String]) {
+        for address in addresses {
+            let name: ResourceName = address.parse().expect("addresses of the simulator are resources");
+            if let Some(resource) = self.machines[node].resources.get_mut(&name) {
+                resource.vanish();
+            }
+        }
+        self.watch.changed();
+    }
+
+    /// From now on an address stays for one lease, if its node has leases.
+    fn set_lease(&mut self, node: usize, resource: &ResourceName) {
+        let m = &mut self.machines[node];
+        let is_address = resource.as_str().parse::<IpAddr>().is_ok();
+        let lease = self.files[&m.variant].0[node].lease().filter(|_| !m.classic);
+        let (Some(lease), true) = (lease, is_address) else {
+            return;
+        };
+        let Some(there) = m.resources.get_mut(resource) else {
+            return;
+        };
+        let until = self.now + lease;
+        there.lease = Some(until);
+        if there.looked_at.is_none() {
+            self.watch_lease(node, resource, until);
+        }
+    }
+
+    /// The kernel is 50 to 806 ms late (measured on Linux 6.18), never early.
+    fn watch_lease(&mut self, node: usize, resource: &ResourceName, until: Instant) {
+        let at = until + Duration::from_millis(50 + self.lateness.below(757));
+        if let Some(there) = self.machines[node].resources.get_mut(resource) {
+            there.looked_at = Some(at);
+        }
+        let resource = resource.clone();
+        self.push(at, What::LeaseEnds { node, resource });
+    }
+
+    fn lease_ends(&mut self, node: usize, name: &ResourceName) {
+        // The machine may have been switched off and on meanwhile.
+        let now = self.now;
+        let resources = &mut self.machines[node].resources;
+        let Some(resource) = resources.get_mut(name).filter(|r| r.looked_at == Some(now)) else {
+            return;
+        };
+        resource.looked_at = None;
+        match resource.lease {
+            Some(until) if until > now => self.watch_lease(node, name, until),
+            Some(_) => {
+                resource.vanish();
+                self.trace.note(now, Some(node), format!("the kernel drops {name}"));
+                self.watch.changed();
+            }
+            None => {}
         }
     }
 
     fn send(&mut self, from: usize, medium: MediumId, bytes: Arc<[u8]>) {
         self.machines[from].sent += 1;
+        if let Some(all) = &mut self.recording {
+            all.push((medium, bytes.clone()));
+        }
         if medium.0 >= self.net.nets() {
             self.echo(from, medium, bytes);
             return;
@@ -423,14 +613,20 @@ impl Sim {
     }
 
     fn run(&mut self, node: usize, job: JobId, command: Command) {
-        if let Some(why) = self.watch.script(node, &self.machines[node], &command) {
+        if let Some(why) = self.watch.script(node, &self.machines[node], &command)
+            && !self.machines[node].classic
+        {
             self.broken(why);
         }
         self.starts += u64::from(command.verb == Verb::Start);
         self.numbers += 1;
         let number = self.numbers;
         let m = &mut self.machines[node];
+        let started = (command.verb == Verb::Start).then(|| command.resource.name.clone());
         let end = m.begin(number, job, command, self.now, &self.config, &mut self.random);
+        if let Some(name) = started {
+            self.set_lease(node, &name);
+        }
         self.push(end, What::ScriptEnds { node, number });
         self.watch.changed();
     }
@@ -481,7 +677,7 @@ impl Sim {
             }
             What::Boots { node, life } => {
                 if self.machines[node].life == life && self.machines[node].daemon.is_none() {
-                    self.start(node, None);
+                    self.start(node, None, false);
                 }
             }
             What::FenceEnds {
@@ -504,20 +700,37 @@ impl Sim {
                     self.receive(to, medium, &bytes);
                 }
             }
+            What::Sighted { node, life, sighting } => {
+                let m = &mut self.machines[node];
+                let event = Event::Sighted { sighting };
+                match m.frozen {
+                    _ if m.life != life => {}
+                    true => m.waiting.push(event),
+                    false => self.answer(node, event),
+                }
+            }
             What::ScriptEnds { node, number } => {
                 if let Some((job, outcome, command)) = self.machines[node].end(number, self.now, &mut self.random) {
+                    if command.verb == Verb::Start && outcome.exit == Exit::Code(0) {
+                        self.set_lease(node, &command.resource.name);
+                    }
+                    if let Some(silent) = &mut self.machines[node].silent {
+                        // A script that goes on beside a frozen daemon.
+                        *silent = self.now;
+                    }
                     self.watch.script_ended(&command, &outcome);
                     self.watch.changed();
                     self.handle(node, Event::JobEnded { job, outcome });
                 }
             }
+            What::LeaseEnds { node, resource } => self.lease_ends(node, &resource),
             What::Resume { node, life } => {
                 if self.machines[node].life == life
                     && self.machines[node].powered
                     && self.machines[node].daemon.is_none()
                 {
                     let held = self.machines[node].held.clone();
-                    self.start(node, Some(held));
+                    self.start(node, Some(held), true);
                 }
             }
             What::Fault(fault) => {
@@ -571,12 +784,18 @@ impl Sim {
                 self.net.set_broken(net, node, false);
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });
             }
-            Fault::Freeze(node) => self.machines[node].frozen = self.machines[node].daemon.is_some(),
+            Fault::Freeze(node) => {
+                let m = &mut self.machines[node];
+                if m.daemon.is_some() && !m.frozen {
+                    m.frozen = true;
+                    m.silent = Some(self.now);
+                }
+            }
             Fault::Thaw(node) => self.thaw(node),
             Fault::PowerOff(node) => self.machines[node].power_off(),
             Fault::DaemonDies { node, back_after } => {
                 if self.machines[node].daemon.is_some() {
-                    self.machines[node].daemon_gone();
+                    self.machines[node].daemon_gone(Some(self.now));
                     let life = self.machines[node].life;
                     self.push(self.now + back_after, What::Resume { node, life });
                 }
@@ -586,10 +805,11 @@ impl Sim {
                 if self.machines[node].daemon.is_none() {
                     // A machine whose daemon died unnoticed is started with what it had.
                     let held = std::mem::take(&mut self.machines[node].held);
-                    self.start(node, (!held.is_empty()).then_some(held));
+                    self.start(node, (!held.is_empty()).then_some(held), false);
                 }
             }
             Fault::Standby(node, set) => self.handle(node, command("ask_resources", set, "me")),
+            Fault::Sick { node, group, restarts } => self.sick(node, group, restarts),
             Fault::Takeover(node, set) => {
                 let event = command("hb_takeover", set, "");
                 self.handle(node, event);
@@ -612,8 +832,28 @@ impl Sim {
                 let message = Message::new("meatware").with(fields::NODE, self.names[node].as_str());
                 self.handle(by, Event::Local { message });
             }
+            Fault::ClockStep { node, seconds } => self.machines[node].skew += seconds,
+            Fault::DiskFails(node) => self.machines[node].disk_fails = true,
+            Fault::DiskMends(node) => self.machines[node].disk_fails = false,
             Fault::Repair => self.repair(),
         }
+    }
+
+    /// Asks as hb_monitor does: only where the group runs.
+    fn sick(&mut self, node: usize, group: usize, restarts: u32) {
+        let resources = &self.config.groups[group].1;
+        let name = |word: &str| word.parse::<ResourceName>().expect("a resource of ours");
+        let (key, from) = (name(resources[0]), name(resources[resources.len() - 1]));
+        if !self.machines[node].occupies(&key) {
+            return;
+        }
+        let rule = Repair {
+            restarts,
+            forget: Some(SICK_FOR),
+            ..Repair::default()
+        };
+        let message = repair::request(&key, &from, &rule, "it does not answer");
+        self.handle(node, Event::Local { message });
     }
 
     fn all_paths(&self) -> Vec<(usize, usize, usize)> {
@@ -623,11 +863,27 @@ impl Sim {
             .collect()
     }
 
-    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>) {
+    /// `replaces`: in the place of a process that died, by its master or its heir.
+    fn start(&mut self, node: usize, resumed: Option<Vec<ResourceName>>, replaces: bool) {
         let now = self.clock(node);
         let m = &mut self.machines[node];
         m.powered = true;
-        m.generation += 1;
+        m.silent = None;
+        let taken = m.written.is_some_and(|last| replaces && m.generation < last);
+        m.generation = if taken {
+            Generation(m.generation.0 + 1)
+        } else if !m.disk_fails {
+            let next = Generation::after(m.written, now.wall.0);
+            m.written = Some(Generation(next.0 + Generation::AHEAD - 1));
+            next
+        } else if replaces {
+            m.generation.unwritten_after(now.wall.0)
+        } else {
+            // "hb_generation cannot be written"; init tries again, or a person does.
+            self.trace
+                .note(self.now, Some(node), "does not start: its disk fails".to_owned());
+            return;
+        };
         m.life += 1;
         let (cfs, haresources) = &self.files[&m.variant];
         // What ran and is no longer in the files is stopped by hand, as the log tells.
@@ -643,19 +899,32 @@ impl Sim {
         let settings = Settings {
             me: self.names[node].clone(),
             uuid,
-            generation: Generation(m.generation),
+            generation: m.generation,
             cf: cfs[node].clone(),
             haresources: haresources.clone(),
             keys: self.keys.clone(),
             seed: self.random.draw(),
             resumed,
-            remembered: Default::default(),
+            remembered: Remembered {
+                peers: lives::parse(Path::new("hb_peers"), &m.peers).value.unwrap_or_default(),
+                ..Default::default()
+            },
         };
         self.trace
             .note(self.now, Some(node), format!("starts, resumed {:?}", settings.resumed));
-        let (daemon, actions) = Daemon::new(now, settings);
-        m.wake = daemon.deadline();
-        m.daemon = Some(daemon);
+        let (program, actions) = if m.classic {
+            // Nothing was written down for its next life.
+            let (classic, actions) = Classic::new(now, settings);
+            (Program::Classic(Box::new(classic)), actions)
+        } else {
+            let (mut daemon, actions) = Daemon::new(now, settings);
+            if self.config.doubtful {
+                daemon.doubt_calm();
+            }
+            (Program::Ours(Box::new(daemon)), actions)
+        };
+        m.wake = program.deadline();
+        m.daemon = Some(program);
         self.watch.changed();
         self.after(node, actions);
         for net in 0..self.net.nets() {
@@ -677,6 +946,7 @@ impl Sim {
         if !std::mem::take(&mut self.machines[node].frozen) {
             return;
         }
+        self.machines[node].silent = None;
         if self.random.below(2) == 0 {
             self.handle(node, Event::Timer);
         }
@@ -704,13 +974,13 @@ impl Sim {
         (self.config.start_fails, self.config.stop_fails) = (0, 0);
         self.config.fence_fails = 0;
         for node in 0..self.machines.len() {
+            self.machines[node].disk_fails = false;
             self.thaw(node);
             for net in 0..self.net.nets() {
                 self.handle(node, Event::MediumMended { medium: MediumId(net) });
             }
             let blocked = self.machines[node]
-                .daemon
-                .as_ref()
+                .ours()
                 .is_some_and(|d| d.view(self.clock(node)).groups.iter().any(|g| g.here == "blocked"));
             if blocked {
                 self.trace
@@ -722,19 +992,21 @@ impl Sim {
         self.at(self.now + self.config.resource_timeout * 2, Fault::Reload(0));
     }
 
-    /// The daemon's own view of one node.
+    /// The daemon's own view of one node; `None` for a classic.
     pub fn daemon(&self, node: usize) -> Option<&Daemon> {
-        self.machines[node].daemon.as_ref()
+        self.machines[node].ours()
     }
 
     /// How often a node has acquired a group since its daemon started.
     pub fn acquisitions(&self, node: usize) -> u64 {
-        let view = self.machines[node].daemon.as_ref().map(|d| d.view(self.clock(node)));
+        self.counter(node, "acquisitions")
+    }
+
+    /// What a daemon has counted; 0 when it does not run.
+    pub fn counter(&self, node: usize, name: &str) -> u64 {
+        let view = self.machines[node].ours().map(|d| d.view(self.clock(node)));
         let counters = view.map(|v| v.counters).unwrap_or_default();
-        counters
-            .iter()
-            .find(|(name, _)| name == "acquisitions")
-            .map_or(0, |(_, n)| *n)
+        counters.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n)
     }
 
     /// What STONITH devices were asked to do, by all nodes.
@@ -767,16 +1039,20 @@ impl Sim {
                 return Err(self.report(&format!("group {key} has the owners {owners:?}, not exactly one")));
             };
             for &i in &running {
-                let view = self.machines[i]
-                    .daemon
-                    .as_ref()
-                    .expect("it listens")
-                    .view(self.clock(i));
+                if let Some(why) = self.classic_is_wrong(i, &key.parse().expect("a resource of ours"), owner) {
+                    return Err(self.report(&why));
+                }
+                let Some(daemon) = self.machines[i].ours() else {
+                    continue;
+                };
+                let view = daemon.view(self.clock(i));
                 if view.rsc_hold == "transition" {
                     return Err(self.report(&format!("{} is still in transition", self.names[i])));
                 }
                 let seen = view.groups.iter().find(|v| v.key == *key).map(|v| v.owners.clone());
-                if seen.as_deref() != Some(&[self.names[owner].clone()]) {
+                // In legacy mode a classic never says that it has a group.
+                let silent = self.config.auto_failback == "legacy" && self.machines[owner].classic;
+                if !silent && seen.as_deref() != Some(&[self.names[owner].clone()]) {
                     let why = format!(
                         "{} says that {key} is at {seen:?}, but it is at {}",
                         self.names[i], self.names[owner]
@@ -786,6 +1062,24 @@ impl Sim {
             }
         }
         Ok(())
+    }
+}
+
+impl Sim {
+    /// What a classic says of itself, which is all it says.
+    fn classic_is_wrong(&self, node: usize, key: &ResourceName, owner: usize) -> Option<String> {
+        let classic = self.machines[node].daemon.as_ref()?.classic()?;
+        if !classic.is_stable() && !classic.is_stuck() {
+            return Some(format!("{} is still in transition", self.names[node]));
+        }
+        (classic.claims(key)? != (node == owner)).then(|| {
+            format!(
+                "{} says {}, but {key} is at {}",
+                self.names[node],
+                classic.rscstatus(),
+                self.names[owner]
+            )
+        })
     }
 }
 

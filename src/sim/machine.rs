@@ -1,10 +1,11 @@
 //! One machine: its daemon, the scripts that run on it, and what is up on it.
 
 use super::plan::Config;
+use super::program::Program;
 use crate::core::random::Random;
 use crate::daemon::{Daemon, Event};
 use crate::groups::job::{Command, Exit, Outcome, Verb};
-use crate::ids::{JobId, MediumId, ResourceName};
+use crate::ids::{Generation, JobId, MediumId, ResourceName};
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +20,16 @@ pub struct Resource {
     pub occupied: bool,
     /// What `status` answers.
     pub runs: bool,
+    /// The kernel drops it after this moment, for addresses with `vip_lease`.
+    pub lease: Option<Instant>,
+    /// When the kernel looks at that.
+    pub looked_at: Option<Instant>,
+}
+
+impl Resource {
+    pub fn vanish(&mut self) {
+        (self.occupied, self.runs, self.lease) = (false, false, None);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -33,10 +44,12 @@ pub struct Script {
 pub struct Machine {
     pub powered: bool,
     pub frozen: bool,
-    pub daemon: Option<Daemon>,
+    /// heartbeat 3.0.6 is installed.
+    pub classic: bool,
+    pub daemon: Option<Program>,
     /// When the daemon's timer is due.
     pub wake: Instant,
-    pub generation: u64,
+    pub generation: Generation,
     /// Counts the daemons that ran here: answers to an earlier one are dropped.
     pub life: u64,
     /// Variant of its files.
@@ -47,21 +60,29 @@ pub struct Machine {
     pub resources: BTreeMap<ResourceName, Resource>,
     pub scripts: BTreeMap<u64, Script>,
     pub held: Vec<ResourceName>,
+    /// What the disk has for `generation`; `None` before the first start.
+    pub written: Option<Generation>,
+    pub disk_fails: bool,
+    /// Its hb_peers.
+    pub peers: String,
     /// This clock is so many seconds ahead.
-    pub skew: u64,
+    pub skew: i64,
     /// Messages sent in the present window of time.
     pub sent: u64,
     pub active: bool,
+    /// Since when the daemon is dead or frozen.
+    pub silent: Option<Instant>,
 }
 
 impl Machine {
-    pub fn new(skew: u64) -> Self {
+    pub fn new(classic: bool, skew: i64) -> Self {
         Self {
+            classic,
             powered: false,
             frozen: false,
             daemon: None,
             wake: Instant::NEVER,
-            generation: 0,
+            generation: Generation(0),
             life: 0,
             variant: 0,
             packets: VecDeque::new(),
@@ -69,10 +90,19 @@ impl Machine {
             resources: BTreeMap::new(),
             scripts: BTreeMap::new(),
             held: Vec::new(),
+            written: None,
+            disk_fails: false,
+            peers: String::new(),
             skew,
             sent: 0,
             active: false,
+            silent: None,
         }
+    }
+
+    /// The daemon, when it is ours.
+    pub fn ours(&self) -> Option<&Daemon> {
+        self.daemon.as_ref().and_then(Program::ours)
     }
 
     /// The daemon runs and gets processor time.
@@ -91,15 +121,17 @@ impl Machine {
     }
 
     pub fn power_off(&mut self) {
-        self.daemon_gone();
+        self.daemon_gone(None);
         self.powered = false;
         self.scripts.clear();
         self.resources.clear();
         self.held.clear();
     }
 
-    /// The daemon is gone; its scripts were killed half-way, what it had started stays.
-    pub fn daemon_gone(&mut self) {
+    /// The daemon is gone, `at` that moment if its machine goes on; its scripts were killed half-way, what it had started
+    /// stays.
+    pub fn daemon_gone(&mut self, at: Option<Instant>) {
+        self.silent = at;
         self.daemon = None;
         self.active = false;
         self.frozen = false;
@@ -122,6 +154,8 @@ impl Machine {
     ) -> Instant {
         let resource = self.resources.entry(command.resource.name.clone()).or_default();
         let fails = match command.verb {
+            // The classic does not notice, see `classic`.
+            _ if self.classic => 0,
             Verb::Status => 0,
             Verb::Start => config.start_fails,
             Verb::Stop => config.stop_fails,
@@ -160,8 +194,8 @@ impl Machine {
             (Verb::Status, _) => {
                 output = if resource.runs { "running" } else { "stopped" }.to_owned();
             }
-            (Verb::Start, Exit::Code(0)) => resource.runs = true,
-            (Verb::Stop, Exit::Code(0)) => *resource = Resource::default(),
+            (Verb::Start, Exit::Code(0)) => (resource.runs, resource.occupied) = (true, true),
+            (Verb::Stop, Exit::Code(0)) => resource.vanish(),
             // A script that fails may have done its work or not.
             (Verb::Start, _) => resource.runs |= random.below(2) == 0,
             (Verb::Stop, _) => resource.runs &= random.below(2) == 0,

@@ -1,5 +1,6 @@
 //! What is simulated: the configuration, the chances of scripts to fail, and the faults with their moments.
 
+use super::incident::{self, CALM, Incident};
 use crate::core::random::Random;
 use crate::groups::Set;
 use crate::time::{Duration, Instant};
@@ -34,6 +35,10 @@ pub struct Config {
     pub strict: bool,
     /// A ping node on the first network, which answers whoever has an interface that works there.
     pub ping: bool,
+    /// On these nodes runs heartbeat 3.0.6.
+    pub classic: &'static [usize],
+    /// After each event every node looks at all its groups, also when it takes that for needless; it must be.
+    pub doubtful: bool,
 }
 
 /// What it is called.
@@ -62,6 +67,8 @@ impl Config {
             fence_fails: 0,
             strict: false,
             ping: false,
+            classic: &[],
+            doubtful: false,
         }
     }
 
@@ -72,6 +79,25 @@ impl Config {
             deadtime: Duration::from_secs(10),
             initdead: Duration::from_secs(20),
             ..Self::quick(nodes)
+        }
+    }
+
+    /// After the last fault everything has found its place within this time. A reload that is waited for
+    /// (`Fault::Repair`) and a start that nobody answers; deaths that are still to be noticed, a retry of what nobody could
+    /// start (30 s) and scripts; with fencing what a device takes, and two boots.
+    pub fn settles_within(&self) -> Duration {
+        let start = self.resource_timeout * 2 + self.initdead + self.deadtime;
+        let scripts = self.script.1 * 6 + Duration::from_secs(60);
+        let fencing = if self.fencing.is_empty() { 0 } else { 200 };
+        start + scripts + Duration::from_secs(fencing) + self.classic_restarts_within()
+    }
+
+    /// A classic that finds its peer returning gives everything up, after 2 s and when nothing else is on its way, which
+    /// may be its wait of 10 s; sleeps a deadtime and a second; starts, and may wait once more.
+    pub fn classic_restarts_within(&self) -> Duration {
+        match self.classic {
+            [] => Duration::ZERO,
+            _ => self.deadtime + Duration::from_secs(30) + self.script.1 * 12,
         }
     }
 
@@ -169,6 +195,13 @@ pub enum Fault {
     /// Starts the daemon, and the machine when it is off. Nothing when it runs.
     Start(usize),
     Standby(usize, Set),
+    /// hb_monitor of a node finds that a group does not work there: its last resource is down, and a repair is asked for.
+    Sick {
+        node: usize,
+        group: usize,
+        /// That so many may be done in place.
+        restarts: u32,
+    },
     Takeover(usize, Set),
     /// All nodes get this variant of the files; each hears of it a little later than the one before.
     Reload(usize),
@@ -187,6 +220,14 @@ pub enum Fault {
         by: usize,
         node: usize,
     },
+    /// The wall clock of a node is set forward or back.
+    ClockStep {
+        node: usize,
+        seconds: i64,
+    },
+    /// Nothing can be written to the disk with the node's state any more.
+    DiskFails(usize),
+    DiskMends(usize),
     /// The administrator repairs everything: networks, machines, scripts, groups that nobody could start or stop.
     Repair,
 }
@@ -207,6 +248,25 @@ pub enum Kind {
     Planned,
     /// Anything, with STONITH devices that fail now and then: a group is never up twice either.
     Fenced,
+    /// Two nodes, and one of them is heartbeat 3.0.6.
+    Classic,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Anything, Self::Planned, Self::Fenced, Self::Classic];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anything => "anything",
+            Self::Planned => "planned",
+            Self::Fenced => "fenced",
+            Self::Classic => "classic",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == word)
+    }
 }
 
 impl Plan {
@@ -228,17 +288,44 @@ impl Plan {
 
     /// About one fault every `every`, each undone after a while, until `until`; then everything is repaired.
     pub fn random(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant) -> Self {
+        Draft::random(seed, nodes, kind, every, until, incident::OLD_KINDS).plan()
+    }
+}
+
+/// A plan whose incidents can still be left out one by one.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub config: Config,
+    pub begin: Vec<(Instant, Fault)>,
+    pub incidents: Vec<Incident>,
+    pub until: Instant,
+}
+
+impl Draft {
+    pub fn plan(&self) -> Plan {
+        let mut faults = self.begin.clone();
+        faults.extend(self.incidents.iter().flat_map(Incident::faults));
+        faults.push((self.until, Fault::Repair));
+        faults.sort_by_key(|(at, _)| *at);
+        Plan::new(self.config.clone(), faults)
+    }
+
+    /// Incidents of the first `kinds` kinds.
+    pub fn random(seed: u64, nodes: usize, kind: Kind, every: Duration, until: Instant, kinds: u64) -> Self {
         let mut r = Random::new(seed ^ 0x5e_ed0f_91a5_u64);
         let mut config = Config::slow(nodes);
         config.auto_failback = ["on", "off", "on", "off", "legacy"][r.below(5) as usize];
         config.nets = 1 + r.below(2) as usize;
-        if nodes == 3 {
+        if nodes >= 3 {
             config.groups.push((2, &["10.0.0.4", "files"]));
         }
+        if nodes >= 5 {
+            config.groups.push((4, &["10.0.0.5"]));
+        }
         config.script.1 = Duration::from_millis([50, 400, 3000][r.below(3) as usize]);
-        let mut faults: Vec<(Instant, Fault)> = Vec::new();
+        let mut begin = Vec::new();
         for i in 0..nodes {
-            faults.push((Instant::from_millis(r.below(4) * 1000), Fault::Start(i)));
+            begin.push((Instant::from_millis(r.below(4) * 1000), Fault::Start(i)));
         }
         if kind == Kind::Planned {
             config.strict = true;
@@ -249,10 +336,18 @@ impl Plan {
             config.fencing = "external/sim";
             config.fence_fails = [0, 300][r.below(2) as usize];
         }
+        if kind == Kind::Classic {
+            config.classic = [&[0], &[1]][r.below(2) as usize];
+            if config.auto_failback == "legacy" {
+                // Nobody says what it holds: beside it two owners can be for ever.
+                config.auto_failback = "on";
+            }
+        }
         if r.below(3) == 0 {
             config.start_fails = 20;
             config.stop_fails = 10;
         }
+        let mut incidents = Vec::new();
         let mut t = Instant::from_millis(20_000);
         loop {
             t += Duration::from_millis(1 + r.below(2 * every.as_millis() as u64));
@@ -269,114 +364,14 @@ impl Plan {
                     r.below(20 * long),
                 ][r.below(5) as usize],
             );
-            random_fault(&mut r, &config, kind, t, lasting, &mut faults);
+            let incident = Incident::random(&mut r, &config, kind, kinds, t, lasting);
+            incidents.push(incident.beside(config.classic));
         }
-        faults.push((until, Fault::Repair));
-        faults.sort_by_key(|(at, _)| *at);
-        Self { config, faults }
-    }
-}
-
-fn random_set(r: &mut Random) -> Set {
-    [Set::ALL, Set::LOCAL, Set::FOREIGN][r.below(3) as usize]
-}
-
-fn random_fault(
-    r: &mut Random,
-    config: &Config,
-    kind: Kind,
-    at: Instant,
-    lasting: Duration,
-    out: &mut Vec<(Instant, Fault)>,
-) {
-    let n = config.nodes as u64;
-    let node = r.below(n) as usize;
-    let other = (node + 1 + r.below(n - 1) as usize) % config.nodes;
-    let net = (config.nets > 1 && r.below(2) == 0).then(|| r.below(config.nets as u64) as usize);
-    let end = at + lasting;
-    let planned = [8, 9, 9, 10, 10, 11, 12];
-    let what = match kind {
-        Kind::Anything | Kind::Fenced => r.below(13),
-        Kind::Planned => planned[r.below(planned.len() as u64) as usize],
-    };
-    match what {
-        0 | 1 => {
-            let both = r.below(3) > 0;
-            for (from, to) in [(node, other), (other, node)].into_iter().take(1 + usize::from(both)) {
-                out.push((at, Fault::Cut { net, from, to }));
-                out.push((end, Fault::Mend { net, from, to }));
-            }
+        Self {
+            config,
+            begin,
+            incidents,
+            until,
         }
-        // A node without any neighbour.
-        2 => {
-            for to in (0..config.nodes).filter(|i| *i != node) {
-                for (from, to) in [(node, to), (to, node)] {
-                    out.push((at, Fault::Cut { net, from, to }));
-                    out.push((end, Fault::Mend { net, from, to }));
-                }
-            }
-        }
-        3 => {
-            let loss = [1, 5, 20, 40, 70][r.below(5) as usize];
-            out.push((at, weather(r, loss)));
-            out.push((end, CALM));
-        }
-        4 => {
-            let net = net.unwrap_or(0);
-            out.push((at, Fault::MediumBreaks { net, node }));
-            out.push((end, Fault::MediumMends { net, node }));
-        }
-        5 => {
-            out.push((at, Fault::Freeze(node)));
-            out.push((end, Fault::Thaw(node)));
-        }
-        6 => {
-            out.push((at, Fault::PowerOff(node)));
-            out.push((end, Fault::Start(node)));
-        }
-        7 => {
-            let back_after = Duration::from_millis([5, 200, lasting.as_millis() as u64][r.below(3) as usize]);
-            out.push((at, Fault::DaemonDies { node, back_after }));
-        }
-        8 => {
-            out.push((at, Fault::Stop(node)));
-            out.push((end + Duration::from_secs(1), Fault::Start(node)));
-        }
-        9 => {
-            out.push((at, Fault::Standby(node, random_set(r))));
-            if r.below(3) == 0 {
-                let soon = Duration::from_millis(r.below(300));
-                out.push((at + soon, Fault::Standby(other, random_set(r))));
-            }
-        }
-        10 => {
-            out.push((at, Fault::Takeover(node, random_set(r))));
-            if r.below(3) == 0 {
-                let soon = Duration::from_millis(r.below(300));
-                out.push((at + soon, Fault::Takeover(other, random_set(r))));
-            }
-        }
-        11 => out.push((at, Fault::Reload(r.below(6) as usize))),
-        _ => {
-            let loss = if r.below(2) == 0 { 0 } else { 10 };
-            out.push((at, weather(r, loss)));
-            out.push((end, CALM));
-        }
-    }
-}
-
-const CALM: Fault = Fault::Weather {
-    loss: 0,
-    repeats: 0,
-    delay: Duration::from_millis(1),
-    jitter: Duration::ZERO,
-};
-
-fn weather(r: &mut Random, loss: u8) -> Fault {
-    Fault::Weather {
-        loss,
-        repeats: [0, 10][r.below(2) as usize],
-        delay: Duration::from_millis(r.below(30)),
-        jitter: Duration::from_millis([0, 5, 100][r.below(3) as usize]),
     }
 }

@@ -94,7 +94,8 @@ impl Trace {
             Action::Stopped => self.note(at, Some(node), "stopped".to_owned()),
             Action::MediaChanged => self.note(at, Some(node), "media changed".to_owned()),
             Action::Reply { .. } | Action::Signal { .. } | Action::DropClient { .. } | Action::Notice { .. } => {}
-            Action::RememberNodes { .. } => {}
+            Action::RememberNodes { .. } | Action::Renew { .. } | Action::Lookout { .. } => {}
+            Action::Drop { addresses } => self.note(at, Some(node), format!("drops {}", addresses.join(" "))),
         }
     }
 

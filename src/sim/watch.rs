@@ -5,7 +5,11 @@
 //!    go takes as long as the stop script.
 //! 2. *Never no owner* for longer than it takes to notice a death and to agree, while a node could start it.
 //! 3. Messages stay below a bound a second, and a machine never runs two scripts of one group at once.
-//! 4. In a `strict` plan a group is not up on two nodes even for a moment.
+//! 4. A machine whose daemon is dead or frozen has no address for longer than a lease and the second that the kernel may
+//!    be late.
+//! 5. Beside a classic the first two have longer bounds: what it takes to give up and to start anew after a partition.
+//!    That it runs one script of a group at a time, and has its addresses only while it lives, nobody promises.
+//! 6. In a `strict` plan a group is not up on two nodes even for a moment.
 
 use super::machine::Machine;
 use super::net::Net;
@@ -23,6 +27,9 @@ const MAX_MESSAGES: u64 = 2000;
 /// How long two nodes may take to learn that they both have a group: after silence the first beat revives the peer and
 /// makes us tell; each of the messages may be lost, so many in a row that it never happens in a test.
 fn patience(config: &Config, loss: u8) -> Duration {
+    if loss == 0 {
+        return config.deadtime;
+    }
     let mut tries = 1;
     let mut all_lost = f64::from(loss) / 100.0;
     let one = all_lost;
@@ -33,6 +40,16 @@ fn patience(config: &Config, loss: u8) -> Duration {
     }
     let beat = config.keepalive.max(TELL_EVERY);
     beat * tries * 2 + Duration::from_secs(1)
+}
+
+/// A classic finds nothing out by itself. What returns after a partition it gives up after 2 s, unless it waits for its
+/// peer just then (10 s), or its scripts are at work, which it runs one after the other; its looks, and the words of both
+/// on the way, are in the rest. What it does not give up we do.
+fn classic_lets_go(config: &Config) -> Duration {
+    match config.classic {
+        [] => Duration::ZERO,
+        _ => Duration::from_secs(15) + config.script.1 * 12,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -132,6 +149,11 @@ impl Watch {
         }
         self.dirty = false;
         self.due = Instant::NEVER;
+        for (i, m) in machines.iter().enumerate() {
+            if let Some(why) = self.lease_outlived(i, now, config, m) {
+                return Some(why);
+            }
+        }
         for g in 0..self.groups.len() {
             let broken = self
                 .two_owners(g, now, config, machines, net)
@@ -140,6 +162,22 @@ impl Watch {
                 return broken;
             }
         }
+        None
+    }
+
+    fn lease_outlived(&mut self, i: usize, now: Instant, config: &Config, m: &Machine) -> Option<String> {
+        let silent = m.silent?;
+        let (name, _) = m.resources.iter().find(|(_, r)| r.occupied && r.lease.is_some())?;
+        // Lease: deadtime less one second. Kernel: at most one second late.
+        let end = silent + config.deadtime;
+        if now > end {
+            return Some(format!(
+                "n{} has {name}, though its daemon does nothing since {} ms",
+                i + 1,
+                silent.as_millis()
+            ));
+        }
+        self.due = self.due.min(end + Duration::from_millis(1));
         None
     }
 
@@ -179,7 +217,7 @@ impl Watch {
                     Some(_) | None => now,
                 };
                 group.double[pair] = Some((since, loss));
-                let end = since + patience(config, loss);
+                let end = since + patience(config, loss) + classic_lets_go(config);
                 if now >= end {
                     return Some(format!(
                         "group {key} is up on n{} and n{}, which hear each other, since {} ms",
@@ -208,13 +246,14 @@ impl Watch {
         if owned && !machines.iter().any(at_work) {
             group.failed = false;
         }
-        if owned || removed || !able || group.failed || machines.iter().any(|m| m.frozen) {
+        if owned || removed || !able || group.failed {
             group.none = None;
             return None;
         }
         let since = *group.none.get_or_insert(now);
         // A death; a start that waits for a joining node; a handover that was called off.
         let mut bound = config.deadtime * 2 + config.initdead + Duration::from_secs(15) + config.script.1 * 3;
+        bound += config.classic_restarts_within();
         if !config.fencing.is_empty() {
             // Devices take up to a minute and fail; two nodes may have shot each other, and boot.
             bound += Duration::from_secs(900);

@@ -9,8 +9,10 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, pipe2};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -75,7 +77,62 @@ impl Child {
 /// Starts `program` in a session of its own with exactly this environment. The second value is the non-blocking end of
 /// the pipe that is its standard output and error. A text file without `#!` is handed to /bin/sh, as a shell would do.
 pub fn spawn(program: &Path, args: &[String], env: &[(String, String)]) -> io::Result<(Child, OwnedFd)> {
-    spawn_with_input(program, args, env, None)
+    spawn_with_input(program, args, env, None, None)
+}
+
+/// A file that says of a script that it runs, for whoever comes after us: `PID MILLISECONDS`, on the clock that counts
+/// since boot, then `text`. The new process writes it itself before it becomes the script, and does not become it when
+/// we are dead by then: so there is no script without its file.
+#[derive(Clone, Debug)]
+pub struct Note {
+    path: CString,
+    text: Vec<u8>,
+}
+
+impl Note {
+    /// `None` for a path that no system call takes.
+    pub fn new(path: &Path, text: String) -> Option<Self> {
+        Some(Self {
+            path: CString::new(path.as_os_str().as_bytes()).ok()?,
+            text: text.into_bytes(),
+        })
+    }
+
+    /// Async-signal-safe. A disk that is full is no reason not to run the script.
+    fn write(&self) {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: system calls on numbers and on values that outlive the calls; the path ends with NUL.
+        unsafe {
+            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+            let file = libc::open(self.path.as_ptr(), flags, 0o600);
+            if file < 0 {
+                return;
+            }
+            libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
+            let millis = now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000;
+            for (number, end) in [(libc::getpid() as u64, b' '), (millis, b'\n')] {
+                let mut digits = [0; 21];
+                let from = decimal(number, end, &mut digits);
+                libc::write(file, digits[from..].as_ptr().cast(), digits.len() - from);
+            }
+            libc::write(file, self.text.as_ptr().cast(), self.text.len());
+            libc::close(file);
+        }
+    }
+}
+
+/// The number and a byte after it at the end of `out`; from there on.
+fn decimal(mut number: u64, end: u8, out: &mut [u8; 21]) -> usize {
+    let mut from = out.len() - 1;
+    out[from] = end;
+    loop {
+        from -= 1;
+        out[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return from;
+        }
+    }
 }
 
 /// The same with something to read on standard input: less than a pipe holds, so that nobody waits.
@@ -84,10 +141,11 @@ pub fn spawn_with_input(
     args: &[String],
     env: &[(String, String)],
     input: Option<&[u8]>,
+    note: Option<&Note>,
 ) -> io::Result<(Child, OwnedFd)> {
-    match exec(program, None, args, env, input) {
+    match exec(program, None, args, env, input, note) {
         Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => {
-            exec(Path::new("/bin/sh"), Some(program), args, env, input)
+            exec(Path::new("/bin/sh"), Some(program), args, env, input, note)
         }
         other => other,
     }
@@ -110,6 +168,7 @@ fn exec(
     args: &[String],
     env: &[(String, String)],
     input: Option<&[u8]>,
+    note: Option<&Note>,
 ) -> io::Result<(Child, OwnedFd)> {
     let stdin = match input {
         Some(input) => filled(input)?.into(),
@@ -128,9 +187,10 @@ fn exec(
         .stdin(stdin)
         .stdout(theirs.try_clone()?)
         .stderr(theirs);
+    let (note, parent) = (note.cloned(), std::process::id());
     // SAFETY: `prepare` makes plain system calls only: no allocation, no lock, nothing that another thread could have
     // been holding at the moment of the fork.
-    unsafe { command.pre_exec(prepare) };
+    unsafe { command.pre_exec(move || prepare(note.as_ref(), parent)) };
     let mut process = command.spawn()?;
     match pidfd_open(process.id()) {
         Ok(pidfd) => Ok((Child { process, pidfd }, ours)),
@@ -158,10 +218,17 @@ fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 
 /// Runs in the new process between fork and exec: only async-signal-safe calls. Nothing here is a reason not to run the
 /// script, except a session it cannot have: without it a signal to the group would hit ourselves.
-fn prepare() -> io::Result<()> {
+fn prepare(note: Option<&Note>, parent: u32) -> io::Result<()> {
     // SAFETY: a plain system call.
     if unsafe { libc::setsid() } < 0 {
         return Err(io::Error::last_os_error());
+    }
+    if let Some(note) = note {
+        note.write();
+        // SAFETY: a plain system call.
+        if unsafe { libc::getppid() } as u32 != parent {
+            return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        }
     }
     as_at_boot();
     Ok(())

@@ -2,11 +2,13 @@
 
 use super::namespace::owned;
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// From linux/if_packet.h; the libc crate does not have them for every target.
 const PACKET_VNET_HDR: libc::c_int = 15;
+const PACKET_QDISC_BYPASS: libc::c_int = 20;
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
 /// Frames are preceded by a `virtio_net_hdr` of this length on a [`Tap`].
@@ -33,6 +35,15 @@ impl Tap {
         Ok(Self(fd))
     }
 
+    /// For sending only: the kernel queues nothing for it to read, and frames do not wait in a queue on their way out.
+    pub fn sender(interface: &str) -> io::Result<Self> {
+        let fd = socket(0)?;
+        option(fd.as_fd(), libc::SOL_PACKET, PACKET_VNET_HDR, 1)?;
+        option(fd.as_fd(), libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1)?;
+        bind(fd.as_fd(), interface, 0)?;
+        Ok(Self(fd))
+    }
+
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -45,6 +56,24 @@ impl Tap {
     /// A frame with its header. A full queue loses it, as a cable would.
     pub fn write(&self, frame: &[u8]) {
         write(self.fd(), frame);
+    }
+
+    /// Many frames with their headers in one system call. A full queue loses the rest.
+    pub fn write_many(&self, frames: &[&[u8]]) -> io::Result<()> {
+        let parts: Vec<[io::IoSlice<'_>; 1]> = frames.iter().map(|f| [io::IoSlice::new(f)]).collect();
+        let none: Vec<Option<SockaddrStorage>> = vec![None; frames.len()];
+        let mut headers = MultiHeaders::preallocate(frames.len(), None);
+        match sendmmsg(
+            self.0.as_raw_fd(),
+            &mut headers,
+            &parts,
+            &none,
+            [],
+            MsgFlags::MSG_DONTWAIT,
+        ) {
+            Ok(_) | Err(Errno::EAGAIN | Errno::ENOBUFS) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 

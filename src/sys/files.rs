@@ -73,6 +73,27 @@ pub fn path_of(fd: std::os::fd::BorrowedFd<'_>) -> PathBuf {
     fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
 }
 
+/// Size and use of the file system that is mounted there, in KiB.
+pub fn space(mount_point: &Path) -> io::Result<(u64, u64)> {
+    let about = nix::sys::statvfs::statvfs(mount_point)?;
+    let kib = |blocks: u64| blocks.saturating_mul(about.fragment_size()) / 1024;
+    Ok((
+        kib(about.blocks()),
+        kib(about.blocks().saturating_sub(about.blocks_free())),
+    ))
+}
+
+/// A part of a block device as it is on the disk: what was read of it before, when somebody else wrote, is forgotten.
+pub fn read_fresh(path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    use std::os::unix::fs::FileExt;
+    let file = File::open(path)?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
 /// The mode as given, whatever the umask.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
@@ -85,7 +106,7 @@ pub fn write_for_group(path: &Path, content: &[u8], group: Option<u32>) -> io::R
     if group.is_some_and(|gid| std::os::unix::fs::fchown(&file, None, Some(gid)).is_ok()) {
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o640))?;
     }
-    Ok(())
+    file.sync_all()
 }
 
 /// Bytes nobody can guess.
@@ -128,6 +149,22 @@ pub fn put(path: &Path, content: &[u8], mode: u32, overwrite: bool) -> io::Resul
     File::open(dir)?.sync_all()
 }
 
+/// Removes what [`put`] leaves behind when its process is killed half-way: for whoever starts, and is the only one who
+/// writes these files. A disk that does not want to is asked again at the next start.
+pub fn sweep(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let begin = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let tail = name.to_str().and_then(|n| n.strip_prefix(&begin)).unwrap_or("");
+        if tail.len() == 16 && tail.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A new file beside the one to be written, with a name that no one had before.
 fn fresh_file(dir: &Path, name: &str, mode: u32) -> io::Result<(PathBuf, File)> {
     for _ in 0..16 {
@@ -162,6 +199,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no rest of a try is left");
+        for name in [
+            ".keys.0123456789abcdef",
+            ".keys.0123456789abcde",
+            ".other.0123456789abcdef",
+        ] {
+            fs::write(dir.join(name), "").unwrap();
+        }
+        sweep(&path);
+        assert_eq!(
+            fs::read_dir(&dir).unwrap().count(),
+            3,
+            "the rest of a try, and nothing else"
+        );
         fs::remove_dir_all(&dir).unwrap();
     }
 

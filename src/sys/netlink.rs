@@ -11,7 +11,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -128,6 +128,56 @@ impl Netlink {
                 }
             }
         }
+    }
+}
+
+/// What the kernel tells unasked: interfaces and addresses that change, in the network namespace of the thread that opened
+/// it.
+#[derive(Debug)]
+pub struct News {
+    fd: OwnedFd,
+}
+
+/// What was read of the news.
+#[derive(Debug)]
+pub enum Told {
+    Of(Vec<Reply>),
+    /// More happened than the kernel keeps: look anew.
+    Lost,
+    Nothing,
+}
+
+impl News {
+    pub fn open() -> io::Result<Self> {
+        let fd = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockProtocol::NetlinkRoute,
+        )?;
+        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups as u32))?;
+        Ok(Self { fd })
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub fn read(&self) -> io::Result<Told> {
+        let mut buffer = vec![0; BUFFER];
+        let (length, from) = match recvfrom::<NetlinkAddr>(self.fd.as_raw_fd(), &mut buffer) {
+            Err(Errno::EINTR | Errno::EAGAIN) => return Ok(Told::Nothing),
+            Err(Errno::ENOBUFS) => return Ok(Told::Lost),
+            got => got?,
+        };
+        if from.is_none_or(|a| a.pid() != 0) {
+            return Ok(Told::Of(Vec::new()));
+        }
+        let Ok(all) = messages(&buffer[..length]) else {
+            return Ok(Told::Lost);
+        };
+        Ok(Told::Of(all.iter().filter_map(|m| route::read(m).ok()).collect()))
     }
 }
 

@@ -1,16 +1,21 @@
 //! Raw frames on one interface, and the process that goes on sending them when the program has ended.
 
+use super::icmp::attach_filter;
 use super::now;
 use super::poll::{Want, wait};
 use crate::time::Instant;
+use crate::wire::icmp::Instruction;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::unistd::{ForkResult, chdir, fork, setsid};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// From linux/if_packet.h; the libc crate does not have it for every target.
+const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
 /// Sends whole Ethernet frames out of one interface; receives those of one ethertype if it was opened to.
 #[derive(Debug)]
@@ -31,6 +36,40 @@ impl PacketSocket {
         Self::open(index, ethertype, true)
     }
 
+    /// Hears what others send, as far as `filter` lets it in.
+    pub fn listener(index: u32, ethertype: u16, filter: &[Instruction]) -> io::Result<Self> {
+        let socket = Self::open(index, ethertype, false)?;
+        attach_filter(socket.fd.as_fd(), filter)?;
+        let on: libc::c_int = 1;
+        // SAFETY: `on` lives through the call and its length is given. Kernels before 4.20 do not know the option: then our
+        // own frames come in too, and are known by their hardware address.
+        let _ = unsafe {
+            libc::setsockopt(
+                socket.fd.as_raw_fd(),
+                libc::SOL_PACKET,
+                PACKET_IGNORE_OUTGOING,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        socket.bind()?;
+        Ok(socket)
+    }
+
+    pub fn set_filter(&self, filter: &[Instruction]) -> io::Result<()> {
+        attach_filter(self.fd.as_fd(), filter)
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn bind(&self) -> io::Result<()> {
+        // SAFETY: pointer and length are those of a live sockaddr_ll.
+        Errno::result(unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const self.address).cast(), ADDRESS_LENGTH) })?;
+        Ok(())
+    }
+
     fn open(index: u32, ethertype: u16, listen: bool) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: `socket` takes no pointers. Protocol 0: no frames arrive before `bind` says which.
@@ -46,11 +85,11 @@ impl PacketSocket {
             sll_halen: 0,
             sll_addr: [0; 8],
         };
+        let socket = Self { fd, address };
         if listen {
-            // SAFETY: pointer and length are those of a live sockaddr_ll.
-            Errno::result(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), ADDRESS_LENGTH) })?;
+            socket.bind()?;
         }
-        Ok(Self { fd, address })
+        Ok(socket)
     }
 
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {

@@ -12,6 +12,47 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 /// Largest message: three configuration files fit with room to spare.
 const MAX: usize = 256 * 1024;
 
+/// What waits for an end that does not read, at most, beside what the kernel holds for it. A master that has to open some
+/// media or to read a big haresources is behind by a few KiB.
+pub const MOST_WAITING: usize = 1024 * 1024;
+/// What a message in the queue costs beside its bytes: with it there are 4096 at most.
+const COST: usize = 256;
+/// What an open descriptor in the queue costs: there are 128 at most, far from the 1024 a process may have.
+const COST_OF_DESCRIPTOR: usize = 8 * 1024;
+
+/// How a message waits that the other end does not take yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waits {
+    /// It must not be lost.
+    Each,
+    /// It takes the place of an earlier one of this name, at the end of the queue.
+    Newest(&'static str),
+    /// As `Newest`, of one with the very same bytes.
+    Once,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: Vec<u8>,
+    fd: Option<OwnedFd>,
+    waits: Waits,
+}
+
+impl Waiting {
+    fn cost(&self) -> usize {
+        let descriptor = if self.fd.is_some() { COST_OF_DESCRIPTOR } else { 0 };
+        self.bytes.len() + COST + descriptor
+    }
+
+    fn is_superseded_by(&self, new: &Self) -> bool {
+        match new.waits {
+            Waits::Each => false,
+            Waits::Newest(_) => self.waits == new.waits,
+            Waits::Once => self.bytes == new.bytes,
+        }
+    }
+}
+
 /// Two connected ends, both non-blocking and close-on-exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -36,13 +77,15 @@ pub enum Got {
     Closed,
 }
 
-/// One end with a queue for what the other end does not take yet: sending never blocks and never loses.
+/// One end with a queue for what the other end does not take yet. Sending never blocks, and loses only what is superseded.
+/// An other end for which more than [`MOST_WAITING`] waits counts as hung: it gets nothing any more and is to be replaced.
 #[derive(Debug)]
 pub struct End {
     fd: OwnedFd,
     /// For receiving; made at the first message, so that an end that only sends stays small.
     buffer: Vec<u8>,
-    queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    queue: VecDeque<Waiting>,
+    hung: bool,
 }
 
 impl End {
@@ -51,6 +94,7 @@ impl End {
             fd,
             buffer: Vec::new(),
             queue: VecDeque::new(),
+            hung: false,
         }
     }
 
@@ -67,14 +111,33 @@ impl End {
         !self.queue.is_empty()
     }
 
+    /// More waited for the other end than it may. What waited is gone.
+    pub fn is_hung(&self) -> bool {
+        self.hung
+    }
+
+    /// What must not be lost.
     pub fn send(&mut self, bytes: Vec<u8>, fd: Option<OwnedFd>) {
-        self.queue.push_back((bytes, fd));
+        self.send_as(Waits::Each, bytes, fd);
+    }
+
+    pub fn send_as(&mut self, waits: Waits, bytes: Vec<u8>, fd: Option<OwnedFd>) {
+        if self.hung {
+            return;
+        }
+        let new = Waiting { bytes, fd, waits };
+        self.queue.retain(|old| !old.is_superseded_by(&new));
+        self.queue.push_back(new);
         self.flush();
+        if self.queue.iter().map(Waiting::cost).sum::<usize>() > MOST_WAITING {
+            self.hung = true;
+            self.queue = VecDeque::new();
+        }
     }
 
     /// Sends what waits as far as the socket takes it. A closed other end shows when reading.
     pub fn flush(&mut self) {
-        while let Some((bytes, fd)) = self.queue.front() {
+        while let Some(Waiting { bytes, fd, .. }) = self.queue.front() {
             let raw = fd.as_ref().map(|f| [f.as_raw_fd()]);
             let control: Vec<ControlMessage<'_>> =
                 raw.as_ref().map(|r| ControlMessage::ScmRights(r)).into_iter().collect();
@@ -142,6 +205,90 @@ mod tests {
         }
         drop(a);
         assert!(matches!(b.receive().unwrap(), Got::Closed));
+    }
+
+    /// As many of the smallest messages as the kernel takes of them.
+    fn filled() -> (End, End) {
+        let (a, b) = pair().unwrap();
+        let (mut a, b) = (End::new(a), End::new(b));
+        while !a.wants_write() {
+            a.send(b"0".to_vec(), None);
+        }
+        (a, b)
+    }
+
+    /// All that b gets when it reads, without what it was filled with.
+    fn read_all(a: &mut End, b: &mut End) -> Vec<String> {
+        let mut said = Vec::new();
+        loop {
+            match b.receive().unwrap() {
+                Got::Message { bytes, .. } if bytes == b"0" => {}
+                Got::Message { bytes, .. } => said.push(String::from_utf8(bytes).unwrap()),
+                Got::Nothing if a.wants_write() => a.flush(),
+                Got::Nothing | Got::Closed => return said,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_superseded_gives_way_and_the_rest_keeps_its_order() {
+        let (mut a, mut b) = filled();
+        #[rustfmt::skip]
+        let sent = [
+            (Waits::Newest("renew"),  "renew 1"),
+            (Waits::Each,             "run 1"),
+            (Waits::Once,             "drop"),
+            (Waits::Newest("status"), "status 1"),
+            (Waits::Newest("renew"),  "renew 2"),
+            (Waits::Once,             "drop"),
+            (Waits::Once,             "wake"),
+            (Waits::Each,             "run 1"),
+        ];
+        for (waits, text) in sent {
+            a.send_as(waits, text.as_bytes().to_vec(), None);
+        }
+        let said = read_all(&mut a, &mut b);
+        assert_eq!(said, ["run 1", "status 1", "renew 2", "drop", "wake", "run 1"]);
+        assert!(!a.is_hung());
+        // One that reads misses nothing.
+        for n in ["renew 3", "renew 4"] {
+            a.send_as(Waits::Newest("renew"), n.as_bytes().to_vec(), None);
+        }
+        assert_eq!(read_all(&mut a, &mut b), ["renew 3", "renew 4"]);
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_costs_no_more_than_the_bound_and_counts_as_hung_beyond_it() {
+        let (mut a, mut b) = filled();
+        for n in 0..1_000_000u32 {
+            a.send_as(Waits::Newest("renew"), n.to_be_bytes().to_vec(), None);
+        }
+        assert_eq!(a.queue.len(), 2, "one that filled it, and the newest");
+        // To the bound and not a byte further.
+        let left = MOST_WAITING - a.queue.iter().map(Waiting::cost).sum::<usize>();
+        let big = left / 4;
+        for _ in 0..3 {
+            a.send(vec![1; big - COST], None);
+        }
+        a.send(vec![1; left - 3 * big - COST], None);
+        assert!(!a.is_hung() && a.queue.len() == 6);
+        a.send(Vec::new(), None);
+        assert!(a.is_hung() && a.queue.capacity() == 0 && !a.wants_write());
+        a.send(b"more".to_vec(), None);
+        assert!(read_all(&mut a, &mut b).is_empty());
+    }
+
+    #[test]
+    fn descriptors_that_wait_are_few() {
+        let (mut a, _b) = filled();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let before = a.queue.len();
+        let mut most = 0;
+        while !a.is_hung() {
+            a.send(b"output".to_vec(), Some(null.try_clone().unwrap().into()));
+            most = most.max(a.queue.len() - before.min(a.queue.len()));
+        }
+        assert!((100..=128).contains(&most), "{most}");
     }
 
     #[test]

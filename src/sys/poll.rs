@@ -68,3 +68,10 @@ pub fn wait(wants: &[Want<'_>], deadline: Instant) -> io::Result<Vec<Ready>> {
         })
         .collect())
 }
+
+/// True when nobody can write into this pipe any more.
+pub fn is_hung_up(pipe: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::empty())];
+    let polled = poll(&mut fds, PollTimeout::ZERO);
+    polled.is_ok_and(|n| n > 0) && fds[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP))
+}

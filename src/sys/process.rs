@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Descriptors are handed to our processes under these numbers, in the order of the list.
 const FIRST_FD: RawFd = 3;
 /// Where they are parked so that none is overwritten before it is copied.
-const PARKING: RawFd = 64;
+const PARKING: RawFd = 256;
 
 fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> Command {
     let mut command = Command::new("/proc/self/exe");
@@ -127,6 +127,50 @@ pub fn drop_rights(user: &str, group: &str) -> io::Result<Option<()>> {
     setgid(group.gid)?;
     setuid(user.uid)?;
     Ok(Some(()))
+}
+
+/// Gives up root but for one right: raw packets. `None` when the user or the group does not exist.
+pub fn keep_only_raw_packets(user: &str, group: &str) -> io::Result<Option<()>> {
+    /// `struct __user_cap_header_struct` and two of `__user_cap_data_struct` of linux/capability.h.
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    const NET_RAW: u32 = 1 << 13;
+    // SAFETY: numbers only. It holds for this one change of the user.
+    if unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let dropped = drop_rights(user, group)?;
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let none = Data {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    };
+    let raw = Data {
+        effective: NET_RAW,
+        permitted: NET_RAW,
+        ..none
+    };
+    let data = [raw, none];
+    // SAFETY: both pointers are to live values of the layout that version 3 has; the kernel only reads them.
+    if unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(dropped)
 }
 
 pub fn user_and_group(user: &str, group: &str) -> Option<(u32, u32)> {

@@ -1,6 +1,7 @@
 //! Client programs: processes that outlive the master which started them, and so may be somebody else's children.
 
 use super::child::as_at_boot;
+use crate::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, User, access, getgrouplist, setgid, setgroups, setuid};
 use std::ffi::CString;
@@ -10,6 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command};
+
+/// A second has so many ticks in /proc, on every architecture of Linux (USER_HZ).
+const TICKS: u64 = 100;
 
 /// How a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +62,14 @@ impl Program {
             child: None,
         };
         (started_at(pid) == Some(started) && !program.is_over()).then_some(program)
+    }
+
+    /// One that had this number at that moment. `None` when it is gone: whoever has the number now began later.
+    pub fn adopt_from(pid: u32, at: Instant) -> Option<Self> {
+        let started = started_at(pid)?;
+        let began = Duration::from_millis(started.saturating_mul(1000) / TICKS);
+        let program = Self::adopt(pid, started)?;
+        (Instant::from_millis(0) + began <= at).then_some(program)
     }
 
     pub fn pid(&self) -> u32 {
@@ -184,10 +196,7 @@ mod tests {
         assert_eq!((own.ended(false), adopted.ended(false)), (None, None));
         // It leads no group of its own here, so it is ended by hand.
         own.child.as_mut().unwrap().kill().unwrap();
-        assert!(super::super::process::wait_gone(
-            pid,
-            std::time::Duration::from_secs(30)
-        ));
+        assert!(super::super::process::wait_gone(pid, Duration::from_secs(30)));
         assert_eq!(adopted.ended(false), Some(End::Unseen));
         assert_eq!(own.ended(false), Some(End::Signal(9)));
         assert!(Program::adopt(pid, started).is_none(), "it is gone");

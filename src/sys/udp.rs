@@ -5,14 +5,16 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, recv, sendmsg,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, sendmsg,
     setsockopt, socket, sockopt,
 };
+use nix::time::{ClockId, clock_gettime};
 use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// An interface as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -166,6 +168,16 @@ pub fn probe(dev: Option<&str>, to: SocketAddr) -> io::Result<()> {
     Ok(connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?)
 }
 
+/// The address that packets to `to` have as their source now.
+pub fn source_for(to: SocketAddr) -> io::Result<IpAddr> {
+    let fd = udp_socket(to.is_ipv6())?;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?;
+    let own: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+    let (v4, v6) = (own.as_sockaddr_in(), own.as_sockaddr_in6());
+    let own = v4.map(|a| a.ip().into()).or_else(|| v6.map(|a| a.ip().into()));
+    own.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
 /// Sends one datagram, with source address `from` if given; the kernel refuses (EINVAL) a source that is not ours.
 pub fn send_to(fd: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr, from: Option<Ipv4Addr>) -> io::Result<()> {
     let info = from.map(|from| libc::in_pktinfo {
@@ -179,9 +191,135 @@ pub fn send_to(fd: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr, from: Option<Ip
     Ok(())
 }
 
-/// The next datagram's length; longer than `buf` is cut.
-pub fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-    Ok(recv(fd.as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT)?)
+/// Datagrams that one system call reads at most.
+const PLACES: usize = 16;
+/// Above the largest UDP payload, 65507 bytes.
+const PLACE: usize = 64 * 1024;
+/// For the one control message that is asked for, the time of receipt.
+const CONTROL: usize = 64;
+
+/// Room for what [`receive`] reads: one for all sockets of a thread.
+#[derive(Debug)]
+pub struct Room {
+    bytes: Vec<u8>,
+    got: Vec<Datagram>,
+}
+
+/// What is known of a datagram in the room.
+#[derive(Clone, Copy, Debug)]
+struct Datagram {
+    length: usize,
+    from: Option<IpAddr>,
+    /// When it came, by the wall clock.
+    stamp: Option<Duration>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; PLACES * PLACE],
+            got: Vec::with_capacity(PLACES),
+        }
+    }
+}
+
+impl Room {
+    /// What was read last: bytes, sender, and how long it has waited to be read.
+    pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Option<IpAddr>, Duration)> {
+        let wall = clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from);
+        self.got.iter().enumerate().map(move |(i, d)| {
+            let bytes = &self.bytes[i * PLACE..][..d.length];
+            let waited = d.stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
+            (bytes, d.from, waited)
+        })
+    }
+}
+
+/// The kernel notes when each datagram of the socket comes.
+pub fn stamp_receipt(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?)
+}
+
+/// Reads up to `limit` datagrams into the room; how many. None waiting is the error `WouldBlock`.
+pub fn receive(fd: BorrowedFd<'_>, room: &mut Room, limit: usize) -> io::Result<usize> {
+    room.got.clear();
+    let count = limit.min(PLACES);
+    // SAFETY: plain numbers and null pointers, for which zero is a value.
+    let (mut names, mut headers): ([libc::sockaddr_storage; PLACES], [libc::mmsghdr; PLACES]) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    let mut control = [[0_u64; CONTROL / 8]; PLACES];
+    let mut parts: Vec<libc::iovec> = Vec::with_capacity(PLACES);
+    for place in room.bytes.chunks_exact_mut(PLACE) {
+        parts.push(libc::iovec {
+            iov_base: place.as_mut_ptr().cast(),
+            iov_len: PLACE,
+        });
+    }
+    for (i, header) in headers.iter_mut().enumerate() {
+        header.msg_hdr.msg_name = (&raw mut names[i]).cast();
+        header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_hdr.msg_iov = &raw mut parts[i];
+        header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_control = control[i].as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = CONTROL as _;
+    }
+    // SAFETY: `count` headers point to names, parts and control buffers that live until the return, each with its own
+    // length, and the parts to disjoint pieces of the room.
+    let got = Errno::result(unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    })?;
+    let got = usize::try_from(got).unwrap_or(0).min(count);
+    for (header, name) in headers.iter().zip(&names).take(got) {
+        room.got.push(Datagram {
+            length: (header.msg_len as usize).min(PLACE),
+            from: address_of(name),
+            stamp: stamp_of(&header.msg_hdr),
+        });
+    }
+    Ok(got)
+}
+
+fn address_of(name: &libc::sockaddr_storage) -> Option<IpAddr> {
+    match i32::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says what the kernel wrote there, and the storage is large enough for every family.
+            let v4 = unsafe { *(&raw const *name).cast::<libc::sockaddr_in>() };
+            Some(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { *(&raw const *name).cast::<libc::sockaddr_in6>() };
+            Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
+}
+
+/// The time of receipt among the control messages of a header that the kernel has filled in.
+fn stamp_of(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: the kernel has written `msg_controllen` bytes of control messages, which live as long as the header; a
+    // message of this level and type holds one timespec, for which there is room if its length says so.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while let Some(m) = message.as_ref() {
+            let whole = m.cmsg_len >= libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) as usize;
+            if m.cmsg_level == libc::SOL_SOCKET && m.cmsg_type == libc::SCM_TIMESTAMPNS && whole {
+                let stamp = libc::CMSG_DATA(m).cast::<libc::timespec>().read_unaligned();
+                return Some(Duration::new(
+                    stamp.tv_sec.try_into().ok()?,
+                    stamp.tv_nsec.try_into().ok()?,
+                ));
+            }
+            message = libc::CMSG_NXTHDR(header, m);
+        }
+    }
+    None
 }
 
 /// What an error of `send_to` or `receive` says about the socket.

@@ -1,10 +1,12 @@
-//! The unsolicited neighbour advertisement of IPv6 (RFC 4861, section 7.2.6): what gratuitous ARP is for IPv4.
+//! The unsolicited neighbour advertisement of IPv6 (RFC 4861, section 7.2.6): what gratuitous ARP is for IPv4; and the
+//! solicitation from nobody that asks whether anybody has an address (RFC 4862, section 5.4.2).
 
 use super::ethernet::{ETHERTYPE_IPV6, Mac, frame, open_frame};
 use std::net::Ipv6Addr;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ICMPV6: u8 = 58;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ROUTER: u8 = 0x80;
 const OVERRIDE: u8 = 0x20;
@@ -84,6 +86,23 @@ impl Advert {
     }
 }
 
+/// "Who has `ip`?", from the unspecified address, so that no table learns from it. Whoever has it tells all hosts.
+pub fn probe_frame(ip: Ipv6Addr, mac: Mac) -> Vec<u8> {
+    let [.., a, b, c] = ip.octets();
+    // Where whoever has the address listens (RFC 4291, section 2.7.1), and its hardware address.
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+    let to = Mac([0x33, 0x33, 0xff, a, b, c]);
+    let mut icmp = vec![NEIGHBOUR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    icmp.extend(ip.octets());
+    let sum = checksum(Ipv6Addr::UNSPECIFIED, group, &icmp).to_be_bytes();
+    icmp[2..4].copy_from_slice(&sum);
+    let mut packet = vec![0x60, 0, 0, 0, 0, icmp.len() as u8, ICMPV6, 255];
+    packet.extend(Ipv6Addr::UNSPECIFIED.octets());
+    packet.extend(group.octets());
+    packet.extend(icmp);
+    frame(to, mac, ETHERTYPE_IPV6, &packet)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +133,28 @@ mod tests {
         let router = Advert { router: true, ..ADVERT };
         assert_eq!(router.multicast_frame()[14 + 40 + 4], 0xa0);
         assert_eq!(Advert::from_frame(&router.multicast_frame()), Some(router));
+    }
+
+    #[test]
+    fn a_probe_byte_by_byte() {
+        let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x12, 0x3456);
+        let bytes = probe_frame(ip, ADVERT.mac);
+        assert_eq!(bytes.len(), 14 + 40 + 24);
+        assert_eq!(
+            bytes[..14],
+            [0x33, 0x33, 0xff, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 9, 0x86, 0xdd]
+        );
+        assert_eq!(bytes[22..38], [0; 16]);
+        assert_eq!(
+            bytes[38..54],
+            [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0x12, 0x34, 0x56]
+        );
+        let (from, to) = (
+            Ipv6Addr::UNSPECIFIED,
+            Ipv6Addr::from(*bytes[38..].first_chunk::<16>().unwrap()),
+        );
+        assert_eq!(checksum(from, to, &bytes[54..]), 0);
+        assert_eq!(bytes[62..78], ip.octets());
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! ARP for IPv4 over Ethernet (RFC 826): the gratuitous request and reply that tell the segment where an address is now.
+//! ARP for IPv4 over Ethernet (RFC 826): the gratuitous request and reply that tell the segment where an address is now,
+//! and the probe that asks whether anybody has it.
 
 use super::ethernet::{ETHERTYPE_ARP, Mac, frame, open_frame};
 use std::net::Ipv4Addr;
@@ -33,6 +34,17 @@ pub fn gratuitous(operation: Operation, ip: Ipv4Addr, mac: Mac) -> Arp {
             Operation::Request => Mac([0; 6]),
             Operation::Reply => mac,
         },
+        target_ip: ip,
+    }
+}
+
+/// "Who has `ip`?", from nobody: the sender's protocol address is zero, so that no table learns from it (RFC 5227).
+pub fn probe(ip: Ipv4Addr, mac: Mac) -> Arp {
+    Arp {
+        operation: Operation::Request,
+        sender_mac: mac,
+        sender_ip: Ipv4Addr::UNSPECIFIED,
+        target_mac: Mac([0; 6]),
         target_ip: ip,
     }
 }
@@ -109,6 +121,18 @@ mod tests {
             assert_eq!(arp.broadcast_frame(), bytes, "{operation:?}");
             assert_eq!(Arp::from_frame(&bytes), Some(arp), "{operation:?}");
         }
+    }
+
+    #[test]
+    fn a_probe_byte_by_byte() {
+        #[rustfmt::skip]
+        let expected = [
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  2, 0, 0, 0, 0, 9,  8, 6,
+            0, 1,  8, 0,  6, 4,  0, 1,
+            2, 0, 0, 0, 0, 9,  0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0,  10, 66, 0, 240,
+        ];
+        assert_eq!(probe(IP, MAC).broadcast_frame(), expected);
     }
 
     proptest! {

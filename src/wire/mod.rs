@@ -6,8 +6,12 @@
 pub mod advert;
 pub mod arp;
 pub mod ethernet;
+pub mod guard;
 pub mod icmp;
+pub mod inet_diag;
 pub mod netlink;
 pub mod route;
+pub mod sight;
+pub mod tcp;
 
 pub use ethernet::Mac;

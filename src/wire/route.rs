@@ -7,6 +7,7 @@ use super::netlink::{
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const DELETE_ADDRESS: u16 = 21;
@@ -31,6 +32,7 @@ const RTA_VIA: u16 = 18;
 
 /// Flags of an interface.
 const IFF_UP: u32 = 0x1;
+const IFF_RUNNING: u32 = 0x40;
 const IFF_LOOPBACK: u32 = 0x8;
 const IFF_NOARP: u32 = 0x80;
 /// Hardware type of Ethernet and all that looks like it: bonds, bridges, VLANs, veth.
@@ -93,6 +95,11 @@ impl Link {
         self.flags & IFF_UP != 0
     }
 
+    /// It is up and its cable is in.
+    pub fn is_running(&self) -> bool {
+        self.is_up() && self.flags & IFF_RUNNING != 0
+    }
+
     pub fn is_loopback(&self) -> bool {
         self.flags & IFF_LOOPBACK != 0
     }
@@ -141,7 +148,11 @@ pub struct Route {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {
     Link(Link),
+    /// An interface is gone.
+    LinkGone(Link),
     Address(Address),
+    /// An address is gone.
+    AddressGone(Address),
     Route(Route),
     Done,
     /// The number of the error; 0 is the acknowledgement.
@@ -321,7 +332,9 @@ fn route(body: &[u8]) -> Result<Option<Route>, Malformed> {
 pub fn read(message: &Message<'_>) -> Result<Reply, Malformed> {
     Ok(match message.kind {
         NEW_LINK => Reply::Link(link(message.body)?),
+        DELETE_LINK => Reply::LinkGone(link(message.body)?),
         NEW_ADDRESS => address(message.body)?.map_or(Reply::Other, Reply::Address),
+        DELETE_ADDRESS => address(message.body)?.map_or(Reply::Other, Reply::AddressGone),
         NEW_ROUTE => route(message.body)?.map_or(Reply::Other, Reply::Route),
         netlink::DONE => Reply::Done,
         netlink::ERROR => {

@@ -37,11 +37,18 @@ pub struct Seen {
 }
 
 impl Bed {
+    /// With the small service of hb_lab.
     pub fn make(what: &str) -> Result<Self, String> {
+        Self::of(what, "", PORT, hello)
+    }
+
+    /// With further lines of ha.cf, and a script `hello` that starts something that says the name of its node at `port`.
+    pub fn of(what: &str, ha_cf: &str, port: u16, hello: fn(&Lab, &str) -> String) -> Result<Self, String> {
         let mut options = Options::new(&format!("bench-{what}-{}", std::process::id()));
         options.program = Some(env!("CARGO_BIN_EXE_hb_lab").into());
         options.config = Config::Plain {
-            ha_cf: String::new(),
+            // As the figures say; nodes of the lab wait longer, so that a busy machine does not start one alone.
+            ha_cf: format!("initdead {}ms\n{ha_cf}", super::ours::INITDEAD),
             haresources: format!("node1 {ADDRESS} hello\n"),
         };
         let up = || -> io::Result<Self> {
@@ -50,7 +57,7 @@ impl Bed {
                 lab.script(node, "ha.d/resource.d/hello", &hello(&lab, node))?;
             }
             let arp = lab.watch(ADDRESS)?;
-            let tcp = TcpWatch::start(&lab, ADDRESS, PORT)?;
+            let tcp = TcpWatch::start(&lab, ADDRESS, port)?;
             Ok(Self { lab, arp, tcp })
         };
         up().map_err(|e| format!("the lab could not be made: {e}"))
@@ -95,6 +102,11 @@ impl Bed {
         let served = self.lab.wait_for(&format!("{what}: service on {node}"), BOUND, answers);
         self.arp.settle();
         served.map(drop)
+    }
+
+    /// Both nodes have answered the same question.
+    pub fn both_answer(&self, since: Micros) -> bool {
+        !self.arp.doubles(since).is_empty()
     }
 
     pub fn seen(&self, since: Micros) -> Seen {

@@ -3,6 +3,7 @@
 mod bed;
 mod figures;
 mod ours;
+mod repairs;
 mod rivals;
 mod tcp;
 
@@ -80,18 +81,27 @@ fn measure(matches: &ArgMatches) -> Result<(), String> {
     let machine = machine();
     println!("## Gaps seen by a client\n\n{machine}, {runs} run(s)\n");
     let mut programs = Vec::new();
-    programs.push(several("this toolkit", OURS, runs, ours::run)?);
+    programs.push(several("this toolkit", OURS, runs, Bed::make, ours::run)?);
+    match repairs::is_possible() {
+        true => programs.push(several(repairs::TITLE, repairs::LAB, runs, repairs::bed, repairs::run)?),
+        false => println!("hb_monitor: not measured, nginx is not installed\n"),
+    }
     if let Some(packages) = matches.get_one::<PathBuf>("rivals") {
         let classic = |bed: &Bed, out: &mut Figures| rivals::classic(bed, packages, out);
-        programs.push(several("heartbeat 3.0.6", "classic", runs, classic)?);
+        programs.push(several("heartbeat 3.0.6", "classic", runs, Bed::make, classic)?);
         let keepalived = |bed: &Bed, out: &mut Figures| rivals::keepalived(bed, packages, out);
-        programs.push(several("keepalived", "keepalived", runs, keepalived)?);
+        programs.push(several("keepalived", "keepalived", runs, Bed::make, keepalived)?);
     }
     for program in &programs {
         println!("{}", program.table());
     }
-    if programs.len() > 1 {
-        println!("{}", figures::comparison(&programs));
+    let compared: Vec<Figures> = programs
+        .iter()
+        .filter(|p| p.program != repairs::TITLE)
+        .cloned()
+        .collect();
+    if compared.len() > 1 {
+        println!("{}", figures::comparison(&compared));
     }
     if let Some(file) = matches.get_one::<PathBuf>("json") {
         fs::write(file, figures::json(&machine, &programs)).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -106,10 +116,11 @@ fn several(
     program: &str,
     lab: &str,
     runs: u8,
+    make: fn(&str) -> Result<Bed, String>,
     run: impl Fn(&Bed, &mut Figures) -> Result<(), String>,
 ) -> Result<Figures, String> {
-    let bed = Bed::make(lab)?;
-    let mut out = Figures::of(program, lab == OURS);
+    let bed = make(lab)?;
+    let mut out = Figures::of(program, lab == OURS || lab == repairs::LAB);
     for n in 1..=runs {
         let begun = Instant::now();
         if let Err(why) = run(&bed, &mut out) {

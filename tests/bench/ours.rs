@@ -7,8 +7,8 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-/// keepalive 100 ms, deadtime 500 ms and initdead 1 s, as [`ha::lab::Config::Plain`] has them.
-const INITDEAD: f64 = 1000.0;
+/// Beside keepalive 100 ms and deadtime 500 ms, as [`ha::lab::Config::Plain`] has them.
+pub const INITDEAD: f64 = 1000.0;
 const LONE: f64 = 150.0;
 /// After a kill of all processes the dead node's kernel still answers; this long we look how long.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -21,8 +21,11 @@ pub struct Happening {
     wanted: f64,
 }
 
+const DEADTIME: f64 = 500.0;
 /// Deadtime, one keepalive and 30 ms.
-const DEAD: f64 = 500.0 + 100.0 + 30.0;
+const DEAD: f64 = DEADTIME + 100.0 + 30.0;
+/// What a client may wait when a partition heals.
+const HEALED: f64 = 100.0;
 const PLANNED: f64 = 20.0;
 
 pub const STANDBY: Happening = Happening {
@@ -100,10 +103,36 @@ pub fn run(bed: &Bed, out: &mut Figures) -> Result<(), String> {
         FAILBACK,
         bed.event("failback", "node1", |lab| start(lab, "node1"))?,
     );
+    healed(bed, out)?;
     killed(bed, out)
 }
 
-/// All processes of node1 are killed, its kernel lives and has the address: two owners, until somebody takes it away.
+/// The nodes do not hear each other and both serve, the client hears both; then they hear each other again.
+fn healed(bed: &Bed, out: &mut Figures) -> Result<(), String> {
+    let cut = bed.rest();
+    bed.lab.cut("node1", "node2").map_err(|e| format!("cut: {e}"))?;
+    bed.lab
+        .wait_for("both have the address", BOUND, || bed.both_answer(cut))?;
+    // Both have taken the other one for dead, and their services run.
+    thread::sleep(WATCHED);
+    let since = bed.rest();
+    bed.lab.heal().map_err(|e| format!("heal: {e}"))?;
+    bed.settled_on("heal", "node1", since)?;
+    bed.rest();
+    let seen = bed.seen(since);
+    out.add(
+        "heal_two",
+        "partition heals: two owners",
+        Some(DEADTIME),
+        seen.two_owners,
+    );
+    out.add("heal", "partition heals: address", Some(HEALED), seen.address);
+    out.add("heal_tcp", "partition heals: service", Some(HEALED), seen.service);
+    Ok(())
+}
+
+/// All processes of node1 are killed, its kernel lives and has the address: two owners, until somebody takes it away,
+/// because a deadtime of 500 ms leaves no room for `vip_lease`.
 fn killed(bed: &Bed, out: &mut Figures) -> Result<(), String> {
     let since = bed.rest();
     bed.lab.kill("node1").map_err(|e| format!("kill of node1: {e}"))?;

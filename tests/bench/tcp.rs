@@ -6,8 +6,8 @@
 use ha::lab::service;
 use ha::lab::timeline::{Micros, Timeline};
 use ha::lab::{CLIENT, Lab, Watcher, watch};
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::Ipv4Addr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// A connection in a lab takes a fraction of a millisecond; the kernel repeats a lost beginning after a second only.
 const PATIENCE: Duration = Duration::from_millis(50);
 const AT_A_TIME: u32 = 10;
+/// Here is a web server, which wants to be asked.
+pub const HTTP: u16 = 80;
 const BEFORE: Micros = 200_000;
 
 /// The prober's whole life; it ends when nobody reads what it says.
@@ -33,7 +35,10 @@ pub fn probe(address: Ipv4Addr, port: u16) -> io::Result<()> {
                 thread::sleep(next.saturating_duration_since(Instant::now()));
                 next = (next + INTERVAL * AT_A_TIME).max(Instant::now());
                 let at = Watcher::now();
-                let said = service::ask(address.into(), port, PATIENCE).ok();
+                let said = match port {
+                    HTTP => page(address).ok(),
+                    _ => service::ask(address.into(), port, PATIENCE).ok(),
+                };
                 let owner = said.filter(|name| !name.is_empty());
                 if tell.send(watch::print(at, owner.as_slice())).is_err() {
                     return;
@@ -47,6 +52,16 @@ pub fn probe(address: Ipv4Addr, port: u16) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// The last line of the page at the address.
+fn page(address: Ipv4Addr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address.into(), HTTP), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.lines().last().unwrap_or_default().to_owned())
 }
 
 /// When it was asked, and who answered.

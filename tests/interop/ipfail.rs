@@ -83,7 +83,6 @@ fn a_ping_node_that_both_lose_moves_nothing() {
     let setup = Setup {
         keepalive: "1",
         deadtime: "5",
-        initdead: "6",
         ..setup("off")
     };
     let setup = Setup {

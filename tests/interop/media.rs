@@ -8,6 +8,7 @@ const HOME: [(&str, &str); 2] = [(PRIMARY, "web"), (SECONDARY, "mail")];
 fn start_and_move(name: &str, label: &str, setup: &Setup) {
     let setup = Setup {
         auto_failback: "off",
+        initdead: Setup::failback("off").initdead,
         ..setup.clone()
     };
     both_sides(name, &setup, |p, rows: &mut Rows| {
@@ -72,7 +73,6 @@ fn over_a_serial_line() {
         // A beat is some 200 bytes: at 100 ms they would fill a slow line.
         keepalive: "500ms",
         deadtime: "4",
-        initdead: "6",
         ..Setup::default()
     };
     start_and_move("serial", "serial", &setup);

@@ -43,7 +43,7 @@ me=$(field node)
 exec 3>"$req"
 echo "signed on"
 say t=ping >&3
-asked= answered= left=
+asked="" answered="" left=""
 while [ -z "$asked" ] || [ -z "$answered" ] || [ -z "$left" ]; do
 	receive
 	from=$(field src)

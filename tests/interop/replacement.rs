@@ -1,7 +1,7 @@
 //! The rolling replacement: two classic nodes with a service and a client who looks all the time; ours is installed over
 //! one, then over the other.
 
-use crate::bed::{PRIMARY, Pair, SECONDARY, Setup, possible, skipped};
+use crate::bed::{PRIMARY, Pair, SECONDARY, Setup, in_the_page, possible, row, skipped};
 use ha::lab::Watcher;
 use std::path::Path;
 use std::time::Instant;
@@ -53,7 +53,7 @@ fn ours_replaces_both_nodes_one_after_the_other_and_a_client_sees_only_the_plann
         );
         pair.start(node);
         pair.wait("it serves again", || pair.rscstatus(node) == "none");
-        rows.push(("replacement of a node", begun.elapsed()));
+        rows.push(begun.elapsed());
         // Its own comes home when the administrator says so.
         pair.good(node, &["hb_takeover", "local"]);
         pair.settled(&HOME, begun);
@@ -65,11 +65,10 @@ fn ours_replaces_both_nodes_one_after_the_other_and_a_client_sees_only_the_plann
         "the two planned moves"
     );
     let gap = watcher.longest_gap(since).map_or(0, |g| (g.to - g.from) / 1000);
-    println!(
-        "ROW | rolling replacement, a node | {:.1} s | {:.1} s",
-        rows[1].1.as_secs_f64(),
-        rows[0].1.as_secs_f64()
-    );
+    let seconds = |i: usize| format!("{:.1}", rows[i].as_secs_f64());
+    let label = "rolling replacement, from hb_standby to the start of ours";
+    row(label, &seconds(1), &seconds(0));
+    in_the_page(label);
     println!("the longest time without an answer: {gap} ms");
     // And back: the classic is what it was.
     let begun = Instant::now();
@@ -87,4 +86,7 @@ fn ours_replaces_both_nodes_one_after_the_other_and_a_client_sees_only_the_plann
         pair.run(PRIMARY, &["hb_standby", "foreign"]).code == Some(0)
     });
     pair.settled(&HOME, begun);
+    for node in [PRIMARY, SECONDARY] {
+        pair.no_complaint(node, &[]);
+    }
 }

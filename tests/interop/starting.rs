@@ -1,6 +1,6 @@
 //! Nodes that start: alone, together, after the other one; and that come back after a crash.
 
-use crate::bed::{PRIMARY, Pair, Rows, SECONDARY, Setup, both_sides};
+use crate::bed::{NETWORK_GONE, PRIMARY, Pair, Rows, SECONDARY, Setup, both_sides};
 use ha::lab::Watcher;
 use std::time::Instant;
 
@@ -44,7 +44,11 @@ fn a_node_starts_alone_and_the_other_joins_and_gets_its_own_back() {
 
 #[test]
 fn a_node_starts_alone_and_without_failback_keeps_everything() {
-    both_sides("join-off", &Setup::failback("off"), |p, rows| {
+    let setup = Setup {
+        initdead: "3",
+        ..Setup::failback("off")
+    };
+    both_sides("join-off", &setup, |p, rows| {
         let stays = [(PRIMARY, "web"), (PRIMARY, "mail")];
         alone_then_joined(p, rows, &stays, ", auto_failback off");
     });
@@ -52,7 +56,11 @@ fn a_node_starts_alone_and_without_failback_keeps_everything() {
 
 #[test]
 fn a_crashed_node_is_replaced_and_gets_its_own_back_when_it_returns() {
-    both_sides("crash", &Setup::default(), |p, rows| {
+    let setup = Setup {
+        known: &NETWORK_GONE,
+        ..Setup::default()
+    };
+    both_sides("crash", &setup, |p, rows| {
         p.started();
         for (node, other) in [(SECONDARY, PRIMARY), (PRIMARY, SECONDARY)] {
             p.grown_up();

@@ -56,6 +56,11 @@ fn log(c: &Cluster, node: &str) -> String {
         .collect()
 }
 
+/// Its lines travel through heartbeat, and may come after the answer to whom they are about.
+fn logged(c: &Cluster, node: &str, text: &str) {
+    c.wait(&format!("dopd of {node} logs: {text}"), || log(c, node).contains(text));
+}
+
 /// What it wrote to its standard error: why it ended.
 fn said(c: &Cluster, node: &str) -> String {
     std::fs::read_to_string(c.lab.files(node).log().join("dopd")).unwrap_or_default()
@@ -129,17 +134,13 @@ fn every_row_of_the_fence_peer_contract() {
             .count()
             == 0
     });
-    assert!(
-        log(&c, "web").contains("takes longer than there is time for"),
-        "{}",
-        log(&c, "web")
-    );
+    logged(&c, "web", "takes longer than there is time for");
     // From DRBD's environment; a note of drbdadm is in the log.
     says(&c, "web", "outdate", "echo 'a word of drbdadm' >&2; exit 5");
     let program = c.program("drbd-peer-outdater");
     let said = c.shell("hello", &format!("DRBD_PEER=web DRBD_RESOURCE=r0 {program} -t 20"));
     assert_eq!(said.code, Some(3), "{said:?}");
-    assert!(log(&c, "web").contains("a word of drbdadm"), "{}", log(&c, "web"));
+    logged(&c, "web", "a word of drbdadm");
     for peer in ["hello", "nobody"] {
         asked(&c, "hello", &format!("-p {peer} -r r0"), 5);
     }
@@ -230,11 +231,7 @@ fn a_peer_that_stopped_or_died_is_not_waited_for() {
     );
     c.stop("web");
     asked(&c, "hello", "-p web -r r0 -t 600", 5);
-    assert!(
-        log(&c, "hello").contains("node web has stopped heartbeat"),
-        "{}",
-        log(&c, "hello")
-    );
+    logged(&c, "hello", "node web has stopped heartbeat");
     c.start("web");
     c.all_active(&NODES);
     let there = dopd(&c, "web");
@@ -250,7 +247,7 @@ fn a_peer_that_stopped_or_died_is_not_waited_for() {
     drop(there);
     assert_eq!(answer.0, Some(5), "{answer:?}");
     asked(&c, "hello", "-p web -r r0 -t 600", 5);
-    assert!(log(&c, "hello").contains("node web is dead"), "{}", log(&c, "hello"));
+    logged(&c, "hello", "node web is dead");
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn a_device_that_cannot_be_keeps_heartbeat_from_starting() {
         "is no type of this version",
         "fence_apc",
         "hosts=NODE",
-        "the nodes that people reset",
+        "the nodes that it is for are missing",
     ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }

@@ -4,6 +4,7 @@
 //! holds, and fails with the logs of all nodes when it does not within [`cluster::BOUND`]. Where the machine allows no
 //! namespaces the tests say `SKIPPED: reason` and pass.
 
+mod address;
 mod bad_input;
 mod by_hand;
 mod clients;
@@ -15,8 +16,10 @@ mod faults;
 mod fencing;
 mod installed;
 mod ipfail;
+mod lease;
 mod looking;
 mod media;
+mod monitor;
 mod moves;
 mod nodes;
 mod packets;
@@ -24,7 +27,14 @@ mod partitions;
 mod ping;
 mod rc_scripts;
 mod reloading;
+mod replaying;
 mod resources;
 mod respawn;
+mod scripts;
+mod storage;
+#[path = "../bench/storm.rs"]
+mod storm;
+mod storms;
+mod succession;
 mod watchdog;
 mod watching;

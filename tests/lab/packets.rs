@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
-fn keys(authkeys: &str) -> Keyring {
+pub fn keys(authkeys: &str) -> Keyring {
     let parsed = ha::conf::authkeys::parse(Path::new("authkeys"), authkeys);
     parsed.value.expect("a good file")
 }
@@ -27,7 +27,7 @@ fn beat(src: &str, generation: u64, seq: u64) -> Message {
 }
 
 /// A socket on the client's network that hears what the nodes broadcast.
-fn clients_socket(c: &Cluster) -> UdpSocket {
+pub fn clients_socket(c: &Cluster) -> UdpSocket {
     let pid = c.lab.ask(&format!("pid {CLIENT}")).expect("the client runs");
     let pid = pid.trim().parse().expect("a number");
     let inside = std::thread::spawn(move || {
@@ -44,8 +44,13 @@ fn clients_socket(c: &Cluster) -> UdpSocket {
 }
 
 /// The next beat from that address. (Nodes send other messages too, such as acknowledgements.)
-fn heard(socket: &UdpSocket, from: &str, keys: &Keyring) -> (Vec<u8>, Message) {
+///
+/// Those that wait in the socket from before are signed with whatever key was in force then.
+pub fn heard(socket: &UdpSocket, from: &str, keys: &Keyring) -> (Vec<u8>, Message) {
     let mut buffer = [0; 4096];
+    socket.set_nonblocking(true).expect("a socket");
+    while socket.recv_from(&mut buffer).is_ok() {}
+    socket.set_nonblocking(false).expect("a socket");
     loop {
         let (n, sender) = socket.recv_from(&mut buffer).expect("the nodes beat");
         if sender.ip().to_string() != from {

@@ -26,6 +26,16 @@ fn cut_and_heal(c: &Cluster) -> String {
     c.stable(&["hello", "web"]);
     watcher.settle();
     assert_eq!(watcher.owner().as_ref(), Some(&owner));
+    // Both, then the one: never nobody, never the other one alone.
+    let last: Vec<String> = watcher
+        .timeline()
+        .owners(since)
+        .into_iter()
+        .filter(|o| *o != "hello,web")
+        .collect();
+    assert_eq!(last, std::slice::from_ref(&owner));
+    let gaps = watcher.gaps(since, std::time::Duration::from_millis(100));
+    assert!(gaps.is_empty(), "{gaps:?}");
     for node in ["hello", "web"] {
         assert_eq!(c.owners(node, "10.77.0.100").join(" "), owner, "as {node} sees it");
         let calls = c.calls(node);
@@ -60,13 +70,13 @@ fn started(test: &str, auto_failback: &'static str) -> Option<Cluster> {
 }
 
 #[test]
-fn after_a_partition_the_preferred_node_keeps_the_group() {
+fn s4_02_after_a_partition_the_preferred_node_keeps_the_group() {
     let Some(c) = started("heal-on", "on") else { return };
     assert_eq!(cut_and_heal(&c), "hello");
 }
 
 #[test]
-fn after_a_partition_without_failback_the_older_claim_keeps_the_group() {
+fn s4_02_after_a_partition_without_failback_the_older_claim_keeps_the_group() {
     let Some(c) = started("heal-off", "off") else { return };
     // The group is on the node that it does not prefer, for a whole second of the clock that claims are compared by.
     let first = ha::sys::wall().0;

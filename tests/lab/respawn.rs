@@ -235,7 +235,10 @@ fn what_a_dead_heartbeat_has_left_running_is_not_doubled() {
         .flat_map(|t| c.processes("hello", t))
         .map(|p| p.to_string())
         .collect();
-    c.shell("hello", &format!("kill -9 {}", ours.join(" "))).good("kill");
+    // All at one moment: none is to make another one.
+    let ours = ours.join(" ");
+    c.shell("hello", &format!("kill -STOP {ours}; kill -9 {ours}"))
+        .good("kill");
     c.start("hello");
     c.wait("it is taken over", || runs(&c, 0));
     assert_eq!((pid(&c, 0), count(&c, "first begins")), (before, 1));

@@ -158,7 +158,7 @@ fn watch_says_in_its_first_lines_what_is_wrong_on_every_size_of_terminal() {
         &[
             // Another one may be what eth1 lost while it was down.
             " WARNING",
-            "! 10.77.0.100 runs on hello, could not be started on web",
+            "! 10.77.0.100 runs on hello, failed on web",
             "10.77.0.100  hello",
         ],
     );

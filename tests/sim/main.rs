@@ -1,7 +1,8 @@
-//! Clusters under a virtual clock: named short scenarios, and many seeds of random faults.
-//!
-//! One seed, with the log of the daemons: `SIM_SEED=17 SIM_KIND=anything SIM_NODES=3 cargo test --test sim one_seed --
-//! --nocapture --ignored`.
+//! Clusters under a virtual clock: named short scenarios, long times, and random schedules of faults by the thousand.
 
+mod classic;
+mod judge;
+mod leases;
+mod replay;
 mod scenarios;
 mod seeds;

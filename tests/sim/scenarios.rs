@@ -367,3 +367,66 @@ fn a_ping_node_that_one_node_cannot_reach_is_dead_to_it_alone_and_moves_nothing(
     assert_eq!((seen(&sim, "ping"), seen(&sim, "dead")), (2, 0));
     assert_eq!(moves(&sim), before);
 }
+
+fn sick(sim: &mut Sim, node: usize, restarts: u32) {
+    sim.fault(Fault::Sick {
+        node,
+        group: 0,
+        restarts,
+    });
+    run(sim, ms(3000));
+    settled(sim);
+}
+
+fn restarts(sim: &Sim, node: usize) -> u64 {
+    sim.counter(node, "restarts")
+}
+
+#[test]
+fn s4_01_a_sick_group_is_restarted_in_place_then_moves_once_and_does_not_come_back() {
+    for failback in ["on", "off", "legacy"] {
+        let mut sim = two(failback);
+        let before = moves(&sim);
+        for n in 1..=2 {
+            sick(&mut sim, 0, 2);
+            assert_eq!(
+                (owners(&sim), restarts(&sim, 0)),
+                ([vec![0], vec![1], vec![0]], n),
+                "{failback}"
+            );
+        }
+        assert_eq!(moves(&sim), before, "{failback}: a restart is no move");
+        sick(&mut sim, 0, 2);
+        assert_eq!(
+            owners(&sim),
+            [vec![1], vec![1], vec![0]],
+            "{failback}: this group, and no other"
+        );
+        // It fails on the other one too: there is nobody left, so it stays.
+        for _ in 0..3 {
+            sick(&mut sim, 1, 0);
+            assert_eq!(owners(&sim), [vec![1], vec![1], vec![0]], "{failback}");
+        }
+        // The first one is forgiven in time, and nothing moves for that.
+        run(&mut sim, Duration::from_secs(600));
+        settled(&sim);
+        assert_eq!(owners(&sim), [vec![1], vec![1], vec![0]], "{failback}");
+        sick(&mut sim, 1, 0);
+        assert_eq!(owners(&sim), [vec![0], vec![1], vec![0]], "{failback}");
+    }
+}
+
+#[test]
+fn s4_01_a_sick_group_whose_other_node_is_away_is_served_as_well_as_it_can_be() {
+    let mut sim = two("on");
+    sim.fault(Fault::PowerOff(1));
+    run(&mut sim, ms(3000));
+    for _ in 0..3 {
+        sick(&mut sim, 0, 1);
+        assert_eq!((owners(&sim), restarts(&sim, 0)), ([vec![0], vec![0], vec![0]], 1));
+    }
+    // The budget is full again after its time.
+    run(&mut sim, Duration::from_secs(600));
+    sick(&mut sim, 0, 1);
+    assert_eq!((owners(&sim), restarts(&sim, 0)), ([vec![0], vec![0], vec![0]], 2));
+}

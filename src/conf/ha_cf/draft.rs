@@ -4,6 +4,7 @@ use super::fencing::FenceLine;
 use super::values::{self, shown};
 use super::{AutoFailback, DEFAULTS, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
 use crate::conf::access::Accounts;
+use crate::ids::LinkName;
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ pub(super) struct Draft {
     pub(super) port: u16,
     pub(super) baud: u32,
     pub(super) nice_failback: Option<bool>,
+    pub(super) isolated_takeover: Option<bool>,
     pub(super) use_logd: Option<bool>,
     /// A medium of the file that this version does not have.
     pub(super) foreign_medium: bool,
@@ -50,12 +52,14 @@ impl Draft {
             debug: 0,
             realtime: true,
             rtprio: 1,
-            generation_from_time: false,
             autojoin: super::Autojoin::None,
             autojoin_line: 0,
             uuid_from_name: false,
             resource_timeout: Duration::ZERO,
-            vip_lease: false,
+            vip_lease: true,
+            if_answered: super::IfAnswered::Fence,
+            isolated_takeover: true,
+            tickle: false,
             watchdog: None,
             clients: Vec::new(),
             apiauth: Vec::new(),
@@ -72,6 +76,7 @@ impl Draft {
             port: 0,
             baud: 0,
             nice_failback: None,
+            isolated_takeover: None,
             use_logd: None,
             foreign_medium: false,
             parameters: BTreeMap::new(),
@@ -123,6 +128,12 @@ impl Draft {
             "coreroot" | "crm_daemon_dir" => drop(values::absolute(word)?),
             "syslogmsgfmt" => cf.syslogmsgfmt = values::boolean(word)?,
             "realtime" => cf.realtime = values::boolean(word)?,
+            "isolated_takeover" => self.isolated_takeover = Some(values::boolean(word)?),
+            "tickle" => cf.tickle = values::boolean(word)?,
+            "takeover_if_vip_answers" => {
+                cf.if_answered = super::IfAnswered::parse(word)
+                    .ok_or_else(|| format!("\"{}\" is not known: write fence, on or off", shown(word)))?;
+            }
             "vip_lease" => cf.vip_lease = values::boolean(word)?,
             "log_badpack"
             | "coredumps"
@@ -135,10 +146,8 @@ impl Draft {
             | "enable_config_writes" => {
                 let _ = values::boolean(word)?;
             }
-            "hbgenmethod" => {
-                values::one_of(word, &["file", "time"])?;
-                cf.generation_from_time = word == "time";
-            }
+            // Both are done, see run::state.
+            "hbgenmethod" => values::one_of(word, &["file", "time"])?,
             "msgfmt" => {
                 values::one_of(word, &["classic", "netstring"])?;
                 cf.msgfmt_netstring = word == "netstring";
@@ -181,6 +190,7 @@ impl Draft {
             }
             "serial" => {
                 let device = values::absolute(word)?;
+                link_name(word)?;
                 let baud = self.baud;
                 Ok(self.medium(MediumKind::Serial { device, baud }, line))
             }
@@ -228,6 +238,9 @@ impl Draft {
         hosts: &[(String, bool)],
         line: usize,
     ) -> Result<Option<String>, String> {
+        for (host, _) in hosts {
+            link_name(host)?;
+        }
         let warning = self.node(name, NodeKind::Ping, line)?;
         if warning.is_some() {
             return Ok(warning);
@@ -263,6 +276,13 @@ impl Draft {
         self.cf.media.push(spec);
         None
     }
+}
+
+/// What [`MediumSpec::link`] will be called: found by fuzzing, a control character in the path of a serial line got past.
+fn link_name(word: &str) -> Result<(), String> {
+    word.parse::<LinkName>()
+        .map(drop)
+        .map_err(|e: crate::ids::BadName| e.to_string())
 }
 
 fn is_variable(name: &str) -> bool {

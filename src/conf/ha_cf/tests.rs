@@ -35,7 +35,7 @@ fn the_smallest_file_has_the_defaults_of_the_classic() {
         (ms(30_000), ms(30_000), ms(250))
     );
     assert_eq!((cf.hopfudge, cf.debug, cf.rtprio, cf.realtime), (1, 0, 1, true));
-    assert!(cf.syslogmsgfmt && !cf.vip_lease && !cf.generation_from_time && !cf.msgfmt_netstring);
+    assert!(cf.syslogmsgfmt && cf.vip_lease && !cf.msgfmt_netstring);
     assert_eq!(cf.resource_timeout, ms(300_000));
     assert_eq!(cf.media[0].port, 694);
     let names: Vec<_> = cf.normal_nodes().map(NodeName::as_str).collect();
@@ -151,6 +151,27 @@ fn port_and_rate_count_from_their_line_on_and_the_order_is_told_when_it_matters(
     assert_eq!(lines, [(1, Severity::Warning), (2, Severity::Warning)]);
     // The same value later is no difference.
     assert!(read(&with("udpport 694\nbaud 19200")).complaints.is_empty());
+}
+
+#[test]
+fn what_cannot_be_the_name_of_a_link_is_refused() {
+    let (fits, long) = (format!("/dev/{}", "x".repeat(250)), format!("/dev/{}", "x".repeat(251)));
+    #[rustfmt::skip]
+    let table = [
+        ("serial /dev/ttyS0".to_owned(),    true),
+        ("serial /dev/tty\0S0".to_owned(),  false),
+        (format!("serial {fits}"),          true),
+        (format!("serial {long}"),          false),
+        ("ping6 fe80::1%eth0".to_owned(),   true),
+        ("ping6 fe80::1%\u{7}".to_owned(),  false),
+    ];
+    for (line, accepted) in table {
+        let cf = read(&with(&line)).value;
+        assert_eq!(cf.is_some(), accepted, "{line:?}");
+        for medium in cf.iter().flat_map(|cf| &cf.media) {
+            let _ = medium.link();
+        }
+    }
 }
 
 #[test]

@@ -17,11 +17,34 @@ pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> H
     media(&draft, bad);
     failback(&mut draft, bad);
     logs(&draft, bad);
+    takeovers(&mut draft, bad);
     let mut cf = draft.cf;
     cf.apiauth = access::with_defaults(std::mem::take(&mut cf.apiauth));
     cf.fencing = fencing::devices(draft.fencing, me, bad);
     cf.parameters = draft.parameters.into_iter().collect();
     cf
+}
+
+/// A node that hears nobody at all is cut off, not alone: where there is somebody to hear, the default is to wait.
+fn takeovers(draft: &mut Draft, bad: &mut Complaints) {
+    let pings = draft.cf.nodes.iter().any(|n| n.kind == NodeKind::Ping);
+    draft.cf.isolated_takeover = draft.isolated_takeover.unwrap_or(!pings);
+    if draft.isolated_takeover == Some(false) && !pings {
+        bad.warn(
+            draft.seen.get("isolated_takeover").copied().unwrap_or(0),
+            "isolated_takeover off has no effect without ping nodes: write `ping ADDRESS`, for instance of the router"
+                .to_owned(),
+        );
+    }
+    let word = if draft.cf.isolated_takeover { "on" } else { "off" };
+    let shown = draft.parameters.entry("isolated_takeover".to_owned());
+    shown.or_insert_with(|| word.to_owned());
+    if draft.cf.tickle && draft.cf.media.iter().all(|m| m.is_serial() || m.is_ping()) {
+        bad.warn(
+            draft.seen.get("tickle").copied().unwrap_or(0),
+            "tickle: the list of connections is not sent over serial lines, and there is no other medium".to_owned(),
+        );
+    }
 }
 
 fn written(t: Duration) -> String {

@@ -97,6 +97,8 @@ fn every_mistake_has_its_line() {
         ("n1 a \\ # x\n",                  1, Severity::Error,   "must be its last character"),
         ("n1 a \\\n 10.0.0.256\n",         2, Severity::Error,   "not an IPv4 address"),
         ("n1 /etc/init.d/httpd\n",         1, Severity::Error,   "(`httpd`)"),
+        ("n1 OCF\n",                     1, Severity::Error,   "write OCF::AGENT::NAME=VALUE"),
+        ("n1 OCF::IPaddr2::a::b=1\n",    1, Severity::Error,   "\"a\" is not a parameter"),
         ("n1 IPv6addr::2001:db8::1/64\n", 1, Severity::Error,   "write IPv6addr::2001:db8:0:0:0:0:0:1"),
         ("n1 ::x\n",                       1, Severity::Error,   "names no script"),
     ];
