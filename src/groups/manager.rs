@@ -280,8 +280,13 @@ impl Groups {
                 self.groups.push(gone);
             }
         }
+        let mut forgotten = false;
         for group in &mut self.groups {
+            forgotten |= group.failed_at.is_some();
             group.forget_failures();
+        }
+        if forgotten {
+            self.ask_whether_forgotten();
         }
         for peer in self.peers.values_mut() {
             // Compared again with its next message.
