@@ -57,8 +57,8 @@
 pub mod address;
 pub mod auth;
 pub mod check;
-pub mod cib;
 pub mod checks;
+pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
