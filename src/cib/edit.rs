@@ -402,20 +402,13 @@ mod tests {
 
     #[test]
     fn in_the_status_a_path_says_what_goes() {
-        let text = |ids: &str| {
-            let node = |n: &str| {
-                let resources: String = ids
-                    .split(' ')
-                    .filter(|i| !i.is_empty())
-                    .map(|i| format!("<r id='{i}'/>"))
-                    .collect();
-                format!("<node_state id='{n}'><lrm id='{n}'>{resources}</lrm></node_state>")
-            };
-            move |n: &str| node(n)
+        let state = |n: &str, ids: &[&str]| {
+            let resources: String = ids.iter().map(|i| format!("<r id='{i}'/>")).collect();
+            format!("<node_state id='{n}'><lrm id='{n}'>{resources}</lrm></node_state>")
         };
         let mut cib = Cib::empty();
         for n in ["1", "2"] {
-            cib.apply(&[modify("status", &text("a b")(n), true)], &Origin::default())
+            cib.apply(&[modify("status", &state(n, &["a", "b"]), true)], &Origin::default())
                 .unwrap();
         }
         let delete = |path: &str| Edit::Delete {
@@ -426,7 +419,7 @@ mod tests {
         let missing = "<node_state id='3'><lrm><r id='a'/></lrm></node_state>";
         cib.apply(&[delete(path), delete(missing)], &Origin::default()).unwrap();
         let states = cib.status().children.clone();
-        assert_eq!(states, [xml(&text("a b")("1")), xml(&text("b")("2"))]);
+        assert_eq!(states, [xml(&state("1", &["a", "b"])), xml(&state("2", &["b"]))]);
     }
 
     #[test]

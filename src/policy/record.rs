@@ -25,6 +25,8 @@ pub struct Record {
     /// `ACTION:TRANSITION:EXPECTED-RC:UUID`
     pub key: String,
     pub digest: String,
+    /// Of agents that take some parameters without a restart: names and digest of the others.
+    pub restart: Option<(String, String)>,
 }
 
 /// A line's id for everything that does not recur, and for the last failure.
@@ -76,7 +78,7 @@ impl Record {
     /// Its line in the history of a node, with this id.
     pub fn line(&self, id: String, node: &str) -> Element {
         let ms = self.interval.as_millis();
-        Element::new("lrm_rsc_op")
+        let mut line = Element::new("lrm_rsc_op")
             .with("id", id)
             .with("operation_key", format!("{}_{}_{ms}", self.rsc, self.operation))
             .with("operation", &self.operation)
@@ -91,7 +93,12 @@ impl Record {
             .with("exec-time", self.took.as_millis())
             .with("queue-time", self.queued.as_millis())
             .with("exit-reason", &self.reason)
-            .with("op-digest", &self.digest)
+            .with("op-digest", &self.digest);
+        if let Some((names, digest)) = &self.restart {
+            line.set("op-force-restart", names);
+            line.set("op-restart-digest", digest);
+        }
+        line
     }
 
     /// What holds the lines of its resource, still without any.

@@ -92,7 +92,7 @@ pub fn over(cib: &Cib, node: Node<'_>, record: &Record) -> Vec<Edit> {
         .unwrap_or(true);
     let counted = record.count(attributes.get(&count).map(|v| &**v), fatal);
     if counted.is_some() {
-        let id = format!("{}_{LAST_FAILURE}", record.rsc);
+        let id = last_failure_id(&record.rsc);
         resource.children.push(record.line(id, node.uname));
     }
     let mut edits = vec![modify(node.history(resource))];
@@ -102,11 +102,22 @@ pub fn over(cib: &Cib, node: Node<'_>, record: &Record) -> Vec<Edit> {
     // What looked at it again and again ended with it.
     if record.operation == "stop" && record.rc == record.expected() && record.status == 0 {
         let recurring = lines_of(cib, node, &record.rsc).filter(|l| l.get("interval").is_some_and(|i| i != "0"));
-        let failure = format!("{}_{LAST_FAILURE}", record.rsc);
+        let failure = last_failure_id(&record.rsc);
         let gone = recurring.filter(|l| l.id() != failure);
         edits.extend(gone.map(|line| delete(line_at(node, &record.rsc, line.id()))));
     }
     edits
+}
+
+/// A line alone.
+pub fn line(node: Node<'_>, record: &Record, id: String) -> Edit {
+    let mut resource = record.resource();
+    resource.children.push(record.line(id, node.uname));
+    modify(node.history(resource))
+}
+
+pub fn last_failure_id(rsc: &str) -> String {
+    format!("{rsc}_{LAST_FAILURE}")
 }
 
 fn line_at(node: Node<'_>, rsc: &str, id: &str) -> Element {
@@ -155,9 +166,4 @@ fn is_count_of(name: &str, rsc: &str) -> bool {
     let rest = name.strip_prefix("fail-count-").or(name.strip_prefix("last-failure-"));
     let rest = rest.and_then(|r| r.strip_prefix(rsc));
     rest.is_some_and(|r| r.is_empty() || r.starts_with('#'))
-}
-
-/// What of the last failure of a resource is still told.
-pub fn last_failure(node: Node<'_>, rsc: &str) -> Edit {
-    delete(line_at(node, rsc, &format!("{rsc}_{LAST_FAILURE}")))
 }
