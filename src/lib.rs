@@ -17,6 +17,7 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
+//! | [`agents`] | yes | how agents are called, what they say of themselves, what their exit codes mean; who runs when |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`transition`] | yes | the crm's acting: a plan in, orders to nodes out, and what came of them |
@@ -56,6 +57,7 @@
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |
 
 pub mod address;
+pub mod agents;
 pub mod auth;
 pub mod check;
 pub mod checks;
