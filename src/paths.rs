@@ -91,6 +91,11 @@ pub fn crm() -> PathBuf {
     state().join("crm")
 }
 
+/// What the policy's plans were made from.
+pub fn pengine() -> PathBuf {
+    state().join("pengine")
+}
+
 /// The door of lrmd.
 pub fn lrm() -> PathBuf {
     crm().join("lrm")

@@ -3,6 +3,7 @@
 //! * `start`: the command `heartbeat`: check, start, stop, reload, status
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
+//! * `crmd`: the program crmd: a client, the agreement, the policy, and the door of the crm's tools
 //! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `lookout`: no right but raw packets; watches the service addresses on this machine and on the wire
@@ -30,6 +31,7 @@
 pub mod access;
 pub mod client;
 pub mod core;
+pub mod crmd;
 pub mod dopd;
 pub mod heir;
 pub mod ipfail;

@@ -60,7 +60,8 @@ pub fn state_of<'a>(cib: &'a Cib, node: Node<'_>) -> Option<&'a Element> {
     states.find(|s| s.id() == node.id)
 }
 
-fn lines_of<'a>(cib: &'a Cib, node: Node<'_>, rsc: &str) -> impl Iterator<Item = &'a Element> {
+/// The lines of a resource in the history of a node.
+pub fn lines_of<'a>(cib: &'a Cib, node: Node<'_>, rsc: &str) -> impl Iterator<Item = &'a Element> {
     let resources = state_of(cib, node)
         .and_then(|s| s.child("lrm")?.child("lrm_resources"))
         .into_iter();
@@ -155,11 +156,13 @@ pub fn unset(node: Node<'_>, name: &str) -> Edit {
     delete(node.path(Element::new("transient_attributes").holding(set)))
 }
 
-/// The counts of failures of a resource go, and when they were.
+/// The counts of failures of a resource go, when they were, and the line that tells of the last one.
 pub fn clear_counts(node_id: &str, attributes: &BTreeMap<String, String>, rsc: &str) -> Vec<Edit> {
     let node = Node { id: node_id, uname: "" };
     let counts = attributes.keys().filter(|name| is_count_of(name, rsc));
-    counts.map(|name| unset(node, name)).collect()
+    let mut edits: Vec<Edit> = counts.map(|name| unset(node, name)).collect();
+    edits.push(delete(line_at(node, rsc, &last_failure_id(rsc))));
+    edits
 }
 
 fn is_count_of(name: &str, rsc: &str) -> bool {

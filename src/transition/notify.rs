@@ -31,7 +31,8 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
 fn lists(input: &Input, state: &State, plan: &Plan, clone: R) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let instances = input.primitives(clone);
-    let mut pairs = |word: &str, of: Vec<(R, Option<usize>)>| {
+    let mut pairs = |word: &str, mut of: Vec<(R, Option<usize>)>| {
+        of.sort();
         let resources = joined(of.iter().map(|(r, _)| &*input.resources[*r].id));
         out.insert(format!("notify_{word}_resource"), resources);
         let nodes = of.iter().filter_map(|(_, n)| n.map(|n| &*input.nodes[n].uname));

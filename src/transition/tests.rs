@@ -262,14 +262,24 @@ fn a_monitor_that_fails_is_counted_and_its_resource_recovered_in_place() {
         name: "monitor".into(),
         interval: Duration::from_secs(10),
         key: "9:1:0:run".into(),
+        // As Pacemaker 2.1.5 wrote it for a monitor of 30 s without parameters.
+        digest: "02a5bcf940fc8d3239701acb11438d6a".into(),
         ..Operation::default()
     };
     play.ends = vec![("a_monitor_10000@n1", 7)];
     play.end(&monitor);
     play.ends.clear();
     assert_eq!(play.settle(), [["a_stop_0@n1", "a_start_0@n1", "a_monitor_10000@n1"]]);
-    let counts = history::attributes_of(&play.cib, history::Node { id: "n1", uname: "n1" });
-    assert_eq!(counts.get("fail-count-a#monitor_10000").map(|v| &**v), Some("1"));
+    let n1 = history::Node { id: "n1", uname: "n1" };
+    let counts = || history::attributes_of(&play.cib, n1);
+    assert_eq!(counts().get("fail-count-a#monitor_10000").map(|v| &**v), Some("1"));
+
+    // The monitor that failed was another one: that says nothing of the one there is now.
+    let other = play.cib.root().to_bare().replace("timeout=\"30s\"", "timeout=\"40s\"");
+    play.cib = Cib::parse(&other).unwrap();
+    let rounds = play.settle();
+    assert_eq!(rounds[0], ["a_monitor_10000@n1"], "{rounds:?}");
+    assert_eq!(history::attributes_of(&play.cib, n1), BTreeMap::new());
 }
 
 #[test]

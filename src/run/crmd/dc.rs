@@ -114,6 +114,14 @@ impl Dc {
         self.event(now, Event::Line { node, line })
     }
 
+    /// Something went from the status. A transition does that itself; what else it may mean is looked at after it.
+    pub fn gone(&mut self, now: Instant) -> Vec<Command> {
+        if self.transition.is_none() {
+            self.plan_at = self.plan_at.min(now);
+        }
+        Vec::new()
+    }
+
     /// `number` is that of the transition which asked.
     pub fn answered(&mut self, now: Instant, number: u64, id: usize, good: bool) -> Vec<Command> {
         match &self.transition {
