@@ -17,6 +17,7 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
+//! | [`agree`] | yes | the crm's nodes agree: members, the DC, one CIB |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
@@ -55,6 +56,7 @@
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |
 
 pub mod address;
+pub mod agree;
 pub mod auth;
 pub mod check;
 pub mod checks;
