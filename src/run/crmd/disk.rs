@@ -107,8 +107,10 @@ fn write_for_ever(mut store: Store, asked: &Receiver<Work>, done: &Mutex<Vec<u64
                         Err(_) => break,
                     }
                 }
-                if let Err(e) = store.write(&cib, &mark) {
-                    log::error!("{e}");
+                match store.write(&cib, &mark) {
+                    Ok(None) => {}
+                    Ok(Some(said)) => log::warn!("{said}"),
+                    Err(e) => log::error!("{e}"),
                 }
                 done.lock().unwrap_or_else(PoisonError::into_inner).push(token);
                 // Full: it is awake anyway.

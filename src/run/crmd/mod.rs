@@ -137,7 +137,9 @@ impl Program {
             .map_err(|_| ClientError::BadName(client.node().to_owned()))?;
         let uuid = uuid_of(&mut client, me.as_str())?.unwrap_or_else(|| me.to_string());
         let door = Door::open(&paths::crm()).map_err(os(paths::crm()))?;
-        let (store, found) = Store::open(&paths::crm());
+        let mut store = Store::new(paths::crm());
+        let bad = |e: crate::crm::store::StoreError| ClientError::Os(paths::crm(), std::io::Error::other(e.to_string()));
+        let found = store.load().map_err(bad)?;
         for line in &found.said {
             log::log!(line.0, "{}", line.1);
         }
