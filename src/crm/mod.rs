@@ -7,6 +7,5 @@
 //! May use `ipc`, `cib`, `policy`, `text`, `sys`, `paths`. Promises that a tool waits for crmd only as long as it says.
 
 pub mod client;
-pub mod store;
 pub mod protocol;
 pub mod store;
