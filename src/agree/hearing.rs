@@ -304,7 +304,7 @@ impl Hearing {
         let Some(row) = self.peers[from].row.filter(|r| Some(r.life) == message.dec("life")) else {
             return;
         };
-        if message.dec("seq") != Some(row.seq) {
+        if message.dec("telling") != Some(row.seq) {
             return;
         }
         let number = message.dec("number").unwrap_or(0);
@@ -495,7 +495,8 @@ impl Hearing {
         let (a, b, c) = features();
         let mut message = Message::new(STATE)
             .with("life", self.life.to_string())
-            .with("seq", self.seq.to_string())
+            // Heartbeat has a field `seq` of its own.
+            .with("telling", self.seq.to_string())
             .with("uuid", self.peers[self.me].uuid.as_deref().unwrap_or_default())
             .with("age", (now - born).as_millis().to_string())
             .with("features", format!("{a}.{b}.{c}"))

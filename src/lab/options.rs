@@ -101,7 +101,11 @@ pub(super) fn contents(options: &Options, programs: &Path) -> io::Result<Content
             text.push_str(ha_cf);
             Ok(Contents {
                 ha_cf: text,
-                haresources: if options.crm { String::new() } else { haresources.clone() },
+                haresources: if options.crm {
+                    String::new()
+                } else {
+                    haresources.clone()
+                },
                 authkeys: "auth 1\n1 sha1 a-lab-is-no-secret\n".into(),
                 copy: None,
                 left_out: Vec::new(),

@@ -16,8 +16,8 @@ use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
 use crate::check::{self, Texts};
-use crate::conf::hostcache::uuid_of_name;
 use crate::conf::access::OWN_USER;
+use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, GroupSpec, HaCf, MediumSpec, ha_cf, haresources};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
@@ -367,7 +367,10 @@ fn make_crm_directories() -> io::Result<()> {
         if let Some((uid, gid)) = owner
             && let Err(e) = std::os::unix::fs::chown(&dir, Some(uid), Some(gid))
         {
-            log::warn!("{}: cannot be given to {OWN_USER}: {e}; the crm may not be able to write it", dir.display());
+            log::warn!(
+                "{}: cannot be given to {OWN_USER}: {e}; the crm may not be able to write it",
+                dir.display()
+            );
         }
         files::set_mode(&dir, 0o750).map_err(|e| named(&dir, e))?;
     }

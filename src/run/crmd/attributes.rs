@@ -72,7 +72,10 @@ mod tests {
         assert_eq!(all.take(at(7)), []);
         assert_eq!(all.deadline(), at(8));
         let got: Vec<_> = all.take(at(8)).into_iter().map(|(n, a)| (n, a.value)).collect();
-        assert_eq!(got, [("n1".into(), Some("100".into())), ("n2".into(), Some("7".into()))]);
+        assert_eq!(
+            got,
+            [("n1".into(), Some("100".into())), ("n2".into(), Some("7".into()))]
+        );
         assert_eq!(all.deadline(), Instant::NEVER);
         let now = Attribute {
             dampen: Duration::ZERO,

@@ -133,7 +133,9 @@ fn write_for_ever(mut store: Store, asked: &Receiver<Work>, done: &Mutex<Vec<u64
 fn input(text: &str, most: u64) -> io::Result<()> {
     let directory = paths::pengine();
     let last = directory.join("pe-input.last");
-    let number = fs::read_to_string(&last).ok().and_then(|t| t.trim().parse::<u64>().ok());
+    let number = fs::read_to_string(&last)
+        .ok()
+        .and_then(|t| t.trim().parse::<u64>().ok());
     let number = number.unwrap_or(0) % most;
     let file: PathBuf = directory.join(format!("pe-input-{number}.xml"));
     // Nothing depends on them: no sync, unlike for the CIB.

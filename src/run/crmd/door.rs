@@ -4,6 +4,7 @@ use super::perform::{Asked, Why};
 use super::words::Order;
 use super::{Program, words};
 use crate::agents::Agent;
+use crate::cib::Score;
 use crate::cib::{Cib, Edit, Element, Version};
 use crate::clients::Identity;
 use crate::crm::protocol::{self, Answer, Attribute, Cluster, Conversation, Request, cib_text, code};
@@ -14,7 +15,6 @@ use crate::policy::history::fail_count;
 use crate::policy::input::Input;
 use crate::policy::record::Record;
 use crate::policy::{history, unpack};
-use crate::cib::Score;
 use crate::sys;
 use crate::sys::poll::Ready;
 use crate::transition::history as status;
@@ -115,7 +115,10 @@ impl Program {
                         }
                     }
                     Err(why) => {
-                        let word = message.get(crate::clients::request::field::REQTYPE).unwrap_or_default().to_owned();
+                        let word = message
+                            .get(crate::clients::request::field::REQTYPE)
+                            .unwrap_or_default()
+                            .to_owned();
                         self.door.answer(client, &word, &refused(code::USAGE, why));
                     }
                 },
@@ -151,7 +154,9 @@ impl Program {
                     Err(answer) => answer,
                 }
             }
-            Request::Cleanup { rsc, node } => return self.clean(client, word, rsc.as_deref(), node.as_deref(), rsc.is_none()),
+            Request::Cleanup { rsc, node } => {
+                return self.clean(client, word, rsc.as_deref(), node.as_deref(), rsc.is_none());
+            }
             Request::Refresh { rsc, node } => return self.clean(client, word, rsc.as_deref(), node.as_deref(), false),
             Request::Fail { rsc, node } => match self.failure(&rsc, &node) {
                 Ok(edits) => {
@@ -206,7 +211,14 @@ impl Program {
         }
     }
 
-    fn meta(&mut self, client: ClientId, word: &'static str, class: &str, provider: &str, kind: &str) -> Option<Answer> {
+    fn meta(
+        &mut self,
+        client: ClientId,
+        word: &'static str,
+        class: &str,
+        provider: &str,
+        kind: &str,
+    ) -> Option<Answer> {
         let provider = Some(provider).filter(|p| !p.is_empty());
         let agent = match Agent::new(class, provider, kind) {
             Ok(agent) => agent,
@@ -254,7 +266,11 @@ impl Program {
         let input = self.input();
         let wanted: BTreeSet<String> = match rsc {
             Some(id) => match input.resource(id) {
-                Some(r) => input.primitives(r).iter().map(|p| input.resources[*p].plain.clone()).collect(),
+                Some(r) => input
+                    .primitives(r)
+                    .iter()
+                    .map(|p| input.resources[*p].plain.clone())
+                    .collect(),
                 None => {
                     let text = format!("{id}: there is no such resource");
                     self.door.answer(client, word, &refused(code::NO_SUCH_OBJECT, text));
@@ -327,10 +343,7 @@ impl Program {
     }
 
     fn lines(&self, node_id: &str, rsc: &str) -> Vec<&Element> {
-        let node = status::Node {
-            id: node_id,
-            uname: "",
-        };
+        let node = status::Node { id: node_id, uname: "" };
         status::lines_of(self.agree.cib(), node, rsc).collect()
     }
 
@@ -346,18 +359,25 @@ impl Program {
     /// As if a monitor had found it broken.
     fn failure(&self, rsc: &str, node: &str) -> Result<Vec<Edit>, Answer> {
         let input = self.input();
-        let missing = |what: &str, name: &str| refused(code::NO_SUCH_OBJECT, format!("{name}: there is no such {what}"));
+        let missing =
+            |what: &str, name: &str| refused(code::NO_SUCH_OBJECT, format!("{name}: there is no such {what}"));
         let n = input.node(node).ok_or_else(|| missing("node", node))?;
         let r = input.resource(rsc).ok_or_else(|| missing("resource", rsc))?;
         let Some(primitive) = input.primitive(r) else {
-            return Err(refused(code::USAGE, format!("{rsc}: is no primitive: name one of those in it")));
+            return Err(refused(
+                code::USAGE,
+                format!("{rsc}: is no primitive: name one of those in it"),
+            ));
         };
         let (resource, on) = (&input.resources[r], &input.nodes[n]);
         let lines = self.lines(&on.id, &resource.plain);
         let calls = lines.iter().filter_map(|l| l.get("call-id")?.parse::<i64>().ok());
         let call = calls.max().unwrap_or(0).saturating_add(1);
         // The monitor that looks most often.
-        let monitors = primitive.operations.iter().filter(|o| o.name == "monitor" && !o.interval.is_zero());
+        let monitors = primitive
+            .operations
+            .iter()
+            .filter(|o| o.name == "monitor" && !o.interval.is_zero());
         let monitor = monitors.min_by_key(|o| o.interval);
         let record = Record {
             rsc: resource.plain.clone(),
@@ -387,7 +407,10 @@ impl Program {
             return Err(refused(code::UNSAFE, text));
         }
         let Some(id) = self.id_of(node) else {
-            return Err(refused(code::NO_SUCH_OBJECT, format!("node {node}: there is no such node")));
+            return Err(refused(
+                code::NO_SUCH_OBJECT,
+                format!("node {node}: there is no such node"),
+            ));
         };
         let delete = |section: &str, name: &str| Edit::Delete {
             section: section.to_owned(),

@@ -64,7 +64,9 @@ impl Fence {
 fn devices(input: &Input, node: &str) -> VecDeque<Device> {
     let mut all = VecDeque::new();
     for rsc in input.resources.iter().filter(|r| !r.orphan && r.target == Target::Any) {
-        let Shape::Primitive(primitive) = &rsc.shape else { continue };
+        let Shape::Primitive(primitive) = &rsc.shape else {
+            continue;
+        };
         if primitive.class != "stonith" {
             continue;
         }

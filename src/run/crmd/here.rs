@@ -22,8 +22,14 @@ pub enum Out {
     /// For whoever asked.
     Reply(Reply),
     /// The answers to what was asked of lrmd for others.
-    Meta { id: u64, xml: Result<String, String> },
-    Fenced { id: u64, result: Result<String, String> },
+    Meta {
+        id: u64,
+        xml: Result<String, String>,
+    },
+    Fenced {
+        id: u64,
+        result: Result<String, String>,
+    },
 }
 
 /// The agents of this node.
@@ -103,7 +109,16 @@ impl Here {
         let provider = Some(&*operation.provider).filter(|p| !p.is_empty());
         let agent = match Agent::new(&operation.class, provider, &operation.kind) {
             Ok(agent) => agent,
-            Err(why) => return self.failed(wall, cib, &operation, NOT_INSTALLED, Status::NotInstalled, why.to_string()),
+            Err(why) => {
+                return self.failed(
+                    wall,
+                    cib,
+                    &operation,
+                    NOT_INSTALLED,
+                    Status::NotInstalled,
+                    why.to_string(),
+                );
+            }
         };
         let id = self.number();
         self.agents.insert(operation.rsc.clone(), agent.clone());
@@ -217,13 +232,20 @@ impl Here {
         if finished.status == Status::Cancelled {
             // Before it ended: whoever waits for it has to know.
             let waited = ours.filter(|(_, o)| o.key == finished.key);
-            return waited.map(|(_, o)| Out::Reply(Reply::to_key(&o.key, false))).into_iter().collect();
+            return waited
+                .map(|(_, o)| Out::Reply(Reply::to_key(&o.key, false)))
+                .into_iter()
+                .collect();
         }
         if finished.op == words::NOTIFY {
             return vec![Out::Reply(Reply::to_key(&finished.key, finished.rc == 0))];
         }
         let Some(record) = self.record(&finished) else {
-            log::warn!("{} {}: ended, and its agent is not known here", finished.rsc, finished.op);
+            log::warn!(
+                "{} {}: ended, and its agent is not known here",
+                finished.rsc,
+                finished.op
+            );
             return Vec::new();
         };
         say(&record);

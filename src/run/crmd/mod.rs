@@ -62,7 +62,10 @@ const NOBODY: Duration = Duration::from_secs(30);
 enum Stop {
     No,
     /// The DC is asked; until then.
-    Asked { since: Instant, until: Instant },
+    Asked {
+        since: Instant,
+        until: Instant,
+    },
     /// Nothing runs here any more: the others are told when all that was written is answered.
     Released,
     Leaving,
@@ -138,7 +141,8 @@ impl Program {
         let uuid = uuid_of(&mut client, me.as_str())?.unwrap_or_else(|| me.to_string());
         let door = Door::open(&paths::crm()).map_err(os(paths::crm()))?;
         let mut store = Store::new(paths::crm());
-        let bad = |e: crate::crm::store::StoreError| ClientError::Os(paths::crm(), std::io::Error::other(e.to_string()));
+        let bad =
+            |e: crate::crm::store::StoreError| ClientError::Os(paths::crm(), std::io::Error::other(e.to_string()));
         let found = store.load().map_err(bad)?;
         for line in &found.said {
             log::log!(line.0, "{}", line.1);
@@ -156,7 +160,9 @@ impl Program {
         let mut heard = Vec::new();
         for node in client.nodes()?.into_iter().filter(|n| n.kind == "normal") {
             let uuid = uuid_of(&mut client, &node.name)?;
-            let Ok(name) = node.name.parse::<NodeName>() else { continue };
+            let Ok(name) = node.name.parse::<NodeName>() else {
+                continue;
+            };
             heard.push((name.clone(), node.status != "dead"));
             nodes.push(Configured { name, uuid });
         }
@@ -181,6 +187,9 @@ impl Program {
             stop: Stop::No,
             again: VecDeque::new(),
         };
+        program.feed(Event::History {
+            lrm: program.here.history(),
+        })?; // XXX
         log::info!("node {} ({}): the crm begins", program.me, program.uuid);
         for (node, alive) in heard {
             if node != program.me {
@@ -199,7 +208,12 @@ impl Program {
         let mut at = self.agree.deadline().min(self.here.lrm().deadline());
         at = at.min(self.attributes.deadline());
         if self.may_plan() {
-            at = at.min(self.dc.as_ref().map_or(Instant::NEVER, Dc::deadline).max(self.start_from));
+            at = at.min(
+                self.dc
+                    .as_ref()
+                    .map_or(Instant::NEVER, Dc::deadline)
+                    .max(self.start_from),
+            );
         }
         match self.stop {
             Stop::Asked { since, until } => at.min(until).min(since + NOBODY),

@@ -21,8 +21,8 @@ use crate::sys::files;
 use crate::sys::interrupt::Interrupt;
 use crate::sys::process;
 use crate::time::Duration;
-use crate::transition::history::{self, Node};
 use crate::transition::Command;
+use crate::transition::history::{self, Node};
 use crate::transition::operation::{Operation, RUN};
 
 /// Why something was submitted: who waits for the answer.
@@ -32,9 +32,15 @@ pub(super) enum Why {
     /// The history of this node: it must not be lost.
     History(Vec<Edit>),
     /// An action of a transition.
-    Action { number: u64, id: usize },
+    Action {
+        number: u64,
+        id: usize,
+    },
     /// Another crmd, or this one, has ordered it.
-    Order { to: NodeName, reply: Reply },
+    Order {
+        to: NodeName,
+        reply: Reply,
+    },
     /// A tool.
     Tool {
         client: ClientId,
@@ -43,7 +49,10 @@ pub(super) enum Why {
         text: Option<String>,
     },
     /// A node that was fenced.
-    Fenced { number: u64, id: usize },
+    Fenced {
+        number: u64,
+        id: usize,
+    },
 }
 
 /// What another crmd, or lrmd, was asked for a tool.
@@ -56,8 +65,15 @@ pub(super) enum Asked {
         left: usize,
         text: String,
     },
-    Idle { client: ClientId, word: &'static str },
-    Meta { client: ClientId, word: &'static str, id: u64 },
+    Idle {
+        client: ClientId,
+        word: &'static str,
+    },
+    Meta {
+        client: ClientId,
+        word: &'static str,
+        id: u64,
+    },
 }
 
 const PROPERTIES: &str = "cib-bootstrap-options";
@@ -78,7 +94,10 @@ impl Program {
     fn perform(&mut self, action: Action) -> Done {
         match action {
             Action::Send { to: None, message } => self.client.send_to_cluster(&message),
-            Action::Send { to: Some(node), message } => self.client.send_to_node(node.as_str(), &message),
+            Action::Send {
+                to: Some(node),
+                message,
+            } => self.client.send_to_node(node.as_str(), &message),
             Action::Store { token, cib, mark } => {
                 self.disk.store(token, cib, mark);
                 Ok(())
@@ -207,7 +226,12 @@ impl Program {
             self.ask_to_go()?;
         }
         // Whoever was asked before may be DC no more.
-        let idle: Vec<u64> = self.asked.iter().filter(|(_, a)| matches!(a, Asked::Idle { .. })).map(|(i, _)| *i).collect();
+        let idle: Vec<u64> = self
+            .asked
+            .iter()
+            .filter(|(_, a)| matches!(a, Asked::Idle { .. }))
+            .map(|(i, _)| *i)
+            .collect();
         for id in idle {
             self.ask_idle(id)?;
         }
@@ -224,7 +248,10 @@ impl Program {
         let missing = wanted.iter().filter(|(n, v)| cib.property(n) != Some(*v));
         let pair = |(name, value): &(&str, &str)| {
             let id = format!("{PROPERTIES}-{name}");
-            Element::new("nvpair").with("id", id).with("name", name).with("value", value)
+            Element::new("nvpair")
+                .with("id", id)
+                .with("name", name)
+                .with("value", value)
         };
         let pairs: Vec<Element> = missing.map(pair).collect();
         if pairs.is_empty() {
@@ -293,7 +320,9 @@ impl Program {
     }
 
     pub(super) fn ask_idle(&mut self, id: u64) -> Done {
-        let Some(dc) = self.agree.dc().cloned() else { return Ok(()) };
+        let Some(dc) = self.agree.dc().cloned() else {
+            return Ok(());
+        };
         self.tell(&dc, Message::new(words::IDLE).with("id", id.to_string()))
     }
 
@@ -334,7 +363,9 @@ impl Program {
             operation.name,
             operation.node
         );
-        let Some(id) = self.id_of(&operation.node) else { return Ok(()) };
+        let Some(id) = self.id_of(&operation.node) else {
+            return Ok(());
+        };
         let node = Node {
             id: &id,
             uname: &operation.node,
@@ -457,7 +488,11 @@ impl Program {
 
     fn replied(&mut self, reply: Reply) -> Done {
         if reply.number != 0 {
-            return self.action_over(reply.number, usize::try_from(reply.id).unwrap_or(usize::MAX), reply.good);
+            return self.action_over(
+                reply.number,
+                usize::try_from(reply.id).unwrap_or(usize::MAX),
+                reply.good,
+            );
         }
         self.one_less(reply.id);
         Ok(())
@@ -485,7 +520,10 @@ impl Program {
                 None => Ok(()),
             },
             Out::Meta { id, xml } => {
-                let asked = self.asked.iter().find(|(_, a)| matches!(a, Asked::Meta { id: i, .. } if *i == id));
+                let asked = self
+                    .asked
+                    .iter()
+                    .find(|(_, a)| matches!(a, Asked::Meta { id: i, .. } if *i == id));
                 let Some((&key, _)) = asked else { return Ok(()) };
                 if let Some(Asked::Meta { client, word, .. }) = self.asked.remove(&key) {
                     let answer = match xml {
@@ -561,7 +599,11 @@ impl Program {
             return;
         }
         let now = sys::now();
-        let escalation = self.agree.cib().property("shutdown-escalation").and_then(cib_words::interval);
+        let escalation = self
+            .agree
+            .cib()
+            .property("shutdown-escalation")
+            .and_then(cib_words::interval);
         let until = now + escalation.unwrap_or(ESCALATION).min(ESCALATION);
         log::info!("node {}: is to stop; its resources go first", self.me);
         self.stop = Stop::Asked { since: now, until };
@@ -593,7 +635,10 @@ impl Program {
         let now = sys::now();
         match self.stop {
             Stop::Asked { until, .. } if now >= until => {
-                log::error!("node {}: its resources did not go within the time: it goes without", self.me);
+                log::error!(
+                    "node {}: its resources did not go within the time: it goes without",
+                    self.me
+                );
                 self.stop = Stop::Released;
             }
             Stop::Asked { since, .. } if now >= since + NOBODY && !self.agree.is_active() => {

@@ -42,19 +42,25 @@ impl Watch {
                 node: node.clone(),
                 what: what.to_owned(),
             };
-            see(number(("state", &node)), number(&state.attributes), &mut || of_node("state"));
+            see(number(("state", &node)), number(&state.attributes), &mut || {
+                of_node("state")
+            });
             let transient = state.child("transient_attributes").into_iter();
             for pair in transient.flat_map(Element::walk).filter(|e| e.name == "nvpair") {
                 let name = pair.get("name").unwrap_or_default();
-                see(number(("pair", &node, name)), number(pair.get("value")), &mut || of_node(name));
+                see(number(("pair", &node, name)), number(pair.get("value")), &mut || {
+                    of_node(name)
+                });
             }
             let resources = state.child("lrm").and_then(|l| l.child("lrm_resources")).into_iter();
             for rsc in resources.flat_map(|r| r.children_named("lrm_resource")) {
                 for line in rsc.children_named("lrm_rsc_op") {
                     let value = ["transition-magic", "call-id", "last-rc-change"].map(|a| line.get(a));
-                    see(number(("line", &node, rsc.id(), line.id())), number(value), &mut || Change::Line {
-                        node: node.clone(),
-                        line: line.clone(),
+                    see(number(("line", &node, rsc.id(), line.id())), number(value), &mut || {
+                        Change::Line {
+                            node: node.clone(),
+                            line: line.clone(),
+                        }
                     });
                 }
             }
