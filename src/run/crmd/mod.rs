@@ -48,6 +48,9 @@ use watch::Watch;
 pub const NAME: &str = "crmd";
 /// The daemon answers in a millisecond; on a machine that swaps it may take longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The core of heartbeat is back in milliseconds after it died, the master a little later.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+const KNOCK_EVERY: Duration = Duration::from_millis(20);
 /// Messages of the daemon taken in one turn; everything else has its turn in between.
 const NEWS_A_TURN: usize = 64;
 /// The resources of a node that has lost quorum are down within this time of its noticing, usually.
@@ -73,7 +76,8 @@ enum Stop {
 }
 
 struct Program {
-    client: Client,
+    /// `None` while heartbeat is away.
+    client: Option<Client>,
     me: NodeName,
     uuid: String,
     agree: Agree,
@@ -94,6 +98,8 @@ struct Program {
     /// Where nothing may be started yet.
     start_from: Instant,
     stop: Stop,
+    /// Why heartbeat cannot be talked to.
+    broken: Option<ClientError>,
     again: VecDeque<Vec<crate::cib::Edit>>,
 }
 
@@ -102,18 +108,21 @@ pub fn run() -> Result<(), ClientError> {
     let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
     let mut program = Program::begin()?;
     loop {
-        program.turn()?;
+        if let Err(e) = program.turn() {
+            program.broken.get_or_insert(e);
+        }
+        if let Some(why) = program.broken.take() {
+            program.reconnect(why)?;
+            continue;
+        }
         if program.stop == Stop::Left {
-            relay::flush(&mut program.client)?;
-            return program.client.signoff();
+            program.flush()?;
+            return program.client.take().map_or(Ok(()), Client::signoff);
         }
         let deadline = program.deadline();
         let (interrupted, door) = {
-            let mut wants = vec![
-                Want::read(interrupt.fd()),
-                Want::read(program.client.fd()),
-                Want::read(program.disk.fd()),
-            ];
+            let mut wants = vec![Want::read(interrupt.fd()), Want::read(program.disk.fd())];
+            wants.extend(program.client.iter().map(|c| Want::read(c.fd())));
             let lrm = program.here.lrm().wants();
             let before_door = wants.len() + lrm.len();
             wants.extend(lrm);
@@ -156,20 +165,11 @@ impl Program {
             stop_margin: STOP_MARGIN,
             life: life(),
         };
-        let mut nodes = Vec::new();
-        let mut heard = Vec::new();
-        for node in client.nodes()?.into_iter().filter(|n| n.kind == "normal") {
-            let uuid = uuid_of(&mut client, &node.name)?;
-            let Ok(name) = node.name.parse::<NodeName>() else {
-                continue;
-            };
-            heard.push((name.clone(), node.status != "dead"));
-            nodes.push(Configured { name, uuid });
-        }
+        let (nodes, heard) = nodes_of(&mut client)?;
         let agree = Agree::new(&me, &uuid, nodes, settings, found.cib, found.mark, now);
         let mut program = Self {
             here: Here::new(&uuid, me.as_str()),
-            client,
+            client: Some(client),
             me,
             uuid,
             agree,
@@ -185,18 +185,53 @@ impl Program {
             last: 0,
             start_from: now,
             stop: Stop::No,
+            broken: None,
             again: VecDeque::new(),
         };
         program.feed(Event::History {
             lrm: program.here.history(),
         })?; // XXX
         log::info!("node {} ({}): the crm begins", program.me, program.uuid);
+        program.heard(heard)?;
+        Ok(program)
+    }
+
+    fn heard(&mut self, heard: Vec<(NodeName, bool)>) -> Result<(), ClientError> {
         for (node, alive) in heard {
-            if node != program.me {
-                program.feed(Event::NodeHeard { node, alive })?;
+            if node != self.me {
+                self.feed(Event::NodeHeard { node, alive })?;
             }
         }
-        Ok(program)
+        Ok(())
+    }
+
+    /// A process of heartbeat died: its successor is there in a moment. What was on the way to others may be lost.
+    fn reconnect(&mut self, why: ClientError) -> Result<(), ClientError> {
+        // It removes its FIFOs, which have the name of the new ones.
+        drop(self.client.take());
+        let until = sys::now() + BACK_WITHIN;
+        let mut client = loop {
+            match Client::sign_on(NAME, TIMEOUT) {
+                Ok(client) => break client,
+                Err(_) if sys::now() < until => std::thread::sleep(KNOCK_EVERY),
+                Err(_) => return Err(why),
+            }
+        };
+        client.set_filter(Filter::NEWS)?;
+        log::warn!("heartbeat was away ({why}); it is back");
+        let (nodes, heard) = nodes_of(&mut client)?;
+        self.client = Some(client);
+        self.feed(Event::Nodes(nodes))?;
+        self.heard(heard)?;
+        self.orders_lost()
+    }
+
+    fn heartbeat(&mut self) -> Result<&mut Client, ClientError> {
+        self.client.as_mut().ok_or(ClientError::Closed)
+    }
+
+    fn flush(&mut self) -> Result<(), ClientError> {
+        relay::flush(self.heartbeat()?)
     }
 
     fn number(&mut self) -> u64 {
@@ -228,7 +263,7 @@ impl Program {
     /// Everything that has come, and everything that is due.
     fn turn(&mut self) -> Result<(), ClientError> {
         for _ in 0..NEWS_A_TURN {
-            match self.client.event()? {
+            match self.heartbeat()?.event()? {
                 Some(message) => self.message(&message)?,
                 None => break,
             }
@@ -253,7 +288,7 @@ impl Program {
         }
         self.plan()?;
         self.stopping()?;
-        relay::flush(&mut self.client)
+        self.flush()
     }
 
     fn message(&mut self, message: &Message) -> Result<(), ClientError> {
@@ -267,9 +302,15 @@ impl Program {
                 let alive = message.get(fields::STATUS) != Some("dead");
                 self.feed(Event::NodeHeard { node: from, alive })
             }
+            // One that leaves is not told: it said so before, or it was killed and is there again before it is missed.
             request::CLSTAT if !mine && message.get(fields::FROM_ID) == Some(NAME) => {
-                let there = message.get(fields::STATUS) == Some("join");
-                self.feed(Event::ClientOf { node: from, there })
+                match message.get(fields::STATUS) == Some("join") {
+                    true => self.feed(Event::ClientOf {
+                        node: from,
+                        there: true,
+                    }),
+                    false => Ok(()),
+                }
             }
             request::ANSWER => {
                 let why = message.get(fields::INFO).unwrap_or("");
@@ -287,6 +328,22 @@ impl Program {
             _ => Ok(()),
         }
     }
+}
+
+type Nodes = (Vec<Configured>, Vec<(NodeName, bool)>);
+
+/// The nodes of ha.cf in its order, and which of them heartbeat hears.
+fn nodes_of(client: &mut Client) -> Result<Nodes, ClientError> {
+    let (mut nodes, mut heard) = (Vec::new(), Vec::new());
+    for node in client.nodes()?.into_iter().filter(|n| n.kind == "normal") {
+        let uuid = uuid_of(client, &node.name)?;
+        let Ok(name) = node.name.parse::<NodeName>() else {
+            continue;
+        };
+        heard.push((name.clone(), node.status != "dead"));
+        nodes.push(Configured { name, uuid });
+    }
+    Ok((nodes, heard))
 }
 
 /// Differs from that of every earlier start.

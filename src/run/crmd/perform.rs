@@ -13,7 +13,6 @@ use crate::cib::{Edit, Element, words as cib_words};
 use crate::crm::protocol::{Answer, Attribute};
 use crate::ids::{ClientId, NodeName};
 use crate::ipc::client::ClientError;
-use crate::ipc::relay;
 use crate::msg::Message;
 use crate::policy::unpack;
 use crate::sys;
@@ -91,13 +90,24 @@ impl Program {
         Ok(())
     }
 
+    /// What cannot be sent is lost: heartbeat is away, and [`Program::reconnect`] follows.
+    pub(super) fn send(&mut self, to: Option<&str>, message: &Message) {
+        if self.broken.is_some() {
+            return;
+        }
+        let sent = self.heartbeat().and_then(|client| match to {
+            None => client.send_to_cluster(message),
+            Some(node) => client.send_to_node(node, message),
+        });
+        self.broken = sent.err();
+    }
+
     fn perform(&mut self, action: Action) -> Done {
         match action {
-            Action::Send { to: None, message } => self.client.send_to_cluster(&message),
-            Action::Send {
-                to: Some(node),
-                message,
-            } => self.client.send_to_node(node.as_str(), &message),
+            Action::Send { to, message } => {
+                self.send(to.as_ref().map(NodeName::as_str), &message);
+                Ok(())
+            }
             Action::Store { token, cib, mark } => {
                 self.disk.store(token, cib, mark);
                 Ok(())
@@ -200,6 +210,18 @@ impl Program {
         }
         self.door.changed(self.agree.cib().version());
         self.commands(commands)
+    }
+
+    /// Orders to other nodes may not have arrived: they are given anew.
+    pub(super) fn orders_lost(&mut self) -> Done {
+        let (now, me) = (sys::now(), self.me.clone());
+        let others = self.agree.members().into_iter().filter(|n| *n != me);
+        for node in others.collect::<Vec<_>>() {
+            let Some(dc) = &mut self.dc else { return Ok(()) };
+            let commands = dc.node_lost(now, node.as_str());
+            self.commands(commands)?;
+        }
+        Ok(())
     }
 
     fn active(&mut self) -> Done {
@@ -387,14 +409,16 @@ impl Program {
         if *to == self.me {
             return self.word(&to.clone(), &message);
         }
-        self.client.send_to_node(to.as_str(), &message)
+        self.send(Some(to.as_str()), &message);
+        Ok(())
     }
 
     fn order(&mut self, operation: Operation) -> Done {
         if operation.node == self.me.as_str() {
             return self.run_here(operation);
         }
-        self.client.send_to_node(&operation.node, &operation.to_message())
+        self.send(Some(&operation.node), &operation.to_message());
+        Ok(())
     }
 
     fn run_here(&mut self, operation: Operation) -> Done {
@@ -649,7 +673,7 @@ impl Program {
         }
         if self.stop == Stop::Released && (self.submitted.is_empty() || !self.agree.is_active()) {
             self.stop = Stop::Leaving;
-            relay::flush(&mut self.client)?;
+            self.flush()?;
             return self.feed(Event::Leave);
         }
         Ok(())
