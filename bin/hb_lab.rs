@@ -57,6 +57,13 @@ fn arguments() -> Command {
                         .help("join the first two nodes by a serial line"),
                 )
                 .arg(
+                    Arg::new("crm")
+                        .long("crm")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("config")
+                        .help("the nodes have the cluster resource manager (crm on) instead of haresources"),
+                )
+                .arg(
                     Arg::new("classic")
                         .long("classic")
                         .value_name("NODE")
@@ -282,6 +289,7 @@ fn up(args: &ArgMatches) -> io::Result<()> {
     let mut options = Options::new(args.get_one::<String>("LAB").map_or("lab", String::as_str));
     options.owned = false;
     options.serial = args.get_flag("serial");
+    options.crm = args.get_flag("crm");
     options.ping = args.get_many("ping").into_iter().flatten().copied().collect();
     let count = args.get_one::<u8>("nodes").copied().unwrap_or(2);
     options.nodes = (1..=count).map(|n| format!("node{n}")).collect();

@@ -17,8 +17,12 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
+//! | [`agents`] | yes | how agents are called, what they say of themselves, what their exit codes mean; who runs when |
+//! | [`crm`] | no | the crm's tools, and their conversation with crmd |
+//! | [`agree`] | yes | the crm's nodes agree: members, the DC, one CIB |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
+//! | [`transition`] | yes | the crm's acting: a plan in, orders to nodes out, and what came of them |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -55,6 +59,8 @@
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |
 
 pub mod address;
+pub mod agents;
+pub mod agree;
 pub mod auth;
 pub mod check;
 pub mod checks;
@@ -62,6 +68,7 @@ pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
+pub mod crm;
 pub mod daemon;
 pub mod dopd;
 pub mod drbd;
@@ -81,4 +88,5 @@ pub mod run;
 pub mod sim;
 pub mod sys;
 pub mod time;
+pub mod transition;
 pub mod wire;

@@ -235,7 +235,7 @@ fn every_mistake_that_the_classic_refuses_is_named_with_its_line() {
         (TWO, "autojoin all",                                     5, "write none or other or any"),
         (TWO, "autojoin other",                                   5, "R1 style resource management conflicts with autojoin"),
         (TWO, "crm off\npacemaker off",                           6, "already in line 5"),
-        (TWO, "crm yes",                                          5, "not built yet"),
+        (TWO, "crm perhaps",                                      5, "crm on|off"),
         ("",  "node n1\nucast lo 127.0.0.1\nuse_logd off",        3, "no other log"),
     ];
     let site = Site::new("bad");

@@ -48,12 +48,22 @@ impl Files {
             parsed.value
         });
         let nodes: Vec<NodeName> = cf.iter().flat_map(|cf| cf.normal_nodes().cloned()).collect();
-        let groups_text = read::text(&self.haresources, "haresources", &mut complaints);
+        let crm = cf.as_ref().is_some_and(|cf| cf.crm);
+        // With the crm it need not be there.
+        let groups_text = match crm {
+            true => read::text(&self.haresources, "haresources", &mut Vec::new()),
+            false => read::text(&self.haresources, "haresources", &mut complaints),
+        };
         let groups = groups_text.as_deref().and_then(|text| {
             let parsed = haresources::parse(&self.haresources, text, &nodes);
-            complaints.extend(parsed.complaints);
-            parsed.value
+            match (crm, &parsed.value) {
+                (true, Some(unused)) if unused.groups.is_empty() => {}
+                (true, Some(_) | None) => complaints.extend(unused(&self.haresources, text)),
+                (false, _) => complaints.extend(parsed.complaints),
+            }
+            parsed.value.filter(|_| !crm)
         });
+        let groups = groups.or_else(|| crm.then(Haresources::default));
         let keys_text = read::keys(&self.authkeys, &mut complaints);
         let keys = keys_text.as_deref().and_then(|text| {
             let parsed = authkeys::parse(&self.authkeys, text);
@@ -130,6 +140,21 @@ impl Loaded {
     pub fn is_usable(&self) -> bool {
         !self.complaints.iter().any(|c| c.severity == Severity::Error)
     }
+}
+
+/// What haresources has while the crm has the resources.
+fn unused(file: &Path, text: &str) -> Option<Complaint> {
+    let is_said = |l: &str| !l.trim().is_empty() && !l.trim_start().starts_with('#');
+    let line = text.lines().position(is_said)? + 1;
+    let message = "crm is on in ha.cf: the groups of this file are not used; configure them with `crm configure`, or \
+                   write `crm off` in ha.cf"
+        .to_owned();
+    Some(Complaint {
+        file: file.to_owned(),
+        line,
+        severity: Severity::Warning,
+        message,
+    })
 }
 
 /// Host names of ucast lines that cannot be looked up. For `heartbeat -t` only: it may wait for a name server.

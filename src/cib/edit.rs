@@ -21,7 +21,8 @@ pub enum Edit {
     },
     /// The element of the same name and id, or the whole section, becomes `xml`.
     Replace { section: String, xml: Element },
-    /// Takes away the first element with the name and all the attributes of `xml`. That there is none is no fault.
+    /// Takes away the first element with the name and all the attributes of `xml`. That there is none is no fault. In the
+    /// status, where ids are the same on every node, the children of `xml` lead further: only what is at their end goes.
     Delete { section: String, xml: Element },
     /// Empties the configuration and the status; one more admin_epoch.
     Erase,
@@ -255,6 +256,7 @@ fn apply_within(section: &mut Element, edit: &Edit) -> Result<bool, Refusal> {
             }
             None => missing(xml),
         },
+        Edit::Delete { section: of, xml } if of == "status" => Ok(remove_at_end(section, xml)),
         Edit::Delete { xml, .. } => Ok(remove_first(section, xml)),
         Edit::Erase | Edit::Bump | Edit::Expect { .. } => Ok(false),
     }
@@ -287,6 +289,16 @@ fn merge(into: &mut Element, from: &Element) -> bool {
         }
     }
     changed
+}
+
+/// Goes down from child to child as `path` does, and takes away what is at its end.
+fn remove_at_end(within: &mut Element, path: &Element) -> bool {
+    let Some(next) = path.children.first() else {
+        return remove_first(within, path);
+    };
+    let fits = |e: &&mut Element| e.name == path.name && path.attributes.iter().all(|(n, v)| e.get(n) == Some(v));
+    let found = within.children.iter_mut().find(fits);
+    found.is_some_and(|e| remove_at_end(e, next))
 }
 
 /// Takes away the first element below `within` that has the name and all the attributes of `like`.
@@ -386,6 +398,28 @@ mod tests {
                 assert_eq!(cib, before, "{what}");
             }
         }
+    }
+
+    #[test]
+    fn in_the_status_a_path_says_what_goes() {
+        let state = |n: &str, ids: &[&str]| {
+            let resources: String = ids.iter().map(|i| format!("<r id='{i}'/>")).collect();
+            format!("<node_state id='{n}'><lrm id='{n}'>{resources}</lrm></node_state>")
+        };
+        let mut cib = Cib::empty();
+        for n in ["1", "2"] {
+            cib.apply(&[modify("status", &state(n, &["a", "b"]), true)], &Origin::default())
+                .unwrap();
+        }
+        let delete = |path: &str| Edit::Delete {
+            section: "status".into(),
+            xml: xml(path),
+        };
+        let path = "<node_state id='2'><lrm><r id='a'/></lrm></node_state>";
+        let missing = "<node_state id='3'><lrm><r id='a'/></lrm></node_state>";
+        cib.apply(&[delete(path), delete(missing)], &Origin::default()).unwrap();
+        let states = cib.status().children.clone();
+        assert_eq!(states, [xml(&state("1", &["a", "b"])), xml(&state("2", &["b"]))]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn cf() -> HaCf {
         rtprio: 1,
         autojoin: Default::default(),
         autojoin_line: 0,
+        crm: false,
         uuid_from_name: false,
         resource_timeout: s(60),
         vip_lease: true,

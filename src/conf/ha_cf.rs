@@ -197,6 +197,8 @@ pub struct ClientLine {
     pub program: PathBuf,
     pub args: Vec<String>,
     pub line: usize,
+    /// From SIGTERM to SIGKILL when it is to end.
+    pub patience: Duration,
 }
 
 /// ha.cf as read; times that the file leaves away are filled in from the table of defaults.
@@ -225,6 +227,8 @@ pub struct HaCf {
     pub autojoin: Autojoin,
     /// Line of `autojoin`; 0 when there is none.
     pub autojoin_line: usize,
+    /// The resources are the crm's: haresources is not used.
+    pub crm: bool,
     /// `uuidfrom nodename`
     pub uuid_from_name: bool,
     /// Ours: time limit of start and stop scripts.

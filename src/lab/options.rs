@@ -43,6 +43,8 @@ pub struct Options {
     pub config: Config,
     /// A serial line between the first two nodes.
     pub serial: bool,
+    /// For [`Config::Plain`]: the nodes have the cluster resource manager instead of haresources.
+    pub crm: bool,
     /// Nodes with heartbeat 3.0.6 …
     pub classic: Vec<String>,
     /// … from packages unpacked there; `None`: see [`classic::packages`](super::classic::packages).
@@ -63,6 +65,7 @@ impl Options {
             nodes: Vec::new(),
             config: Config::default(),
             serial: false,
+            crm: false,
             classic: Vec::new(),
             packages: None,
             ping: Vec::new(),
@@ -87,6 +90,9 @@ pub(super) fn contents(options: &Options, programs: &Path) -> io::Result<Content
             if options.serial {
                 text.push_str("baud 19200\nserial /dev/ttyS0\n");
             }
+            if options.crm {
+                text.push_str("crm on\n");
+            }
             text.push_str(&format!("node {}\n", nodes.join(" ")));
             for host in &options.ping {
                 let directive = if host.is_ipv6() { "ping6" } else { "ping" };
@@ -95,7 +101,11 @@ pub(super) fn contents(options: &Options, programs: &Path) -> io::Result<Content
             text.push_str(ha_cf);
             Ok(Contents {
                 ha_cf: text,
-                haresources: haresources.clone(),
+                haresources: if options.crm {
+                    String::new()
+                } else {
+                    haresources.clone()
+                },
                 authkeys: "auth 1\n1 sha1 a-lab-is-no-secret\n".into(),
                 copy: None,
                 left_out: Vec::new(),

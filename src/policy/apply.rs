@@ -3,6 +3,7 @@
 use super::history::op_digest;
 use super::input::{Input, N, R};
 use super::plan::{Plan, Task, What};
+use super::record::{Record, attribute};
 use crate::cib::{Cib, Element};
 use crate::time::Duration;
 use std::str::FromStr;
@@ -131,39 +132,22 @@ pub fn inject(root: &mut Element, input: &Input, outcome: &Outcome) {
         (false, true) => expected(input, rsc, outcome.interval),
         (false, false) => 0,
     };
-    write(root, input, rsc, node, (op, outcome.interval), (rc, outcome.rc));
-    if outcome.rc == rc || probe && [0, 7, 8].contains(&outcome.rc) {
+    let Some(record) = write(root, input, rsc, node, (op, outcome.interval), (rc, outcome.rc)) else {
         return;
-    }
-    let plain = &input.resources[rsc].plain;
-    let now = input.settings.now.0;
-    let fatal = op == "stop" || op == "start" && input.settings.start_failure_is_fatal;
+    };
     let state = state_of(root, input, node);
     let set = state
         .child_or_new("transient_attributes")
         .child_or_new("instance_attributes");
-    let name = format!("fail-count-{plain}#{op}_{ms}");
-    let before = set
-        .children
-        .iter()
-        .find(|e| e.get("name") == Some(&name))
-        .and_then(|e| e.get("value"));
-    let count = match before.and_then(|v| v.parse::<u64>().ok()) {
-        _ if fatal => "INFINITY".to_owned(),
-        before => (before.unwrap_or(0) + 1).to_string(),
+    let [count, last] = record.counters();
+    let before = set.children.iter().find(|e| e.get("name") == Some(&count));
+    let before = before.and_then(|e| e.get("value"));
+    let Some(value) = record.count(before, input.settings.start_failure_is_fatal) else {
+        return;
     };
-    for (name, value) in [
-        (name, count),
-        (format!("last-failure-{plain}#{op}_{ms}"), now.to_string()),
-    ] {
+    for (name, value) in [(count, value), (last, record.at.0.to_string())] {
         set.children.retain(|e| e.get("name") != Some(&name));
-        let id = format!("status-{}-{}", input.nodes[node].id, name.replace('#', "."));
-        set.children.push(
-            Element::new("nvpair")
-                .with("id", id)
-                .with("name", name)
-                .with("value", value),
-        );
+        set.children.push(attribute(&input.nodes[node].id, &name, &value));
     }
 }
 
@@ -189,27 +173,40 @@ fn write(
     node: N,
     (operation, interval): (&str, Duration),
     (wanted, rc): (i32, i32),
-) {
+) -> Option<Record> {
     let resource = &input.resources[rsc];
-    let Some(primitive) = input.primitive(rsc) else { return };
-    let ms = interval.as_millis();
+    let primitive = input.primitive(rsc)?;
     let history = state_of(root, input, node)
         .child_or_new("lrm")
         .child_or_new("lrm_resources");
     let plain = &resource.plain;
+    let op = primitive
+        .operations
+        .iter()
+        .find(|o| o.name == operation && o.interval == interval);
+    let mut record = Record {
+        rsc: plain.clone(),
+        class: primitive.class.clone(),
+        provider: primitive.provider.clone(),
+        kind: primitive.kind.clone(),
+        operation: operation.to_owned(),
+        interval,
+        rc,
+        status: if rc == wanted { 0 } else { 4 },
+        at: input.settings.now,
+        key: format!("0:0:{wanted}:00000000-0000-0000-0000-000000000000"),
+        digest: op_digest(input, primitive, op, !interval.is_zero()),
+        ..Record::default()
+    };
+    if record.is_probe() && [0, 8].contains(&rc) {
+        record.status = 0;
+    }
     let at = history
         .children
         .iter()
         .position(|e| e.id() == plain)
         .unwrap_or_else(|| {
-            let mut e = Element::new("lrm_resource")
-                .with("id", plain)
-                .with("type", &primitive.kind);
-            e.set("class", &primitive.class);
-            if !primitive.provider.is_empty() {
-                e.set("provider", &primitive.provider);
-            }
-            history.children.push(e);
+            history.children.push(record.resource());
             history.children.len() - 1
         });
     let entries = &mut history.children[at];
@@ -217,38 +214,11 @@ fn write(
         .children
         .iter()
         .filter_map(|e| e.get("call-id")?.parse::<i64>().ok());
-    let call = calls.max().unwrap_or(0).max(0) + 1;
-    let id = if ms == 0 {
-        format!("{plain}_last_0")
-    } else {
-        format!("{plain}_monitor_{ms}")
-    };
+    record.call = calls.max().unwrap_or(0).max(0) + 1;
+    let id = record.id();
     entries.children.retain(|e| e.id() != id);
-    let op = primitive
-        .operations
-        .iter()
-        .find(|o| o.name == operation && o.interval == interval);
-    let key = format!("0:0:{wanted}:00000000-0000-0000-0000-000000000000");
-    entries.children.push(
-        Element::new("lrm_rsc_op")
-            .with("id", id)
-            .with("operation_key", format!("{plain}_{operation}_{ms}"))
-            .with("operation", operation)
-            .with("interval", ms)
-            .with("call-id", call)
-            .with("rc-code", rc)
-            .with("op-status", if rc == wanted { 0 } else { 4 })
-            .with("transition-key", &key)
-            .with(
-                "transition-magic",
-                format!("{}:{rc};{key}", if rc == wanted { 0 } else { 4 }),
-            )
-            .with("on_node", &input.nodes[node].uname)
-            .with("last-rc-change", input.settings.now.0)
-            .with("exec-time", 0)
-            .with("queue-time", 0)
-            .with("op-digest", op_digest(input, primitive, op, ms > 0)),
-    );
+    entries.children.push(record.line(id, &input.nodes[node].uname));
+    Some(record)
 }
 
 /// A master's monitor says so.

@@ -6,7 +6,8 @@
 //! * [`history`]: what the CIB's status says: what runs where, and what failed;
 //! * [`place`], [`clones`]: scores, and the node and role they give each resource;
 //! * `graph`, `steps`, `orders`: every act that could be, and what each means for the others;
-//! * [`plan`]: the actions, each with those it waits for.
+//! * [`plan`]: the actions, each with those it waits for;
+//! * [`record`]: what an operation leaves in the status.
 //!
 //! Pure: the same CIB and the same "now" give the same answer on every node, and in `crm_simulate`.
 
@@ -20,6 +21,7 @@ mod notify;
 mod orders;
 pub mod place;
 pub mod plan;
+pub mod record;
 pub mod rules;
 pub mod show;
 mod steps;

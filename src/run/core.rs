@@ -231,7 +231,10 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
     let mut cf = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value?;
     cf.accounts = Accounts::read(accounts);
     let nodes: Vec<NodeName> = cf.normal_nodes().cloned().collect();
-    let haresources = haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?;
+    let haresources = match cf.crm {
+        true => Haresources::default(),
+        false => haresources::parse(Path::new("haresources"), &texts.haresources, &nodes).value?,
+    };
     let keys = authkeys::parse(Path::new("authkeys"), &texts.authkeys).value?;
     if cf.autojoin_conflict(&haresources).is_some() {
         return None;

@@ -16,6 +16,7 @@ use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
 use crate::check::{self, Texts};
+use crate::conf::access::OWN_USER;
 use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, GroupSpec, HaCf, MediumSpec, ha_cf, haresources};
 use crate::groups::job::Command;
@@ -220,6 +221,9 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         log::warn!("{complaint}");
     }
     needed_unless(resumed, make_directories())?;
+    if cf.crm {
+        needed_unless(resumed, make_crm_directories())?;
+    }
     if cf.realtime {
         if let Err(e) = process::realtime(cf.rtprio) {
             log::warn!("master: no real-time priority ({e})");
@@ -356,6 +360,26 @@ fn make_directories() -> io::Result<()> {
     // Whether dopd runs is the administrator's choice; it has no right to make this.
     if let Err(e) = dopd::make_directory() {
         log::warn!("{}: {e}; dopd cannot serve", paths::outdater().display());
+    }
+    Ok(())
+}
+
+/// What the crm's programs write to: crmd has no right to make it.
+fn make_crm_directories() -> io::Result<()> {
+    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    // In a lab without root rights there is no other user.
+    let owner = process::user_and_group(OWN_USER, "haclient").filter(|_| process::is_root());
+    for dir in [paths::crm(), paths::pengine()] {
+        fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
+        if let Some((uid, gid)) = owner
+            && let Err(e) = std::os::unix::fs::chown(&dir, Some(uid), Some(gid))
+        {
+            log::warn!(
+                "{}: cannot be given to {OWN_USER}: {e}; the crm may not be able to write it",
+                dir.display()
+            );
+        }
+        files::set_mode(&dir, 0o750).map_err(|e| named(&dir, e))?;
     }
     Ok(())
 }

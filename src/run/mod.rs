@@ -3,6 +3,7 @@
 //! * `start`: the command `heartbeat`: check, start, stop, reload, status
 //! * `master`: root; opens media, runs scripts, keeps the state that outlives the core, starts the other two
 //! * `core`: no rights; sockets, FIFOs and the clock around [`crate::daemon::Daemon`]
+//! * `crmd`: the program crmd: a client, the agreement, the policy, and the door of the crm's tools
 //! * `dopd`: the program dopd: the client API, a socket and `drbdadm` around [`crate::dopd::Dopd`]
 //! * `heir`: root, asleep; becomes the master when that dies
 //! * `lookout`: no right but raw packets; watches the service addresses on this machine and on the wire
@@ -16,6 +17,7 @@
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
 //! * `ipfail`: a client: the program around [`crate::ipfail`]
+//! * `lrmd`: a client, root: the program lrmd, which runs agents, and the library to order things of it
 //! * `monitor`: a client: the program hb_monitor around [`crate::checks`]
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
@@ -29,6 +31,7 @@
 pub mod access;
 pub mod client;
 pub mod core;
+pub mod crmd;
 pub mod dopd;
 pub mod heir;
 pub mod ipfail;
@@ -36,6 +39,7 @@ mod lease;
 pub mod link;
 pub mod logger;
 pub mod lookout;
+pub mod lrmd;
 pub mod master;
 pub mod monitor;
 pub mod node_files;

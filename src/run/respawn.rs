@@ -24,8 +24,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// From SIGTERM to SIGKILL; heartbeat 3.0.6 waits an hour.
-const TERM_TO_KILL: Duration = Duration::from_secs(10);
+/// From SIGTERM to SIGKILL for what ha.cf does not have any more; heartbeat 3.0.6 waits an hour.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// From SIGKILL to going on without.
 const KILL_TO_GIVE_UP: Duration = Duration::from_secs(2);
 
@@ -68,6 +68,7 @@ struct Leaving {
     process: Program,
     name: String,
     program: PathBuf,
+    patience: Duration,
     push: Push,
 }
 
@@ -153,7 +154,8 @@ impl Programs {
             None => {
                 let name = entry.line.split(' ').nth(2).unwrap_or_default().to_owned();
                 log::info!("client {name}: runs [pid {pid}], but is not in ha.cf any more; stopping it");
-                self.leaving.push(Leaving::new(now, process, name.clone(), name.into()));
+                self.leaving
+                    .push(Leaving::new(now, process, name.clone(), name.into(), UNKNOWN_PATIENCE));
             }
         }
     }
@@ -189,7 +191,8 @@ impl Programs {
                     gone.line.program.display()
                 );
                 let name = gone.line.program.display().to_string();
-                self.leaving.push(Leaving::new(now, process, name, gone.program));
+                self.leaving
+                    .push(Leaving::new(now, process, name, gone.program, gone.line.patience));
             }
         }
         self.write();
@@ -281,8 +284,13 @@ impl Programs {
         if let Some((client, process)) = last {
             let name = client.line.program.display().to_string();
             log::info!("client {name}: stopping it [pid {}]", process.pid());
-            self.leaving
-                .push(Leaving::new(now, process, name, client.program.clone()));
+            self.leaving.push(Leaving::new(
+                now,
+                process,
+                name,
+                client.program.clone(),
+                client.line.patience,
+            ));
             self.changed = true;
         }
     }
@@ -503,14 +511,15 @@ impl Push {
 }
 
 impl Leaving {
-    fn new(now: Instant, process: Program, name: String, program: PathBuf) -> Self {
+    fn new(now: Instant, process: Program, name: String, program: PathBuf, patience: Duration) -> Self {
         process.terminate();
         Self {
             process,
             name,
             program,
+            patience,
             push: Push::Asked {
-                kill_at: now + TERM_TO_KILL,
+                kill_at: now + patience,
             },
         }
     }
@@ -527,7 +536,8 @@ impl Leaving {
         }
         match self.push {
             Push::Asked { .. } => {
-                log::warn!("client {name}: still there {TERM_TO_KILL:?} after SIGTERM, sending SIGKILL [pid {pid}]");
+                let waited = self.patience;
+                log::warn!("client {name}: still there {waited:?} after SIGTERM, sending SIGKILL [pid {pid}]");
                 self.process.kill();
                 self.push = Push::Killed {
                     give_up_at: now + KILL_TO_GIVE_UP,

@@ -22,6 +22,11 @@ impl Interrupt {
         )?))
     }
 
+    /// Takes what has come, so that it is not readable any more.
+    pub fn take(&self) {
+        while let Ok(Some(_)) = self.0.read_signal() {}
+    }
+
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

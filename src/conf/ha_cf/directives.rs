@@ -40,7 +40,7 @@ const fn row(name: &'static str, shape: Shape, usage: &'static str, effect: Effe
 use Effect::{Nothing, Works};
 use Shape::{Line, Many, One};
 
-const NO_CRM: Effect = Nothing("it is for the cluster resource manager, which this version does not have");
+const NO_CRM: Effect = Nothing("the programs of the crm need no such setting");
 const NO_LOGD: Effect = Nothing("there is no logging daemon; write `logfile` or `logfacility`");
 
 #[rustfmt::skip]
@@ -56,7 +56,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("conn_logd_time",          One,  "conn_logd_time TIME",                NO_LOGD),
     row("coredumps",               One,  "coredumps true|false",               Nothing("the limits of the system decide about core files")),
     row("coreroot",                One,  "coreroot DIRECTORY",                 Nothing("the kernel's core_pattern decides where core files go")),
-    row("crm",                     One,  "crm off",                            Works),
+    row("crm",                     One,  "crm on|off",                            Works),
     row("crm_daemon_dir",          One,  "crm_daemon_dir DIRECTORY",           NO_CRM),
     row("crmd_spawns_pengine",     One,  "crmd_spawns_pengine true|false",     NO_CRM),
     row("deadping",                One,  "deadping TIME",                      Works),
@@ -83,7 +83,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("nice_failback",           One,  "auto_failback on|off",               Works),
     row("node",                    Many, "node NAME...",                       Works),
     row("normalpoll",              One,  "normalpoll true|false",              Nothing("there is one way to poll")),
-    row("pacemaker",               One,  "pacemaker off",                      Works),
+    row("pacemaker",               One,  "pacemaker on|off",                      Works),
     row("ping",                    Many, "ping ADDRESS...",                    Works),
     row("ping6",                   Many, "ping6 ADDRESS...",                   Works),
     row("ping_group",              Line, "ping_group NAME ADDRESS...",         Works),

@@ -54,6 +54,7 @@ impl Draft {
             rtprio: 1,
             autojoin: super::Autojoin::None,
             autojoin_line: 0,
+            crm: false,
             uuid_from_name: false,
             resource_timeout: Duration::ZERO,
             vip_lease: true,
@@ -165,12 +166,9 @@ impl Draft {
                     _ => super::Autojoin::None,
                 };
             }
-            "crm" | "pacemaker" if values::boolean(word) != Ok(false) => {
-                return Err(format!(
-                    "the cluster resource manager is not built yet: write `{name} off` and use haresources"
-                ));
-            }
-            // cluster, quorum_server: any word is a name; crm off.
+            // In the classic `respawn` and the others differ in what follows when one of the crm's programs dies.
+            "crm" | "pacemaker" => cf.crm = word == "respawn" || values::boolean(word)?,
+            // cluster, quorum_server: any word is a name.
             _ => {}
         }
         Ok(())

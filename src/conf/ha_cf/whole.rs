@@ -2,13 +2,17 @@
 
 use super::draft::Draft;
 use super::fencing;
-use super::{AutoFailback, Autojoin, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
+use super::whole_line::CLIENT_PATIENCE;
+use super::{AutoFailback, Autojoin, ClientLine, HaCf, MediumKind, MediumSpec, NodeKind, NodeSpec};
 use crate::conf::{Complaints, access};
 use crate::ids::NodeName;
 use crate::time::Duration;
 
 /// A boot may take this long until the network works (heartbeat 3.0.6 warns below it).
 const SHORT_INITDEAD: Duration = Duration::from_secs(10);
+
+/// A crmd ends when the resources of its node are down. It gives up by itself before this (`shutdown-escalation`).
+const CRMD_PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> HaCf {
     times(&mut draft, bad);
@@ -19,10 +23,31 @@ pub(super) fn finish(mut draft: Draft, me: &NodeName, bad: &mut Complaints) -> H
     logs(&draft, bad);
     takeovers(&mut draft, bad);
     let mut cf = draft.cf;
+    if cf.crm {
+        let line = draft.seen.get("crm").or(draft.seen.get("pacemaker"));
+        cf.clients.extend(crm(line.copied().unwrap_or(0)));
+    }
     cf.apiauth = access::with_defaults(std::mem::take(&mut cf.apiauth));
     cf.fencing = fencing::devices(draft.fencing, me, bad);
     cf.parameters = draft.parameters.into_iter().collect();
     cf
+}
+
+/// The programs of the crm, as if they had `respawn` lines after all others: so they are stopped before them.
+fn crm(line: usize) -> impl Iterator<Item = ClientLine> {
+    let program = move |(user, path, patience): (&str, &str, Duration)| ClientLine {
+        failfast: false,
+        user: user.to_owned(),
+        program: path.into(),
+        args: Vec::new(),
+        line,
+        patience,
+    };
+    let all = [
+        ("root", "/usr/lib/heartbeat/lrmd", CLIENT_PATIENCE),
+        (access::OWN_USER, "/usr/lib/heartbeat/crmd", CRMD_PATIENCE),
+    ];
+    all.into_iter().map(program)
 }
 
 /// A node that hears nobody at all is cut off, not alone: where there is somebody to hear, the default is to wait.

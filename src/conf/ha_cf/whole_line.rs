@@ -6,6 +6,10 @@ use super::values::{self, shown};
 use super::{ClientLine, MediumKind};
 use crate::clients::request::{self, Kind};
 use crate::conf::access::ApiAuth;
+use crate::time::Duration;
+
+/// What a client program may take to end; heartbeat 3.0.6 waits an hour.
+pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Draft {
     /// Applies the whole rest of a line. `Ok(Some(text))` is a warning.
@@ -67,6 +71,7 @@ impl Draft {
                     program: values::absolute(program)?,
                     args: args.iter().map(|w| (*w).to_owned()).collect(),
                     line,
+                    patience: CLIENT_PATIENCE,
                 });
                 Ok(None)
             }
