@@ -20,6 +20,7 @@
 //! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
+//! | [`text`] | yes | the state of a cluster as crm_mon shows it |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -82,5 +83,6 @@ pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod sys;
+pub mod text;
 pub mod time;
 pub mod wire;
