@@ -6,6 +6,14 @@
 //!
 //! May use `ipc`, `cib`, `policy`, `text`, `sys`, `paths`. Promises that a tool waits for crmd only as long as it says.
 
+pub mod admin;
+pub mod attribute;
 pub mod changes;
 pub mod client;
+pub mod mon;
+pub mod node;
 pub mod protocol;
+pub mod resource;
+mod resource_show;
+pub mod tool;
+pub mod verify;
