@@ -19,6 +19,7 @@
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
+//! | [`shell`] | yes | the language of the crm shell: a line as an element of the CIB, an element as lines |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -57,8 +58,8 @@
 pub mod address;
 pub mod auth;
 pub mod check;
-pub mod cib;
 pub mod checks;
+pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
@@ -78,6 +79,7 @@ pub mod ocf;
 pub mod paths;
 pub mod policy;
 pub mod run;
+pub mod shell;
 pub mod sim;
 pub mod sys;
 pub mod time;
