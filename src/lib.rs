@@ -17,6 +17,7 @@
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
+//! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`shell`] | yes | the language of the crm shell: a line as an element of the CIB, an element as lines |
@@ -63,6 +64,7 @@ pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
+pub mod crm;
 pub mod daemon;
 pub mod dopd;
 pub mod drbd;

@@ -5,6 +5,7 @@
 //! * [`document`]: the whole CIB: its sections, its ids, its digest;
 //! * [`schema`]: which elements and attributes there are, and every place where a document is not like that;
 //! * [`edit`]: what cibadmin and the daemons may do to it, and why one of them was refused;
+//! * [`wire`]: the same as one XML element, for those who send them;
 //! * [`words`]: scores, times and truth values as the CIB writes them.
 //!
 //! Pure. The same edits on the same document give the same document and digest on every node. Sections that the crm does
@@ -14,6 +15,7 @@ pub mod document;
 pub mod edit;
 pub mod schema;
 pub mod version;
+pub mod wire;
 pub mod words;
 pub mod xml;
 

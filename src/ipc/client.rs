@@ -268,6 +268,11 @@ impl Client {
         })
     }
 
+    /// Bounds every later answer.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// The answer to the sign-on: `node`, `hbversion`, `deadtime`, `keepalive`, …
     pub fn signon(&self) -> &Message {
         &self.signon

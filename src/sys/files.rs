@@ -20,6 +20,11 @@ pub fn user_id(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|u| u.uid.as_raw())
 }
 
+/// As above, the other way round.
+pub fn user_name(id: u32) -> Option<String> {
+    User::from_uid(id.into()).ok().flatten().map(|u| u.name)
+}
+
 /// Number and listed members of a group; as above.
 pub fn group(name: &str) -> Option<(u32, Vec<String>)> {
     let group = Group::from_name(name).ok().flatten()?;
