@@ -18,6 +18,7 @@
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`crm`] | no | the crm's tools, and their conversation with crmd |
+//! | [`agents`] | yes | how agents are called, what they say of themselves, what their exit codes mean; who runs when |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`shell`] | yes | the language of the crm shell: a line as an element of the CIB, an element as lines |
@@ -57,6 +58,7 @@
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |
 
 pub mod address;
+pub mod agents;
 pub mod auth;
 pub mod check;
 pub mod checks;

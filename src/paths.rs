@@ -86,6 +86,21 @@ pub fn api() -> PathBuf {
     state().join("api")
 }
 
+/// What is the crm's.
+pub fn crm() -> PathBuf {
+    state().join("crm")
+}
+
+/// The door of lrmd.
+pub fn lrm() -> PathBuf {
+    crm().join("lrm")
+}
+
+/// Notes of the agents that run now: written by themselves, read by the next lrmd.
+pub fn agents() -> PathBuf {
+    run().join("heartbeat.agents")
+}
+
 pub fn generation() -> PathBuf {
     state().join("hb_generation")
 }

@@ -141,13 +141,35 @@ impl std::error::Error for ClientError {}
 
 /// The two FIFOs of a client by name; removed when the client goes.
 #[derive(Debug)]
-struct Pair {
+pub(crate) struct Pair {
     req: PathBuf,
     rsp: PathBuf,
     made: bool,
 }
 
 impl Pair {
+    /// Made; for programs that must not wait, and so do the rest themselves.
+    pub(crate) fn new(directory: &Path, id: &str) -> Result<Self, ClientError> {
+        let mut pair = Self::of(directory, id);
+        if pair.is_taken() {
+            return Err(ClientError::NameTaken(id.to_owned()));
+        }
+        pair.make()?;
+        Ok(pair)
+    }
+
+    /// The end where answers are read; to be open before the sign-on.
+    pub(crate) fn listen(&self) -> Result<OwnedFd, ClientError> {
+        let (rsp, _) = fifo::open_fifo(&self.rsp, Access::Read).map_err(|e| ClientError::from_open(&self.rsp, e))?;
+        Ok(rsp)
+    }
+
+    /// The end where requests are written; to be opened when the sign-on has been answered.
+    pub(crate) fn speak(&self) -> Result<OwnedFd, ClientError> {
+        let (req, _) = fifo::open_fifo(&self.req, Access::Write).map_err(|e| ClientError::from_open(&self.req, e))?;
+        Ok(req)
+    }
+
     fn of(directory: &Path, id: &str) -> Self {
         Self {
             req: directory.join(format!("{id}.req")),
@@ -234,7 +256,7 @@ impl Client {
             return Err(ClientError::NameTaken(id.to_owned()));
         }
         files.make()?;
-        let (rsp, _) = fifo::open_fifo(&files.rsp, Access::Read).map_err(|e| ClientError::from_open(&files.rsp, e))?;
+        let rsp = files.listen()?;
         let hello = alone(
             &request::of(request::SIGNON)
                 .with(field::PID, std::process::id().to_string())
@@ -254,7 +276,7 @@ impl Client {
             pause(&rsp, deadline, timeout)?;
         };
         // Only now: the daemon opened its end when it answered.
-        let (req, _) = fifo::open_fifo(&files.req, Access::Write).map_err(|e| ClientError::from_open(&files.req, e))?;
+        let req = files.speak()?;
         Ok(Self {
             id: id.to_owned(),
             timeout,

@@ -82,7 +82,7 @@ pub fn send_command(message: &Message) -> Result<(), ClientError> {
 /// spoil the message of the next.
 const FRESH_START: &[u8] = b"\n!\n";
 
-pub(super) fn alone(message: &Message) -> Vec<u8> {
+pub(crate) fn alone(message: &Message) -> Vec<u8> {
     let mut bytes = FRESH_START.to_vec();
     bytes.extend(classic::encode(message));
     bytes

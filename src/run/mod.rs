@@ -16,6 +16,7 @@
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
 //! * `node_files`: hostcache and delhostcache on disk
 //! * `ipfail`: a client: the program around [`crate::ipfail`]
+//! * `lrmd`: a client, root: the program lrmd, which runs agents, and the library to order things of it
 //! * `monitor`: a client: the program hb_monitor around [`crate::checks`]
 //! * `role`: which process this one is
 //! * `logger`: one pipe that every process writes log lines into, one thread that writes them to disk
@@ -36,6 +37,7 @@ mod lease;
 pub mod link;
 pub mod logger;
 pub mod lookout;
+pub mod lrmd;
 pub mod master;
 pub mod monitor;
 pub mod node_files;
