@@ -2,8 +2,11 @@
 //!
 //! Every change is made whole or not at all: it works on a copy that takes the place of the old one at its end.
 
+mod attributes;
 mod changes;
 mod references;
+
+pub use attributes::Place;
 
 use super::parse::{Member, Object, Statement, section_of};
 use super::words::Complaint;

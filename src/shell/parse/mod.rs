@@ -97,19 +97,29 @@ pub fn section_of(element: &str) -> Option<&'static str> {
 
 /// One line as a statement; `Ok(None)` when its first word begins no object.
 pub fn statement(line: &str) -> Result<Option<Statement>, Complaint> {
+    let first = line.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    // `xml<primitive ...>` needs no blank.
+    let keyword = if first.starts_with("xml<") { "xml" } else { &first };
+    statement_as(keyword, line)
+}
+
+/// The same, whatever the first word says: it may have been the beginning of the keyword only.
+pub fn statement_as(keyword: &str, line: &str) -> Result<Option<Statement>, Complaint> {
     let first = line.trim_start();
-    if let Some(rest) = first.strip_prefix("xml").filter(|r| r.starts_with([' ', '\t', '<'])) {
+    if keyword == "xml" {
+        let end = first.find([' ', '\t', '<']).unwrap_or(first.len());
+        let rest = &first[end..];
         let before = line.chars().count() - rest.trim_start().chars().count();
         return rest::xml(rest.trim_start(), before + 1).map(|o| Some(Statement::Object(o)));
     }
     let words = words::split(line)?;
-    let Some(keyword) = words.first().filter(|w| !w.quoted) else {
+    if words.first().is_none_or(|w| w.quoted) {
         return Ok(None);
-    };
+    }
     let mut cursor = Cursor::new(&words);
     cursor.next();
     let c = &mut cursor;
-    let object = match &*keyword.text {
+    let object = match keyword {
         "node" => rest::node(c),
         "primitive" => resources::primitive(c, "primitive"),
         "rsc_template" => resources::primitive(c, "template"),
