@@ -22,6 +22,7 @@
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`shell`] | yes | the language of the crm shell: a line as an element of the CIB, an element as lines |
+//! | [`text`] | yes | the state of a cluster as crm_mon shows it |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -86,5 +87,6 @@ pub mod run;
 pub mod shell;
 pub mod sim;
 pub mod sys;
+pub mod text;
 pub mod time;
 pub mod wire;

@@ -442,7 +442,7 @@ fn apply_to_file(path: &Path, edits: &[Edit], program: &str) -> Result<Version, 
         return Ok(version);
     }
     if cib.configuration() != before.configuration() {
-        cib.set("cib-last-written", &process::local_time(crate::sys::wall().0));
+        cib.set("cib-last-written", &process::local_date(crate::sys::wall().0));
     }
     let mode = std::fs::metadata(path)
         .map(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o777)
