@@ -11,8 +11,13 @@
 //! Pure. May use `cib`, `msg`, `ids` and `time`. The agents themselves are run by [`crate::run::lrmd`].
 
 pub mod agent;
+pub mod environment;
+pub mod executor;
+pub mod metadata;
 pub mod operation;
 pub mod protocol;
+pub mod status;
 
 pub use agent::{Agent, Class};
+pub use metadata::MetaData;
 pub use operation::{Finished, Known, Order, Status};

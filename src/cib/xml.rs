@@ -241,7 +241,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// The line on which the text goes deeper than [`DEEPEST`], before a reader that calls itself a level meets it.
 /// It looks at tags only; what is inside quotes, comments or CDATA can make it refuse what is no CIB anyway.
-fn too_deep(text: &str) -> Option<u32> {
+pub(crate) fn too_deep(text: &str) -> Option<u32> {
     let bytes = text.as_bytes();
     let (mut depth, mut line) = (0usize, 1u32);
     for (i, &b) in bytes.iter().enumerate() {
