@@ -23,6 +23,7 @@
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`transition`] | yes | the crm's acting: a plan in, orders to nodes out, and what came of them |
+//! | [`shell`] | yes | the language of the crm shell: a line as an element of the CIB, an element as lines |
 //! | [`text`] | yes | the state of a cluster as crm_mon shows it |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
@@ -86,6 +87,7 @@ pub mod ocf;
 pub mod paths;
 pub mod policy;
 pub mod run;
+pub mod shell;
 pub mod sim;
 pub mod sys;
 pub mod text;
