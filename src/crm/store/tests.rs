@@ -1,0 +1,1 @@
+//! One directory, and what may befall it.
