@@ -1,4 +1,4 @@
-//! Scripts that the master before this one has left running: found by the notes they wrote of themselves, awaited, and
+//! Scripts that the master, or the lrmd, before this one has left running: found by the notes they wrote of themselves, awaited, and
 //! ended when they take longer than their limit. How they ended is nobody's to know: `status` says what came of it.
 
 use super::runner::{KILL_TO_GIVE_UP, TERM_TO_KILL};
@@ -19,10 +19,12 @@ pub struct Notes {
     /// Of this process and this boot: no other note has this name.
     prefix: String,
     boot: String,
+    whose: &'static str,
 }
 
 impl Notes {
-    pub fn at(directory: PathBuf) -> io::Result<Self> {
+    /// `whose` scripts they are, in a word for the log.
+    pub fn at(directory: PathBuf, whose: &'static str) -> io::Result<Self> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", directory.display()));
         fs::create_dir_all(&directory).map_err(named)?;
         crate::sys::files::set_mode(&directory, 0o700).map_err(named)?;
@@ -30,6 +32,7 @@ impl Notes {
             directory,
             prefix: std::process::id().to_string(),
             boot: program::boot(),
+            whose,
         })
     }
 
@@ -38,9 +41,11 @@ impl Notes {
     }
 
     /// What a script is to write before it begins.
-    pub fn of(&self, path: &Path, command: &Command) -> Option<Note> {
+    /// `does` in place of the command's verb, unless it is empty.
+    pub fn of(&self, path: &Path, command: &Command, does: &str) -> Option<Note> {
         let limit = command.limit.as_millis();
         let (verb, resource) = (command.verb.as_str(), &command.resource.name);
+        let verb = if does.is_empty() { verb } else { does };
         Note::new(path, format!("{}\n{limit} {verb} {resource}\n", self.boot))
     }
 
@@ -73,11 +78,13 @@ impl Notes {
         } = Written::parse(text)?;
         let program = (boot == self.boot).then(|| Program::adopt_from(pid, at))??;
         let title = format!("resource {resource} {verb}");
-        log::warn!("{title}: still runs since the master before this one [pid {pid}]; waiting for its end");
+        let whose = self.whose;
+        log::warn!("{title}: still runs since the {whose} before this one [pid {pid}]; waiting for its end");
         Some(Left {
             program,
             resource,
             title,
+            whose,
             note: path.to_owned(),
             push: Push::InTime { until: at + limit },
         })
@@ -118,12 +125,13 @@ enum Push {
     Killed { give_up_at: Instant },
 }
 
-/// A script of the master before this one.
+/// A script of the master, or the lrmd, before this one.
 #[derive(Debug)]
 pub struct Left {
     program: Program,
     pub resource: ResourceName,
     title: String,
+    whose: &'static str,
     note: PathBuf,
     push: Push,
 }
@@ -142,7 +150,11 @@ impl Left {
     /// True when it is over, or given up.
     pub fn is_over(&mut self, now: Instant) -> bool {
         if self.program.ended(true).is_some() {
-            log::info!("{}: the script of the master before this one has ended", self.title);
+            log::info!(
+                "{}: the script of the {} before this one has ended",
+                self.title,
+                self.whose
+            );
             let _ = fs::remove_file(&self.note);
             return true;
         }

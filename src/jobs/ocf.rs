@@ -289,8 +289,7 @@ fn note_limits(agent: &Agent, env: &BTreeMap<String, String>) -> Limits {
         path: agent.path.clone(),
         args: vec!["meta-data".to_owned()],
         env: whole.into_iter().collect(),
-        input: None,
-        secrets: Vec::new(),
+        ..Program::default()
     };
     jobs.start_program(crate::sys::now(), crate::ids::JobId(0), order, program);
     let outcome = loop {

@@ -28,6 +28,7 @@ pub struct Output {
     skipped: u32,
     /// Never shown.
     secrets: Vec<String>,
+    keep: usize,
 }
 
 impl Output {
@@ -42,7 +43,15 @@ impl Output {
             lines: 0,
             skipped: 0,
             secrets: Vec::new(),
+            keep: KEPT,
         }
+    }
+
+    /// More than [`KEPT`] bytes of it.
+    #[must_use]
+    pub fn keeping(mut self, bytes: usize) -> Self {
+        self.keep = bytes.max(KEPT);
+        self
     }
 
     /// These words are left out of whatever is logged or kept.
@@ -104,7 +113,7 @@ impl Output {
 
     fn take(&mut self, now: Instant, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
-        let excess = self.kept.len().saturating_sub(KEPT);
+        let excess = self.kept.len().saturating_sub(self.keep);
         self.kept.drain(..excess);
         for &b in bytes {
             if b != b'\n' {

@@ -30,6 +30,7 @@ pub struct Ended {
 }
 
 /// A program that is no resource script. What its environment and its input say may be secret and is never logged.
+#[derive(Default)]
 pub struct Program {
     /// In front of each line of the log.
     pub title: String,
@@ -39,6 +40,10 @@ pub struct Program {
     pub input: Option<Vec<u8>>,
     /// Left out of its output.
     pub secrets: Vec<String>,
+    /// What it does, for whoever finds it running after us; empty for the verb of its command.
+    pub does: String,
+    /// Bytes of its output that are kept, if more than usual.
+    pub keep: usize,
 }
 
 impl std::fmt::Debug for Program {
@@ -167,8 +172,7 @@ impl Jobs {
             path,
             args,
             env: self.env.clone(),
-            input: None,
-            secrets: Vec::new(),
+            ..Program::default()
         });
         match program {
             Ok(program) => self.start_program(now, job, command, program),
@@ -199,12 +203,14 @@ impl Jobs {
             env,
             input,
             secrets,
+            does,
+            keep,
         } = program;
         let called = format!("{} {}", path.display(), args.join(" "));
         let place = self.notes.as_ref().map(|notes| notes.path(self.noted));
         self.noted += 1;
         let note = self.notes.as_ref().zip(place.as_ref());
-        let note = note.and_then(|(notes, place)| notes.of(place, &command));
+        let note = note.and_then(|(notes, place)| notes.of(place, &command, &does));
         match child::spawn_with_input(&path, &args, &env, input.as_deref(), note.as_ref()) {
             Ok((child, pipe)) => {
                 log::debug!("{title}: running {called} [pid {}]", child.pid());
@@ -214,7 +220,8 @@ impl Jobs {
                 self.running.push(Job {
                     job,
                     output: Output::new(now, pipe, title, quiet_if_status(command.verb, log::Level::Info))
-                        .hiding(secrets),
+                        .hiding(secrets)
+                        .keeping(keep),
                     command,
                     called,
                     child,
