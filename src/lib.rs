@@ -23,6 +23,7 @@
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`transition`] | yes | the crm's acting: a plan in, orders to nodes out, and what came of them |
+//! | [`text`] | yes | the state of a cluster as crm_mon shows it |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -87,6 +88,7 @@ pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod sys;
+pub mod text;
 pub mod time;
 pub mod transition;
 pub mod wire;

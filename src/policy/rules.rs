@@ -199,6 +199,15 @@ fn civil(now: Wall) -> Civil {
     }
 }
 
+/// `2026-11-21 08:14:18Z`, which [`iso_time`] reads.
+pub fn iso_text(time: Wall) -> String {
+    let t = civil(time);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}Z",
+        t.year, t.month, t.day, t.hour, t.minute, t.second
+    )
+}
+
 /// `2026-11-21 08:14:18Z`, `2026-11-21T08:14:18+01:00`, `20261121T0814`, `2026-11-21`; without a zone UTC.
 pub fn iso_time(text: &str) -> Option<Wall> {
     let text = text.trim();
@@ -267,6 +276,10 @@ mod tests {
 
     #[test]
     fn moments() {
+        for time in [0, 951_782_399, 951_868_800, 1_795_248_858, 4_102_444_799] {
+            assert_eq!(iso_time(&iso_text(Wall(time))), Some(Wall(time)));
+        }
+        assert_eq!(iso_text(Wall(1_795_248_858)), "2026-11-21 08:14:18Z");
         #[rustfmt::skip]
         let table: &[(&str, Option<u64>)] = &[
             ("1970-01-01", Some(0)), ("2026-11-21 08:14:18Z", Some(1_795_248_858)),

@@ -60,6 +60,20 @@ pub fn become_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>]) -
     own_program(title, env, fds, false).exec()
 }
 
+/// This program once more with these arguments and one more variable, apart from the terminal and with nobody to wait for
+/// it.
+pub fn in_background(args: impl IntoIterator<Item = std::ffi::OsString>, mark: &str) -> io::Result<()> {
+    let mut command = own_program("", &[(mark, "1".to_owned())], &[], true);
+    command.arg0(std::env::args_os().next().unwrap_or_default()).args(args);
+    let nothing = || std::process::Stdio::null();
+    command
+        .stdin(nothing())
+        .stdout(nothing())
+        .stderr(nothing())
+        .spawn()
+        .map(drop)
+}
+
 /// Takes the descriptors that `spawn_own` handed over, close-on-exec from now on. To be called once, before anything
 /// else opens a descriptor.
 pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
@@ -243,6 +257,30 @@ pub fn wait_gone(pid: u32, limit: Duration) -> bool {
 
 /// The local time as `Nov 21 08:18:36`, for log lines.
 pub fn local_time(seconds: u64) -> String {
+    let (tm, month) = broken_down(seconds);
+    format!(
+        "{month} {:02} {:02}:{:02}:{:02}",
+        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
+    )
+}
+
+/// `Sat Nov 21 08:10:36 2026`: the local time as the C library's `ctime` writes it.
+pub fn local_date(seconds: u64) -> String {
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    let (tm, month) = broken_down(seconds);
+    let day = DAYS[usize::try_from(tm.tm_wday).unwrap_or(0) % 7];
+    format!(
+        "{day} {month} {:>2} {:02}:{:02}:{:02} {}",
+        tm.tm_mday,
+        tm.tm_hour,
+        tm.tm_min,
+        tm.tm_sec,
+        tm.tm_year.saturating_add(1900)
+    )
+}
+
+/// The fields of a local time, and the name of its month.
+fn broken_down(seconds: u64) -> (libc::tm, &'static str) {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
@@ -254,10 +292,7 @@ pub fn local_time(seconds: u64) -> String {
         tm
     };
     let month = MONTHS[usize::try_from(tm.tm_mon).unwrap_or(0) % 12];
-    format!(
-        "{month} {:02} {:02}:{:02}:{:02}",
-        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
-    )
+    (tm, month)
 }
 
 /// Sets an environment variable away before any thread exists.
