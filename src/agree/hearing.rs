@@ -413,14 +413,16 @@ impl Hearing {
         true
     }
 
-    /// At the start nothing is proposed before every other node was heard of, or is there in a view.
+    /// At the start nothing is proposed before every other node was heard of. Where there is a view already, who has no
+    /// crmd is not waited for.
     fn is_settled(&mut self, now: Instant, mutual: Set) -> bool {
+        let in_view = members(mutual).any(|n| self.peers[n].in_view);
         let known = |n: usize| {
             let peer = &self.peers[n];
-            n == self.me || mutual >> n & 1 == 1 || peer.alive == Some(false)
+            let gone = peer.alive == Some(false) || in_view && peer.client == Some(false);
+            n == self.me || mutual >> n & 1 == 1 || gone
         };
-        let in_view = members(mutual).any(|n| self.peers[n].in_view);
-        if now >= self.settled_at || in_view || (0..self.peers.len()).all(known) {
+        if now >= self.settled_at || (0..self.peers.len()).all(known) {
             self.settled_at = Instant::default();
             return true;
         }

@@ -153,7 +153,9 @@ impl Agree {
         let Some(view) = &mut self.view else { return };
         view.seat.applied = sync.dec("n").unwrap_or(0);
         view.seat.acked = view.seat.applied;
-        view.seat.served = None;
+        if view.chair.is_none() {
+            view.seat.served = None;
+        }
         let me = self.hearing.name(self.hearing.me()).as_str();
         let reports = sync
             .fields()

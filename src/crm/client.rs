@@ -498,20 +498,30 @@ pub fn transient_edit(cib: &Cib, node: &str, name: &str, value: Option<&str>) ->
         code: code::NO_SUCH_OBJECT,
         text: format!("node {node}: is not in the CIB"),
     })?;
-    // `#` may not stand in an id.
-    let pair_id = format!("status-{id}-{}", name.replace('#', "."));
+    // Where it is already, whatever its id; `#` may not stand in a new one.
+    let mut states = cib.status().children_named("node_state");
+    let there = states
+        .find(|s| s.id() == id)
+        .and_then(|s| s.child("transient_attributes"));
+    let sets = there.into_iter().flat_map(|t| t.children_named("instance_attributes"));
+    let mut pairs = sets.flat_map(|s| s.children_named("nvpair").map(move |p| (s.id(), p)));
+    let (set, pair_id) = match pairs.find(|(_, p)| p.get("name") == Some(name)) {
+        Some((set, pair)) => (set.to_owned(), pair.id().to_owned()),
+        None => (
+            format!("status-{id}"),
+            format!("status-{id}-{}", name.replace('#', ".")),
+        ),
+    };
     let pair = Element::new("nvpair").with("id", &pair_id).with("name", name);
+    let section = "status".to_owned();
     Ok(match value {
-        None => Edit::Delete {
-            section: "status".to_owned(),
-            xml: pair,
-        },
+        None => Edit::Delete { section, xml: pair },
         Some(value) => Edit::Modify {
-            section: "status".to_owned(),
+            section,
             xml: Element::new("node_state").with("id", &id).holding(
                 Element::new("transient_attributes").with("id", &id).holding(
                     Element::new("instance_attributes")
-                        .with("id", format!("status-{id}"))
+                        .with("id", set)
                         .holding(pair.with("value", value)),
                 ),
             ),

@@ -343,7 +343,7 @@ impl<'a> Job<'a> {
                 Ok(code::OK)
             }
             // 0, as in Pacemaker 2.1.5.
-            None => Err(Failure::new(
+            None => Err(Failure::bare(
                 code::OK,
                 format!("Attribute '{name}' not found for '{id}'"),
             )),
