@@ -144,7 +144,7 @@ pub struct Cluster {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// A part of the CIB's text, which has `total` bytes.
     Part {
         total: usize,
@@ -347,7 +347,7 @@ impl Answer {
         }
         let version = || m.get(word::VERSION).and_then(version);
         Some(match asked {
-            Request::Cluster => Self::Cluster(Cluster {
+            Request::Cluster => Self::Cluster(Box::new(Cluster {
                 node: text(fields::NODE),
                 uuid: text(word::UUID),
                 dc: m.get(word::DC).map(str::to_owned),
@@ -355,7 +355,7 @@ impl Answer {
                 members: text(word::MEMBERS).split_whitespace().map(str::to_owned).collect(),
                 state: text(word::STATE),
                 version: version()?,
-            }),
+            })),
             Request::Cib { .. } => Self::Part {
                 total: m.get(word::TOTAL)?.parse().ok()?,
                 text: m.get(word::TEXT)?.to_owned(),
@@ -575,8 +575,8 @@ mod tests {
             ..cluster.clone()
         };
         let table = [
-            (Request::Cluster, Answer::Cluster(cluster)),
-            (Request::Cluster, Answer::Cluster(alone)),
+            (Request::Cluster, Answer::Cluster(Box::new(cluster))),
+            (Request::Cluster, Answer::Cluster(Box::new(alone))),
             (Request::Cib { offset: 0 }, part),
             (apply.clone(), Answer::Applied(version)),
             (apply, refused),
