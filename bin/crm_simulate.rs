@@ -12,8 +12,6 @@ use ha::time::Wall;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-const SAYS: &str = "a constant of clap's own";
-
 fn command() -> Command {
     let flag = |name: &'static str, short, help: &'static str| {
         Arg::new(name)
