@@ -407,8 +407,12 @@ fn self_error(error: ClientError, what: &'static str, within: Duration) -> Acces
 
 /// What can be seen from here of why crmd does not run.
 fn why_not() -> String {
-    if fifo::open_fifo(&paths::state().join("register"), Mode::Write).is_err() {
-        return "heartbeat is not running on this node".to_owned();
+    match fifo::open_fifo(&paths::state().join("register"), Mode::Write) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            return "whether heartbeat runs, root and members of the group haclient may see".to_owned();
+        }
+        Err(_) => return "heartbeat is not running on this node".to_owned(),
     }
     let ha_cf = paths::ha_cf();
     let on = std::fs::read_to_string(&ha_cf).unwrap_or_default().lines().any(|l| {

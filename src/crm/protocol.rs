@@ -639,6 +639,24 @@ mod tests {
     }
 
     proptest! {
+        /// Whoever may ask may write anything.
+        #[test]
+        fn any_message_is_a_request_or_is_refused(
+            which in 0..16usize,
+            fields in proptest::collection::vec(("(offset|text|last|rsc|node|name|value|dampen|type|class)", "[ -~ä]{0,9}"), 0..6),
+        ) {
+            let all = requests();
+            let mut message = request::of(all[which % all.len()].word());
+            for (name, value) in &fields {
+                message.set(name, value.as_str());
+            }
+            if let Ok(request) = Request::read(&message) {
+                prop_assert_eq!(Request::read(&sent(&request.to_message())), Ok(request));
+            }
+            let answers = all.iter().map(|asked| Answer::read(asked, &message)).count();
+            prop_assert_eq!(answers, all.len());
+        }
+
         #[test]
         fn parts_are_the_whole_and_fit(count in 0usize..3 * PART, odd in 0usize..3) {
             let text = "x".repeat(odd) + &"ä".repeat(count / 2);
