@@ -381,10 +381,16 @@ pub fn crm_master(args: &[String], mut access: Access) -> Outcome {
         let rsc = rsc.ok_or_else(|| {
             Failure::usage("which resource? This is for agents, which find it in OCF_RESOURCE_INSTANCE; -r names one")
         })?;
-        let cib = access.cib()?;
-        let node = the_node(m, &mut access, &cib)?;
         // All instances of a clone that are alike have one score a node.
         let name = format!("master-{}", rsc.split(':').next().unwrap_or(&rsc));
+        if let Some(value) = one(m, "update")
+            && !matches!(one(m, "lifetime"), Some("forever" | "nodes"))
+        {
+            put(&mut access, m, &name, Some(value), Duration::ZERO)?;
+            return Ok(code::OK);
+        }
+        let cib = access.cib()?;
+        let node = the_node(m, &mut access, &cib)?;
         // Agents mean the present life of the node unless they say otherwise.
         let scope = match one(m, "lifetime") {
             Some("forever" | "nodes") => Scope::Node(node),
@@ -437,7 +443,6 @@ pub fn attrd_updater(args: &[String], mut access: Access) -> Outcome {
         );
     tool::run(command, args, |m, out| {
         let name = one(m, "name").unwrap_or_default();
-        let cib = access.cib()?;
         let dampen = one(m, "delay").map(|word| {
             let bad = || Failure::usage(format!("-d {word}: is no time: 5s, 500ms"));
             words::interval(word).ok_or_else(bad)
@@ -446,6 +451,12 @@ pub fn attrd_updater(args: &[String], mut access: Access) -> Outcome {
         if m.get_flag("refresh") {
             return Ok(code::OK);
         }
+        let value = one(m, "update");
+        if !m.get_flag("query") && value.is_none_or(|v| !v.starts_with("value+")) {
+            put(&mut access, m, name, value, dampen)?;
+            return Ok(code::OK);
+        }
+        let cib = access.cib()?;
         if m.get_flag("query") {
             let nodes = match (m.get_flag("all"), one(m, "node")) {
                 (true, None) => {
@@ -469,22 +480,23 @@ pub fn attrd_updater(args: &[String], mut access: Access) -> Outcome {
             };
         }
         let node = the_node(m, &mut access, &cib)?;
-        let value = match one(m, "update") {
-            None => None,
-            Some(word) => {
-                let now = get(&cib, &Scope::Status(node.clone()), name)?;
-                Some(counted(word, now.as_deref()))
-            }
-        };
-        access.set_transient(Attribute {
-            name: name.to_owned(),
-            value,
-            node: Some(node),
-            dampen,
-            set: one(m, "set").map(str::to_owned),
-        })?;
+        let now = get(&cib, &Scope::Status(node), name)?;
+        let value = counted(value.unwrap_or_default(), now.as_deref());
+        put(&mut access, m, name, Some(&value), dampen)?;
         Ok(code::OK)
     })
+}
+
+/// A transient attribute, without a look at the CIB: agents call it with every monitor.
+fn put(access: &mut Access, m: &ArgMatches, name: &str, value: Option<&str>, dampen: Duration) -> Result<(), Failure> {
+    let set = m.try_get_one::<String>("set").ok().flatten().cloned();
+    Ok(access.set_transient(Attribute {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+        node: one(m, "node").map(str::to_owned),
+        dampen,
+        set,
+    })?)
 }
 
 /// `value++` and `value+=5` count on from what is there; everything else is what it says.
