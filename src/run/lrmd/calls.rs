@@ -97,8 +97,9 @@ impl Calls {
     }
 
     /// Finds what the lrmd before this one has left running, by resource; from now on this one can be followed, too.
-    pub fn inherit(&mut self, notes: Notes) -> Vec<String> {
+    pub fn inherit(&mut self, now: Instant, notes: Notes) -> Vec<String> {
         self.left = notes.find();
+        self.operations.read_on_through(now, notes.outputs());
         self.operations.note_in(notes);
         self.left.iter().map(|l| l.resource.to_string()).collect()
     }

@@ -131,7 +131,7 @@ impl Program {
         };
         match Notes::at(paths::agents(), NAME) {
             Ok(notes) => {
-                for rsc in program.calls.inherit(notes) {
+                for rsc in program.calls.inherit(sys::now(), notes.with_output()) {
                     program.event(Event::Left { rsc }, None);
                 }
             }
