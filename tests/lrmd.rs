@@ -648,6 +648,37 @@ fn agents_of_a_killed_lrmd_are_not_lost() {
     });
 }
 
+/// Nothing of the library waits: an order that does not fit into the FIFO goes when there is room.
+#[test]
+fn an_lrmd_that_is_frozen_freezes_nobody() {
+    test(|| {
+        let (node, mut crmd) = Node::started()?;
+        let signal = |name: &str| {
+            let done = Command::new("kill").args([name, &node.pid().to_string()]).status();
+            assert!(done.unwrap().success());
+        };
+        signal("-STOP");
+        // Ten times what the FIFO holds; none of them needs a process.
+        const ORDERS: usize = 3000;
+        for n in 0..ORDERS {
+            let order = crmd.order(
+                "stonith:null",
+                &format!("r{:02}", n % 100),
+                "stop",
+                &[("hostlist", "n1")],
+            );
+            assert!(crmd.lrm.exec(order));
+        }
+        assert_eq!(crmd.lrm.turn(now()), []);
+        signal("-CONT");
+        for n in 0..ORDERS {
+            let finished = crmd.result(&format!("r{:02}", n % 100), "stop");
+            assert_eq!((finished.rc, finished.status), (0, Status::Done));
+        }
+        Some(())
+    });
+}
+
 #[test]
 fn one_lrmd_serves_a_door() {
     test(|| {
