@@ -176,6 +176,13 @@ impl Hearing {
         node == self.me || self.peers[node].alive == Some(true)
     }
 
+    /// Its heartbeat is heard, its crmd is not: it may be dead, or hang, and what it started may go on running.
+    pub fn is_headless(&self, now: Instant, node: usize) -> bool {
+        let peer = &self.peers[node];
+        let silent = peer.told.is_none_or(|at| now - at > self.silence);
+        self.is_alive(node) && (peer.client == Some(false) || silent)
+    }
+
     pub fn has_left(&self, node: usize) -> bool {
         self.peers[node].row.is_some_and(|r| r.left)
     }

@@ -345,6 +345,7 @@ impl Bed {
         }
         machine.life = self.lives;
         machine.paused = false;
+        machine.waiting.clear();
         machine.left = false;
         let cib = machine.disk.cib.clone().map_or_else(Cib::empty, |root| Cib::from_element(root).unwrap());
         let mark = Mark::parse(&machine.disk.mark.to_text()).expect("as written").for_cib(&cib);
@@ -381,7 +382,7 @@ impl Bed {
     pub fn event(&mut self, n: usize, event: Event) {
         let now = Instant::from_millis(self.now);
         let machine = &mut self.machines[n];
-        if machine.paused {
+        if machine.paused && machine.agree.is_some() {
             if !matches!(event, Event::Timer) && machine.waiting.len() < 100_000 {
                 machine.waiting.push(event);
             }
@@ -502,6 +503,12 @@ impl Bed {
             let digest = |n: usize| ha::cib::document::digest(self.agree(n).cib().root());
             for n in set.iter().copied() {
                 let of = format!("{what}: {} at {}", self.machines[n].name, self.now);
+                if std::env::var_os("HA_TEST_LOG").is_some() && self.shown(n).0 != names {
+                    for (n, agree) in self.running() {
+                        let text = format!("{agree:?}");
+                        eprintln!("{n}: {}", text.split("settings:").next().unwrap_or_default());
+                    }
+                }
                 assert_eq!(self.shown(n), (names.clone(), dc.clone(), quorum), "{of}");
                 assert!(self.agree(n).is_active(), "{of}: does not work");
                 assert_eq!(digest(n), digest(set[0]), "{of}");
