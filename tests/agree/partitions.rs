@@ -193,7 +193,7 @@ fn who_gains_quorum_waits_until_the_others_have_stopped() {
 /// Who keeps quorum waits no longer than the lost node can be late in noticing: failover is soon.
 #[test]
 fn who_keeps_quorum_starts_soon_and_after_the_other_noticed() {
-    let (mut overlaps, mut latest) = (0, 0);
+    let mut overlaps = 0;
     for seed in 0..200 {
         let mut bed = settled(seed, 3);
         let now = bed.now;
@@ -204,8 +204,8 @@ fn who_keeps_quorum_starts_soon_and_after_the_other_noticed() {
         assert!(!view.quorum);
         let (at, from) = bed.machines[2].active.last().unwrap();
         overlaps += u32::from(from.as_millis() <= *lost);
-        latest = latest.max(from.as_millis().max(*at) - now);
+        let delay = from.as_millis().max(*at) - now;
+        assert!(delay <= 1000 + 300, "seed {seed}: {at} {from:?} {now}");
     }
     assert_eq!(overlaps, 0, "of 200");
-    assert!(latest <= 1000 + 300, "{latest} ms");
 }
