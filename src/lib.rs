@@ -18,6 +18,7 @@
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`agree`] | yes | the crm's nodes agree: members, the DC, one CIB |
+//! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
@@ -64,6 +65,7 @@ pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
+pub mod crm;
 pub mod daemon;
 pub mod dopd;
 pub mod drbd;

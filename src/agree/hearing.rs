@@ -436,7 +436,9 @@ impl Hearing {
     /// A member of the view that is heard would be left out, and not for long enough to believe it.
     fn is_torn(&mut self, now: Instant, set: Set, mutual: Set) -> bool {
         let agreed = self.agreed.iter().flat_map(|a| &a.proposal.members);
-        let left_out = agreed.map(|(n, _)| *n).any(|n| mutual >> n & 1 == 1 && set >> n & 1 == 0);
+        let left_out = agreed
+            .map(|(n, _)| *n)
+            .any(|n| mutual >> n & 1 == 1 && set >> n & 1 == 0);
         if !left_out {
             self.torn_at = None;
             return false;
@@ -575,7 +577,10 @@ impl Hearing {
             Instant::NEVER
         };
         let torn = self.torn_at.map(|at| at + self.hold).filter(|at| *at > now);
-        self.tell_at.min(silent).min(settled).min(torn.unwrap_or(Instant::NEVER))
+        self.tell_at
+            .min(silent)
+            .min(settled)
+            .min(torn.unwrap_or(Instant::NEVER))
     }
 }
 
