@@ -41,7 +41,9 @@ fn changes_of_one_node_keep_their_order() {
     bed.loss = 10;
     let state = |n: u64| Edit::Modify {
         section: "status".into(),
-        xml: Element::new("node_state").with("id", "uuid-ha-host1").with("shutdown", n),
+        xml: Element::new("node_state")
+            .with("id", "uuid-ha-host1")
+            .with("shutdown", n),
         or_create: false,
     };
     let all: Vec<u64> = (1..=200).map(|n| bed.submit(0, vec![state(n)])).collect();
@@ -50,7 +52,12 @@ fn changes_of_one_node_keep_their_order() {
     bed.run(BOUND);
     assert!(all.iter().all(|c| *fate(&bed, *c) == Fate::Committed { quorum: true }));
     let cib = bed.agree(2).cib();
-    let last = cib.status().children.iter().find(|s| s.id() == "uuid-ha-host1").unwrap();
+    let last = cib
+        .status()
+        .children
+        .iter()
+        .find(|s| s.id() == "uuid-ha-host1")
+        .unwrap();
     assert_eq!(last.get("shutdown"), Some("200"));
 }
 
@@ -102,8 +109,14 @@ fn s3_04_what_was_committed_with_quorum_survives_a_split() {
         let few: Vec<u64> = (0..*minority).map(|_| bed.create(0)).collect();
         let many: Vec<u64> = (0..*majority).map(|_| bed.create(1)).collect();
         bed.run(1000);
-        assert!(few.iter().all(|c| *fate(&bed, *c) == Fate::Committed { quorum: false }), "{what}: warned");
-        assert!(many.iter().all(|c| *fate(&bed, *c) == Fate::Committed { quorum: true }), "{what}");
+        assert!(
+            few.iter().all(|c| *fate(&bed, *c) == Fate::Committed { quorum: false }),
+            "{what}: warned"
+        );
+        assert!(
+            many.iter().all(|c| *fate(&bed, *c) == Fate::Committed { quorum: true }),
+            "{what}"
+        );
         let versions: Vec<_> = (0..3).map(|n| bed.agree(n).cib().version()).collect();
         bed.heal();
         bed.run(BOUND);
@@ -112,7 +125,10 @@ fn s3_04_what_was_committed_with_quorum_survives_a_split() {
             assert!(bed.has(n, common), "{what}");
             assert!(few.iter().all(|c| bed.has(n, *c) == *keeps_minority), "{what}");
             assert!(many.iter().all(|c| bed.has(n, *c) == *keeps_majority), "{what}");
-            assert!(bed.agree(n).cib().version() >= *versions.iter().max().unwrap(), "{what}: versions never fall");
+            assert!(
+                bed.agree(n).cib().version() >= *versions.iter().max().unwrap(),
+                "{what}: versions never fall"
+            );
         }
         if *minority > 0 && *majority > 0 {
             assert_eq!(bed.machines[0].kept.len(), 1, "{what}: {:?}", bed.machines[0].kept);
