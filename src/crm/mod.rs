@@ -9,3 +9,7 @@
 pub mod changes;
 pub mod client;
 pub mod protocol;
+pub mod resource;
+mod resource_show;
+pub mod shell;
+pub mod tool;

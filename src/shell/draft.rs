@@ -2,11 +2,8 @@
 //!
 //! Every change is made whole or not at all: it works on a copy that takes the place of the old one at its end.
 
-mod attributes;
 mod changes;
 mod references;
-
-pub use attributes::Place;
 
 use super::parse::{Member, Object, Statement, section_of};
 use super::words::Complaint;
@@ -209,6 +206,28 @@ impl Draft {
         let names = next.load_objects(text, mode)?;
         if mode == Mode::Exact {
             next.remove_others(&names);
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// The same for objects that came as XML.
+    pub fn load_tree(&mut self, given: &Self, mode: Mode) -> Result<(), String> {
+        let mut next = self.clone();
+        if mode == Mode::Exact {
+            let nodes = next.now.child("nodes").cloned();
+            next.now = given.now.clone();
+            if let Some(nodes) = nodes.filter(|_| given.now.child("nodes").is_none_or(|n| n.children.is_empty())) {
+                *section_mut(&mut next.now, "nodes") = nodes;
+            }
+        } else {
+            for object in objects(&given.now).iter().filter(|o| o.parent.is_none()) {
+                let element = match object.section {
+                    "rsc_defaults" | "op_defaults" => Element::new(object.section).holding(object.element.clone()),
+                    _ => object.element.clone(),
+                };
+                next.put(element, mode).map_err(|c| c.what)?;
+            }
         }
         *self = next;
         Ok(())

@@ -34,6 +34,8 @@ pub struct Options {
     pub detail: bool,
     /// `-D`
     pub no_header: bool,
+    /// Only what a resource does, not where.
+    pub no_nodes: bool,
 }
 
 impl Options {
@@ -429,7 +431,7 @@ fn primitive(view: &View<'_>, r: R, options: Options, only: Option<N>) -> String
     let mut out = format!("{}\t({agent}){orphan}:\t{}", rsc.id, words::role(&view.input, r, role));
     let names: Vec<&str> = running.iter().map(|n| &*view.input.nodes[*n].uname).collect();
     match &names[..] {
-        _ if only.is_some() => {}
+        _ if only.is_some() || options.no_nodes => {}
         [] => {}
         [one] => {
             let _ = write!(out, " {one}");
