@@ -395,7 +395,7 @@ impl Session {
             names.remove(0);
         }
         let draft = self.draft()?;
-        let given: Vec<String> = draft.select(&names)?.iter().map(|o| o.name().to_owned()).collect();
+        let given: Vec<String> = draft.select(&names)?.iter().map(|o| o.key()).collect();
         let mut text = match as_xml {
             true => draft
                 .select(&names)?
