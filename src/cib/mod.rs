@@ -5,6 +5,7 @@
 //! * [`document`]: the whole CIB: its sections, its ids, its digest;
 //! * [`schema`]: which elements and attributes there are, and every place where a document is not like that;
 //! * [`edit`]: what cibadmin and the daemons may do to it, and why one of them was refused;
+//! * [`xpath`]: finding elements by what XPath says of them;
 //! * [`wire`]: the same as one XML element, for those who send them;
 //! * [`words`]: scores, times and truth values as the CIB writes them.
 //!
@@ -18,6 +19,7 @@ pub mod version;
 pub mod wire;
 pub mod words;
 pub mod xml;
+pub mod xpath;
 
 pub use document::Cib;
 pub use edit::{Edit, Refusal};

@@ -114,7 +114,7 @@ enum Source {
     /// Connected when it is first asked, and again after an answer that did not come.
     Live {
         door: PathBuf,
-        client: Option<Client>,
+        client: Option<Box<Client>>,
     },
     File(PathBuf),
 }
@@ -218,7 +218,7 @@ impl Access {
             return Ok(cluster_of(&read_file(path)?));
         }
         match self.ask(&Request::Cluster, ANSWER)? {
-            Answer::Cluster(cluster) => Ok(cluster),
+            Answer::Cluster(cluster) => Ok(*cluster),
             other => Err(unasked(&other)),
         }
     }
@@ -369,13 +369,17 @@ impl Access {
 
 fn converse(
     door: &Path,
-    client: &mut Option<Client>,
+    client: &mut Option<Box<Client>>,
     request: &Request,
     within: Duration,
 ) -> Result<Answer, ClientError> {
     let talk = match client {
         Some(talk) => talk,
-        None => client.insert(Client::connect_as(door, &std::process::id().to_string(), ANSWER)?),
+        None => client.insert(Box::new(Client::connect_as(
+            door,
+            &std::process::id().to_string(),
+            ANSWER,
+        )?)),
     };
     talk.set_timeout(within);
     let message = talk.ask_one(&request.to_message())?;
@@ -403,8 +407,12 @@ fn self_error(error: ClientError, what: &'static str, within: Duration) -> Acces
 
 /// What can be seen from here of why crmd does not run.
 fn why_not() -> String {
-    if fifo::open_fifo(&paths::state().join("register"), Mode::Write).is_err() {
-        return "heartbeat is not running on this node".to_owned();
+    match fifo::open_fifo(&paths::state().join("register"), Mode::Write) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            return "whether heartbeat runs, root and members of the group haclient may see".to_owned();
+        }
+        Err(_) => return "heartbeat is not running on this node".to_owned(),
     }
     let ha_cf = paths::ha_cf();
     let on = std::fs::read_to_string(&ha_cf).unwrap_or_default().lines().any(|l| {
@@ -498,20 +506,30 @@ pub fn transient_edit(cib: &Cib, node: &str, name: &str, value: Option<&str>) ->
         code: code::NO_SUCH_OBJECT,
         text: format!("node {node}: is not in the CIB"),
     })?;
-    // `#` may not stand in an id.
-    let pair_id = format!("status-{id}-{}", name.replace('#', "."));
+    // Where it is already, whatever its id; `#` may not stand in a new one.
+    let mut states = cib.status().children_named("node_state");
+    let there = states
+        .find(|s| s.id() == id)
+        .and_then(|s| s.child("transient_attributes"));
+    let sets = there.into_iter().flat_map(|t| t.children_named("instance_attributes"));
+    let mut pairs = sets.flat_map(|s| s.children_named("nvpair").map(move |p| (s.id(), p)));
+    let (set, pair_id) = match pairs.find(|(_, p)| p.get("name") == Some(name)) {
+        Some((set, pair)) => (set.to_owned(), pair.id().to_owned()),
+        None => (
+            format!("status-{id}"),
+            format!("status-{id}-{}", name.replace('#', ".")),
+        ),
+    };
     let pair = Element::new("nvpair").with("id", &pair_id).with("name", name);
+    let section = "status".to_owned();
     Ok(match value {
-        None => Edit::Delete {
-            section: "status".to_owned(),
-            xml: pair,
-        },
+        None => Edit::Delete { section, xml: pair },
         Some(value) => Edit::Modify {
-            section: "status".to_owned(),
+            section,
             xml: Element::new("node_state").with("id", &id).holding(
                 Element::new("transient_attributes").with("id", &id).holding(
                     Element::new("instance_attributes")
-                        .with("id", format!("status-{id}"))
+                        .with("id", set)
                         .holding(pair.with("value", value)),
                 ),
             ),
@@ -573,11 +591,11 @@ mod tests {
                         continue;
                     }
                     Request::SignOff | Request::Idle => continue,
-                    Request::Cluster => Answer::Cluster(Cluster {
+                    Request::Cluster => Answer::Cluster(Box::new(Cluster {
                         node: "n1".into(),
                         version: cib.version(),
                         ..Cluster::default()
-                    }),
+                    })),
                     Request::Cib { offset } => talk.cib(*offset, || protocol::cib_text(&cib)),
                     Request::Apply { text, last, program } => match talk.edits(text, *last) {
                         Err(answer) => answer,

@@ -60,6 +60,20 @@ pub fn become_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>]) -
     own_program(title, env, fds, false).exec()
 }
 
+/// This program once more with these arguments and one more variable, apart from the terminal and with nobody to wait for
+/// it.
+pub fn in_background(args: impl IntoIterator<Item = std::ffi::OsString>, mark: &str) -> io::Result<()> {
+    let mut command = own_program("", &[(mark, "1".to_owned())], &[], true);
+    command.arg0(std::env::args_os().next().unwrap_or_default()).args(args);
+    let nothing = Stdio::null;
+    command
+        .stdin(nothing())
+        .stdout(nothing())
+        .stderr(nothing())
+        .spawn()
+        .map(drop)
+}
+
 /// Takes the descriptors that `spawn_own` handed over, close-on-exec from now on. To be called once, before anything
 /// else opens a descriptor.
 pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {

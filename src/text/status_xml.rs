@@ -3,6 +3,7 @@
 use super::status::{Dates, Options, View};
 use super::words;
 use crate::cib::{Cib, Element};
+use crate::policy::history::Failure;
 use crate::policy::input::{Node, R, Role, Shape};
 use crate::time::Wall;
 
@@ -126,7 +127,7 @@ fn primitive(view: &View<'_>, r: R) -> Element {
 }
 
 fn failures(view: &View<'_>, dates: Dates<'_>) -> Element {
-    let one = |f: &crate::policy::history::Failure| {
+    let one = |f: &Failure| {
         Element::new("failure")
             .with(
                 "op_key",
@@ -144,7 +145,7 @@ fn failures(view: &View<'_>, dates: Dates<'_>) -> Element {
             .with("task", &f.operation)
     };
     Element {
-        children: view.state.failures.iter().map(one).collect(),
+        children: super::summary::distinct(view).map(one).collect(),
         ..Element::new("failures")
     }
 }

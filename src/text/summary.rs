@@ -3,9 +3,10 @@
 use super::status::{Dates, Options, View};
 use super::words;
 use crate::cib::Element;
-use crate::policy::history::{Entry, PENDING, fail_count};
+use crate::policy::history::{Entry, Failure, PENDING, fail_count};
 use crate::policy::input::{Input, N, R};
 use crate::time::Wall;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Attributes that the cluster has for itself.
@@ -21,7 +22,7 @@ const HIDDEN: &[&str] = &[
 /// `Failed actions:`
 pub fn failures(view: &View<'_>, options: Options, dates: Dates<'_>) -> String {
     let mut out = String::new();
-    for f in &view.state.failures {
+    for f in distinct(view) {
         if out.is_empty() {
             out += "\nFailed actions:\n";
         }
@@ -45,6 +46,13 @@ pub fn failures(view: &View<'_>, options: Options, dates: Dates<'_>) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Each failure once: the newest one stands in the history twice.
+pub fn distinct<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Failure> {
+    let mut seen = BTreeSet::new();
+    let all = view.state.failures.iter();
+    all.filter(move |f| seen.insert((&f.rsc, f.node, &f.operation, f.interval, f.call)))
 }
 
 /// `Migration summary:` with the fail counts, or `Operations:` with all that was done.
@@ -169,7 +177,7 @@ fn expected_score(view: &View<'_>, n: N, attribute: &str) -> Option<i64> {
 /// `Negative location constraints:`, those that keep a resource from a node whatever else there is.
 pub fn bans(view: &View<'_>) -> String {
     let mut out = String::from("\nNegative location constraints:\n");
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for location in view.input.locations.iter().filter(|l| l.score.value() < 0) {
         let rsc = &view.input.resources[location.rsc].plain;
         let node = &view.input.nodes[location.node].uname;
