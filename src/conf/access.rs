@@ -24,13 +24,15 @@ pub const DEFAULT: &str = "default";
 pub const OWN_USER: &str = "hacluster";
 
 /// In force unless ha.cf has a line for the same client; as in heartbeat 3.0.6.
-const DEFAULTS: [(&str, &[&str], &[&str]); 6] = [
+const DEFAULTS: [(&str, &[&str], &[&str]); 7] = [
     (ANON, &["root"], &["haclient"]),
     ("ccm", &[OWN_USER], &[]),
     // Not in heartbeat 3.0.6.
     ("hb_monitor", &["root", OWN_USER], &[]),
     ("ipfail", &[OWN_USER], &[]),
     ("lha-snmpagent", &["root"], &[]),
+    // Not in heartbeat 3.0.6.
+    ("lrmd", &["root"], &[]),
     ("ping", &[], &["haclient"]),
 ];
 

@@ -45,6 +45,8 @@ pub enum FenceVerb {
     Hosts,
     Status,
     Reset,
+    /// Only the crm asks for this; ha.cf has it as a parameter of the device.
+    Off,
 }
 
 impl FenceVerb {
@@ -53,6 +55,7 @@ impl FenceVerb {
             Self::Hosts => "hosts",
             Self::Status => "status",
             Self::Reset => "reset",
+            Self::Off => "off",
         }
     }
 }

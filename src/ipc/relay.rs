@@ -3,16 +3,18 @@
 //! A program that `respawn` starts runs as a user who may write no log file, and its standard error is /dev/null.
 
 use super::client::{Client, ClientError};
+use crate::time::Duration;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 /// While the daemon does not answer, the newest lines are kept.
 const MAX_LINES: usize = 200;
 
 struct Relay {
     lines: Mutex<VecDeque<(Level, String)>>,
+    more: Condvar,
     /// Started by hand: whoever did it is to see it too.
     by_hand: bool,
 }
@@ -38,6 +40,7 @@ impl Log for Relay {
             lines.pop_front();
         }
         lines.push_back((record.level(), text));
+        self.more.notify_all();
     }
 
     fn flush(&self) {}
@@ -47,11 +50,28 @@ impl Log for Relay {
 pub fn init() {
     let relay = RELAY.get_or_init(|| Relay {
         lines: Mutex::default(),
+        more: Condvar::new(),
         by_hand: std::io::stderr().is_terminal(),
     });
     if log::set_logger(relay).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
+}
+
+/// Waits until there is a line, at most so long: for a thread that does nothing else.
+pub fn wait_for_lines(limit: Duration) {
+    if let Some(relay) = RELAY.get() {
+        let lines = relay.lines.lock().unwrap_or_else(|e| e.into_inner());
+        let waited = relay.more.wait_timeout_while(lines, limit, |lines| lines.is_empty());
+        drop(waited.unwrap_or_else(|e| e.into_inner()));
+    }
+}
+
+/// Lines that wait.
+pub fn waiting() -> usize {
+    RELAY
+        .get()
+        .map_or(0, |r| r.lines.lock().unwrap_or_else(|e| e.into_inner()).len())
 }
 
 /// Hands over what waits.

@@ -68,6 +68,15 @@ pub fn resource_env(cf: &HaCf, me: &NodeName) -> Vec<(String, String)> {
     env
 }
 
+/// The same for scripts that a client program of heartbeat runs: what the daemon gave it, and nothing of whoever else
+/// may have started it by hand.
+pub fn of_client() -> Vec<(String, String)> {
+    let ours = |name: &str| name.starts_with("HA_") || name == "OCF_ROOT";
+    let mut env: Vec<(String, String)> = std::env::vars().filter(|(name, _)| ours(name)).collect();
+    env.push(("PATH".to_owned(), SAFE_PATH.to_owned()));
+    env
+}
+
 /// Temporary files of resource scripts: made (mode 1777) and emptied by the master at start.
 pub fn rsctmp() -> std::path::PathBuf {
     paths::run().join("heartbeat/rsctmp")

@@ -92,8 +92,13 @@ impl Fences {
                 if let Some(node) = &ask.command.node {
                     log::warn!("Host null-reset: {node} (STONITH device null does not reset anything; for tests only)");
                 }
-                let hosts = parameters(&ask.device).map(|text| people(&text).join("\n"));
-                self.end(job, hosts);
+                let hosts = match &ask.device.parameters {
+                    FenceParameters::Pairs(_) => Ok(ask.device.hosts().unwrap_or_default()),
+                    FenceParameters::Words(_) | FenceParameters::File(_) => {
+                        parameters(&ask.device).map(|text| people(&text))
+                    }
+                };
+                self.end(job, hosts.map(|hosts| hosts.join("\n")));
             }
         }
     }
@@ -125,20 +130,29 @@ impl Fences {
             path,
             args: args.into_iter().flatten().map(str::to_owned).collect(),
             env: env.into_iter().collect(),
-            input: None,
             secrets,
+            ..Program::default()
         };
         self.start(now, ask, program);
     }
 
     fn agent(&mut self, now: Instant, mut ask: Ask) {
         ask.names = false;
-        let prepared = parameters(&ask.device)
-            .and_then(|text| agent_parameters(&text))
-            .and_then(|pairs| Ok((plugs(&pairs)?, pairs)));
-        let (hosts, pairs) = match prepared {
-            Ok(both) => both,
+        let pairs = match &ask.device.parameters {
+            FenceParameters::Pairs(pairs) => Ok(pairs.clone()),
+            FenceParameters::Words(_) | FenceParameters::File(_) => {
+                parameters(&ask.device).and_then(|text| agent_parameters(&text))
+            }
+        };
+        let pairs = match pairs {
+            Ok(pairs) => pairs,
             Err(why) => return self.end(ask.job, Err(why)),
+        };
+        let hosts = match (plugs(&pairs), ask.command.verb) {
+            (Ok(hosts), _) => hosts,
+            // Whether it is well does not depend on whom it is for.
+            (Err(_), FenceVerb::Status) => Vec::new(),
+            (Err(why), _) => return self.end(ask.job, Err(why)),
         };
         if ask.command.verb == FenceVerb::Hosts {
             let names: Vec<String> = hosts.into_iter().map(|(host, _)| host).collect();
@@ -147,6 +161,7 @@ impl Fences {
         let action = match (ask.command.verb, pairs.iter().find(|(n, _)| n == "action")) {
             (FenceVerb::Reset, Some((_, action))) if action == "off" => "off",
             (FenceVerb::Reset, _) => "reboot",
+            (FenceVerb::Off, _) => "off",
             (FenceVerb::Status | FenceVerb::Hosts, _) => "monitor",
         };
         let mut lines = format!("action={action}\n");
@@ -173,6 +188,7 @@ impl Fences {
             env: self.env.clone(),
             input: Some(lines.into_bytes()),
             secrets: secrets(&pairs),
+            ..Program::default()
         };
         self.start(now, ask, program);
     }
@@ -221,12 +237,23 @@ impl Fences {
     fn named(&mut self, now: Instant, mut ask: Ask, names: &str) {
         ask.names = false;
         let names: Vec<&str> = names.split_ascii_whitespace().collect();
-        match parameters(&ask.device).and_then(|text| external_parameters(&names, &text)) {
+        let given = match &ask.device.parameters {
+            // What the plugin does not know is somebody else's.
+            FenceParameters::Pairs(pairs) => {
+                let known = pairs.iter().filter(|(name, _)| names.contains(&name.as_str()));
+                Ok(known.cloned().collect())
+            }
+            FenceParameters::Words(_) | FenceParameters::File(_) => {
+                parameters(&ask.device).and_then(|text| external_parameters(&names, &text))
+            }
+        };
+        match given {
             Ok(parameters) => {
                 let verb = match ask.command.verb {
                     FenceVerb::Hosts => "gethosts",
                     FenceVerb::Status => "status",
                     FenceVerb::Reset => "reset",
+                    FenceVerb::Off => "off",
                 };
                 self.run(now, ask, verb, parameters);
             }
@@ -253,6 +280,7 @@ fn parameters(device: &FenceDevice) -> Result<String, String> {
     match &device.parameters {
         FenceParameters::Words(words) => Ok(words.join(" ")),
         FenceParameters::File(file) => read(file),
+        FenceParameters::Pairs(_) => Err("its parameters stand in no file".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Scripts that the master before this one has left running: found by the notes they wrote of themselves, awaited, and
+//! Scripts that the master, or the lrmd, before this one has left running: found by the notes they wrote of themselves, awaited, and
 //! ended when they take longer than their limit. How they ended is nobody's to know: `status` says what came of it.
 
 use super::runner::{KILL_TO_GIVE_UP, TERM_TO_KILL};
@@ -19,10 +19,16 @@ pub struct Notes {
     /// Of this process and this boot: no other note has this name.
     prefix: String,
     boot: String,
+    whose: &'static str,
+    with_output: bool,
 }
 
+/// In the names of FIFOs, before the name of the resource.
+const OUTPUT: &str = ".out.";
+
 impl Notes {
-    pub fn at(directory: PathBuf) -> io::Result<Self> {
+    /// `whose` scripts they are, in a word for the log.
+    pub fn at(directory: PathBuf, whose: &'static str) -> io::Result<Self> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", directory.display()));
         fs::create_dir_all(&directory).map_err(named)?;
         crate::sys::files::set_mode(&directory, 0o700).map_err(named)?;
@@ -30,7 +36,37 @@ impl Notes {
             directory,
             prefix: std::process::id().to_string(),
             boot: program::boot(),
+            whose,
+            with_output: false,
         })
+    }
+
+    /// What the scripts write goes through FIFOs beside the notes, so that the next one reads on.
+    #[must_use]
+    pub fn with_output(mut self) -> Self {
+        self.with_output = true;
+        self
+    }
+
+    /// The FIFO of a script.
+    pub fn output(&self, number: u64, command: &Command) -> Option<PathBuf> {
+        let name = command.resource.name.as_str().replace('/', "_");
+        let name: String = name.chars().take(100).collect();
+        self.with_output
+            .then(|| self.directory.join(format!("{}.{number}{OUTPUT}{name}", self.prefix)))
+    }
+
+    /// The FIFOs that are there, with a title for each.
+    pub fn outputs(&self) -> Vec<(String, PathBuf)> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some((_, resource)) = name.split_once(OUTPUT) {
+                all.push((format!("resource {resource}"), entry.path()));
+            }
+        }
+        all.sort();
+        all
     }
 
     pub fn path(&self, number: u64) -> PathBuf {
@@ -38,9 +74,11 @@ impl Notes {
     }
 
     /// What a script is to write before it begins.
-    pub fn of(&self, path: &Path, command: &Command) -> Option<Note> {
+    /// `does` in place of the command's verb, unless it is empty.
+    pub fn of(&self, path: &Path, command: &Command, does: &str) -> Option<Note> {
         let limit = command.limit.as_millis();
         let (verb, resource) = (command.verb.as_str(), &command.resource.name);
+        let verb = if does.is_empty() { verb } else { does };
         Note::new(path, format!("{}\n{limit} {verb} {resource}\n", self.boot))
     }
 
@@ -52,6 +90,10 @@ impl Notes {
         let mut found: Vec<Left> = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path();
+            // Reading a FIFO would wait for its other end.
+            if !entry.file_type().is_ok_and(|t| t.is_file()) {
+                continue;
+            }
             let text = fs::read_to_string(&path).unwrap_or_default();
             match self.read(&text, &path) {
                 Some(left) => found.push(left),
@@ -73,11 +115,13 @@ impl Notes {
         } = Written::parse(text)?;
         let program = (boot == self.boot).then(|| Program::adopt_from(pid, at))??;
         let title = format!("resource {resource} {verb}");
-        log::warn!("{title}: still runs since the master before this one [pid {pid}]; waiting for its end");
+        let whose = self.whose;
+        log::warn!("{title}: still runs since the {whose} before this one [pid {pid}]; waiting for its end");
         Some(Left {
             program,
             resource,
             title,
+            whose,
             note: path.to_owned(),
             push: Push::InTime { until: at + limit },
         })
@@ -118,12 +162,13 @@ enum Push {
     Killed { give_up_at: Instant },
 }
 
-/// A script of the master before this one.
+/// A script of the master, or the lrmd, before this one.
 #[derive(Debug)]
 pub struct Left {
     program: Program,
     pub resource: ResourceName,
     title: String,
+    whose: &'static str,
     note: PathBuf,
     push: Push,
 }
@@ -142,7 +187,11 @@ impl Left {
     /// True when it is over, or given up.
     pub fn is_over(&mut self, now: Instant) -> bool {
         if self.program.ended(true).is_some() {
-            log::info!("{}: the script of the master before this one has ended", self.title);
+            log::info!(
+                "{}: the script of the {} before this one has ended",
+                self.title,
+                self.whose
+            );
             let _ = fs::remove_file(&self.note);
             return true;
         }

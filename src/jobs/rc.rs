@@ -161,8 +161,7 @@ impl RcScripts {
             path: paths::config().join("harc"),
             args: vec![kind],
             env: with_fields(&self.env, &all),
-            input: None,
-            secrets: Vec::new(),
+            ..Program::default()
         };
         self.last += 1;
         self.jobs.start_program(now, JobId(self.last), command, program);

@@ -557,6 +557,7 @@ impl ToMaster {
                         "hosts" => FenceVerb::Hosts,
                         "status" => FenceVerb::Status,
                         "reset" => FenceVerb::Reset,
+                        "off" => FenceVerb::Off,
                         _ => return None,
                     },
                     node: match m.get("node")? {

@@ -247,7 +247,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         environment::resource_env(&cf, &me),
     );
     let mut left = Vec::new();
-    match Notes::at(paths::scripts()) {
+    match Notes::at(paths::scripts(), "master") {
         Ok(notes) => {
             left = notes.find();
             jobs.note_in(notes);

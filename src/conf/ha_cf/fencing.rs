@@ -25,6 +25,8 @@ pub enum FenceKind {
 pub enum FenceParameters {
     Words(Vec<String>),
     File(PathBuf),
+    /// By name, as the CIB has them.
+    Pairs(Vec<(String, String)>),
 }
 
 impl fmt::Debug for FenceParameters {
@@ -32,6 +34,7 @@ impl fmt::Debug for FenceParameters {
         match self {
             Self::Words(words) => write!(f, "{} word(s)", words.len()),
             Self::File(file) => write!(f, "{}", file.display()),
+            Self::Pairs(pairs) => write!(f, "{} parameter(s)", pairs.len()),
         }
     }
 }
@@ -41,7 +44,7 @@ impl fmt::Debug for FenceParameters {
 pub struct FenceDevice {
     pub kind: FenceKind,
     pub parameters: FenceParameters,
-    /// Line of ha.cf.
+    /// Line of ha.cf; 0 when it does not stand there.
     pub line: usize,
 }
 
@@ -66,20 +69,27 @@ impl FenceDevice {
 
     /// Which one it is, for people and for whoever runs it.
     pub fn title(&self) -> String {
-        format!("{} (ha.cf:{})", self.name(), self.line)
+        match self.line {
+            0 => self.name(),
+            line => format!("{} (ha.cf:{line})", self.name()),
+        }
     }
 
     /// The nodes it can reset, when the line itself says so.
     pub fn hosts(&self) -> Option<Vec<String>> {
-        let FenceParameters::Words(words) = &self.parameters else {
-            return None;
-        };
-        match self.kind {
-            FenceKind::External(_) => None,
-            FenceKind::Meatware | FenceKind::Null => Some(people(&words.join(" "))),
-            FenceKind::Agent(_) => {
+        match (&self.kind, &self.parameters) {
+            (FenceKind::External(_), _) | (_, FenceParameters::File(_)) => None,
+            (FenceKind::Meatware | FenceKind::Null, FenceParameters::Words(words)) => Some(people(&words.join(" "))),
+            (FenceKind::Meatware | FenceKind::Null, FenceParameters::Pairs(pairs)) => {
+                let list = pairs.iter().find(|(name, _)| name == "hostlist");
+                Some(people(list.map_or("", |(_, hosts)| hosts)))
+            }
+            (FenceKind::Agent(_), FenceParameters::Words(words)) => {
                 let pairs = pairs(words.iter().map(String::as_str)).ok()?;
                 Some(plugs(&pairs).ok()?.into_iter().map(|(host, _)| host).collect())
+            }
+            (FenceKind::Agent(_), FenceParameters::Pairs(pairs)) => {
+                Some(plugs(pairs).ok()?.into_iter().map(|(host, _)| host).collect())
             }
         }
     }
@@ -122,7 +132,8 @@ pub(super) fn devices(lines: Vec<FenceLine>, me: &NodeName, bad: &mut Complaints
     devices
 }
 
-fn fence_kind(word: &str) -> Result<FenceKind, String> {
+/// By the name of its type: `external/NAME`, `fence_NAME`, `meatware`, `null`.
+pub fn fence_kind(word: &str) -> Result<FenceKind, String> {
     let is_file = |name: &str| !name.is_empty() && !name.contains('/') && !name.starts_with('.');
     match word.split_once('/') {
         Some(("external", name)) if is_file(name) => Ok(FenceKind::External(name.to_owned())),

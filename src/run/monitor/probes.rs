@@ -6,7 +6,7 @@ use crate::conf::{CheckKind, CheckSpec, ResourceSpec};
 use crate::groups::group::says_running;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::JobId;
-use crate::jobs::environment::SAFE_PATH;
+use crate::jobs::environment::of_client;
 use crate::jobs::runner::{Jobs, Program};
 use crate::paths;
 use crate::sys::poll::Want;
@@ -57,7 +57,7 @@ pub struct Probes {
 
 impl Probes {
     pub fn new() -> Self {
-        let env = environment();
+        let env = of_client();
         Self {
             jobs: Jobs::new(vec![paths::resource_d(), paths::init_d()], env.clone()),
             env,
@@ -89,8 +89,7 @@ impl Probes {
                     path: program.clone(),
                     args: args.clone(),
                     env: self.env.clone(),
-                    input: None,
-                    secrets: Vec::new(),
+                    ..Program::default()
                 };
                 self.jobs
                     .start_program(now, JobId(run), command(named, spec.timeout), program);
@@ -282,12 +281,5 @@ fn verdict(outcome: &Outcome, by_words: bool) -> Result<(), String> {
 }
 
 /// What the daemon gave to this program is what it gives to resource scripts.
-fn environment() -> Vec<(String, String)> {
-    let ours = |name: &str| name.starts_with("HA_") || name == "OCF_ROOT";
-    let mut env: Vec<(String, String)> = std::env::vars().filter(|(name, _)| ours(name)).collect();
-    env.push(("PATH".to_owned(), SAFE_PATH.to_owned()));
-    env
-}
-
 #[cfg(test)]
 mod tests;
