@@ -4,6 +4,8 @@
 //! * [`protocol`]: what tools and crmd say to each other (pure);
 //! * [`store`]: the CIB on disk;
 //! * [`client`]: a cluster, or a file with a CIB, for a tool to look at and to change.
+//! * [`client`]: a cluster, or a file with a CIB, for a tool to look at and to change;
+//! * [`shell`]: the shell `crm`.
 //!
 //! May use `ipc`, `cib`, `policy`, `text`, `sys`, `paths`. Promises that a tool waits for crmd only as long as it says.
 
@@ -17,5 +19,6 @@ pub mod protocol;
 pub mod store;
 pub mod resource;
 mod resource_show;
+pub mod shell;
 pub mod tool;
 pub mod verify;

@@ -2,11 +2,8 @@
 //!
 //! Every change is made whole or not at all: it works on a copy that takes the place of the old one at its end.
 
-mod attributes;
 mod changes;
 mod references;
-
-pub use attributes::Place;
 
 use super::parse::{Member, Object, Statement, section_of};
 use super::words::Complaint;
@@ -69,15 +66,12 @@ impl Draft {
         changes::edits(self.base.configuration(), &self.now, force)
     }
 
-    /// The names of the objects that are new or other than they were.
-    pub fn changed(&self) -> Vec<String> {
+    /// The keys of the objects that are new or other than they were.
+    pub fn changed(&self) -> BTreeSet<String> {
         let before = objects(self.base.configuration());
-        let same = |o: &Listed<'_>| before.iter().any(|b| b.name() == o.name() && b.element == o.element);
-        objects(&self.now)
-            .iter()
-            .filter(|o| !same(o))
-            .map(|o| o.name().to_owned())
-            .collect()
+        let same = |o: &Listed<'_>| before.iter().any(|b| b.key() == o.key() && b.element == o.element);
+        let now = objects(&self.now);
+        now.iter().filter(|o| !same(o)).map(Listed::key).collect()
     }
 
     /// Takes one parsed line in.
@@ -214,6 +208,28 @@ impl Draft {
         Ok(())
     }
 
+    /// The same for objects that came as XML.
+    pub fn load_tree(&mut self, given: &Self, mode: Mode) -> Result<(), String> {
+        let mut next = self.clone();
+        if mode == Mode::Exact {
+            let nodes = next.now.child("nodes").cloned();
+            next.now = given.now.clone();
+            if let Some(nodes) = nodes.filter(|_| given.now.child("nodes").is_none_or(|n| n.children.is_empty())) {
+                *section_mut(&mut next.now, "nodes") = nodes;
+            }
+        } else {
+            for object in objects(&given.now).iter().filter(|o| o.parent.is_none()) {
+                let element = match object.section {
+                    "rsc_defaults" | "op_defaults" => Element::new(object.section).holding(object.element.clone()),
+                    _ => object.element.clone(),
+                };
+                next.put(element, mode).map_err(|c| c.what)?;
+            }
+        }
+        *self = next;
+        Ok(())
+    }
+
     /// The names of the objects that were in the text.
     fn load_objects(&mut self, text: &str, mode: Mode) -> Result<BTreeSet<String>, Vec<String>> {
         let mut complaints = Vec::new();
@@ -223,7 +239,7 @@ impl Draft {
             match parse::statement(&command.text) {
                 Ok(Some(statement)) => {
                     if let Statement::Object(o) = &statement
-                        && !names.insert(name_of(&o.element).to_owned())
+                        && !names.insert(key_of(&o.element))
                     {
                         let twice = Complaint::new(1, format!("{} is there twice", name_of(&o.element)));
                         complaints.push(command.complain(&twice));
@@ -254,7 +270,7 @@ impl Draft {
     /// Takes away what is not in `names`; members of a group that goes and are in it become plain resources.
     fn remove_others(&mut self, names: &BTreeSet<String>) {
         loop {
-            let gone = |o: &Listed<'_>| o.section != "nodes" && !names.contains(o.name());
+            let gone = |o: &Listed<'_>| o.section != "nodes" && !names.contains(&o.key());
             let Some(found) = objects(&self.now).into_iter().find(gone) else {
                 return;
             };
@@ -280,12 +296,13 @@ impl Draft {
         }
     }
 
-    /// What came back from the editor, for the objects that were given to it.
+    /// What came back from the editor, for the objects whose keys are given.
     pub fn edited(&mut self, given: &[String], text: &str) -> Result<Notes, Vec<String>> {
         let mut next = self.clone();
         // First what is new: a member that was taken out of a group that goes is then where it belongs.
         let named = next.load_objects(text, Mode::Exact)?;
-        let gone: Vec<&str> = given.iter().map(|g| &**g).filter(|g| !named.contains(*g)).collect();
+        let gone = given.iter().filter(|g| !named.contains(*g));
+        let gone: Vec<&str> = gone.map(|g| g.strip_prefix(NODE_KEY).unwrap_or(g)).collect();
         let notes = next.delete(&gone, &|_| false).map_err(|e| vec![e])?;
         *self = next;
         Ok(notes)
@@ -297,7 +314,10 @@ impl Draft {
         if names.is_empty() {
             return Ok(all);
         }
-        let changed = names.contains(&"changed").then(|| self.changed()).unwrap_or_default();
+        let changed = match names.contains(&"changed") {
+            true => self.changed(),
+            false => BTreeSet::new(),
+        };
         for name in names.iter().filter(|n| **n != "changed" && !n.starts_with("type:")) {
             if !all.iter().any(|o| o.name() == *name) {
                 return Err(format!("object {name} does not exist"));
@@ -307,7 +327,7 @@ impl Draft {
             names.iter().any(|n| match n.strip_prefix("type:") {
                 Some(kind) => kind.trim_end_matches('s') == o.keyword().trim_end_matches('s') || o.element.name == kind,
                 None => *n == o.name(),
-            }) || changed.iter().any(|c| c == o.name())
+            }) || changed.contains(&o.key())
         };
         Ok(all.into_iter().filter(wanted).collect())
     }
@@ -342,6 +362,11 @@ impl<'a> Listed<'a> {
         name_of(self.element)
     }
 
+    /// What tells it apart from every other object.
+    pub fn key(&self) -> String {
+        key_of(self.element)
+    }
+
     pub fn keyword(&self) -> &'a str {
         match &*self.element.name {
             "template" => "rsc_template",
@@ -358,6 +383,17 @@ impl<'a> Listed<'a> {
 
     pub fn text(&self) -> String {
         print::object(self.section, self.element)
+    }
+}
+
+/// Nodes have names of their own: one may be called as a constraint is.
+const NODE_KEY: &str = "node ";
+
+/// What tells two objects apart.
+fn key_of(element: &Element) -> String {
+    match &*element.name {
+        "node" => format!("{NODE_KEY}{}", name_of(element)),
+        _ => name_of(element).to_owned(),
     }
 }
 
@@ -449,12 +485,19 @@ fn rank(statement: &Statement) -> u8 {
     }
 }
 
-/// The object by the shell's name for it, wherever in the configuration it is.
+/// The object by the shell's name for it, wherever in the configuration it is: by its id, else a node by its uname.
 fn find<'a>(configuration: &'a Element, name: &str) -> Option<&'a Element> {
-    objects(configuration)
+    listed(configuration, name).map(|o| o.element)
+}
+
+fn listed<'a>(configuration: &'a Element, name: &str) -> Option<Listed<'a>> {
+    let of_node = |o: &Listed<'a>| o.element.name == "node";
+    let mut named: Vec<Listed<'a>> = objects(configuration)
         .into_iter()
-        .find(|o| o.name() == name)
-        .map(|o| o.element)
+        .filter(|o| o.name() == name)
+        .collect();
+    named.sort_by_key(of_node);
+    named.first().copied()
 }
 
 fn find_mut<'a>(configuration: &'a mut Element, id: &str) -> Option<&'a mut Element> {
@@ -539,7 +582,7 @@ fn put(configuration: &mut Element, object: Object, mode: Mode) -> Result<(), Co
         "cluster_property_set" => "property".to_owned(),
         name => name.trim_start_matches("rsc_").to_owned(),
     };
-    let there = find(configuration, &id).or_else(|| any_with_id(configuration, &id));
+    let there = any_with_id(configuration, &id);
     if let (Some(there), Mode::New) = (there, mode) {
         let same = if there.name == element.name {
             "primitive with same ID".replace("primitive", &keyword(there))
@@ -552,7 +595,7 @@ fn put(configuration: &mut Element, object: Object, mode: Mode) -> Result<(), Co
         ));
     }
     let mut element = element;
-    let old = find(configuration, &id).cloned();
+    let old = find(configuration, &id).filter(|o| o.name != "node").cloned();
     // What is meant is there already: what the language does not say of it stays.
     let by_name = old.as_ref().map(|o| with_member_names(o, &members)).unwrap_or_default();
     if let Some(old) = &old

@@ -347,7 +347,7 @@ mod tests {
             (Level::Root,      "primitive",  Err("primitive: No such command")),
             (Level::Configure, "prim",       Ok("primitive")),
             (Level::Configure, "master",     Ok("ms")),
-            (Level::Configure, "c",          Err("configure.c: may be each of clone, colocation, commit, cib, cd")),
+            (Level::Configure, "c",          Err("configure.c: may be each of clone, colocation, commit, cd, cib")),
             (Level::Configure, "col",        Ok("colocation")),
             (Level::Configure, "nosuchcmd",  Err("configure.nosuchcmd: No such command")),
             (Level::Configure, "ra",         Ok("ra")),

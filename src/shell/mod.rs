@@ -5,8 +5,7 @@
 //! * [`print`]: an element as lines, such that they load again unchanged;
 //! * [`draft`]: the working copy: what goes in, what goes with it, the difference as edits;
 //! * [`levels`], [`complete`]: the commands, and what a line may go on with;
-//! * [`verify`]: what is wrong with a configuration; what an agent says of itself, as text;
-//! * [`steer`]: where resources run, and the constraints that move them.
+//! * [`verify`]: what is wrong with a configuration; what an agent says of itself, as text.
 //!
 //! Pure: the program around it is `crm::shell`.
 
@@ -16,7 +15,6 @@ pub mod levels;
 pub mod lines;
 pub mod parse;
 pub mod print;
-pub mod steer;
 pub mod verify;
 pub mod words;
 

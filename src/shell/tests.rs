@@ -160,3 +160,544 @@ fn an_element_is_shown_as_the_classic_shell_shows_it() {
         assert_eq!(print::object(&section, &e), *expected, "{line}");
     }
 }
+
+/// Lines that are refused: the column, and what the complaint must name.
+#[rustfmt::skip]
+const REFUSED: &[(&str, usize, &str)] = &[
+    ("primitive",                                     11, "a name for the resource"),
+    ("primitive 1x lsb:a",                            11, "not starting with a digit"),
+    ("primitive x",                                   13, "an agent"),
+    ("primitive x ip=1",                              13, "an agent"),
+    ("primitive x a:b:c",                             13, "an agent"),
+    ("primitive x lsb:a wrong",                       19, "params, meta, utilization, operations or op"),
+    ("primitive x lsb:a params",                      26, "NAME=VALUE"),
+    ("primitive x lsb:a params a=1 a=2",              30, "given twice"),
+    ("primitive x lsb:a op",                          22, "the name of an operation"),
+    ("primitive x lsb:a op monitor interval=soon",    30, "a time"),
+    ("primitive x lsb:a op monitor interval=1 params", 48, "NAME=VALUE"),
+    ("primitive x lsb:a params a=\"1",                28, "never closed"),
+    ("primitive x lsb:a meta $what=1",                24, "$id=ID"),
+    ("group g",                                        9, "the name of a resource"),
+    ("group g a a",                                   11, "named twice"),
+    ("group g a /b",                                  11, "the name of a resource, params or meta"),
+    ("clone c a b",                                   11, "holds one resource"),
+    ("ms m",                                           6, "the name of a resource"),
+    ("monitor",                                        9, "the name of a primitive"),
+    ("monitor vip often",                             13, "a time"),
+    ("monitor vip:Boss 10s",                           9, "ROLE"),
+    ("location l vip node1",                          16, "a score and a colon"),
+    ("location l vip 100 node1",                      16, "a score and a colon"),
+    ("location l vip 100:",                           21, "the name of a node"),
+    ("location l vip 100: n1 n2",                     24, "the end of the line"),
+    ("location l { a b 100: n1",                      18, "RESOURCE"),
+    ("location l vip rule 100: ",                     26, "an expression"),
+    ("location l vip rule 100: a is b",               28, "one of lt, gt"),
+    ("location l vip rule 100: a eq",                 31, "a value"),
+    ("location l vip rule 100: ( a eq b )",           26, "an expression"),
+    ("location l vip rule 100: a eq b or c eq d and e eq f", 43, "expected or"),
+    ("location l vip rule 100: date in hours=3",      42, "start=DATE"),
+    ("colocation c a b",                              14, "a score and a colon"),
+    ("colocation c inf: a",                           21, "another resource"),
+    ("colocation c inf: a b:Boss",                    23, "one of Master"),
+    ("colocation c inf: ( a b",                       25, "\")\""),
+    ("colocation c inf: ( ) a",                       21, "the name of a resource"),
+    ("colocation c inf: ( a b:Master ) c",            23, "the role of the others"),
+    ("colocation c inf: a b colour=red",              23, "node-attribute="),
+    ("order o sometimes: a b",                         9, "Mandatory:, Optional:, Serialize:"),
+    ("order o inf: a b:run",                          18, "start, stop, promote, demote"),
+    ("order o inf: a b symmetrical=true c",           35, "NAME=VALUE"),
+    ("property",                                      10, "NAME=VALUE"),
+    ("property no-quorum-policy",                     10, "NAME=VALUE"),
+    ("property a=1 b",                                14, "NAME=VALUE"),
+    ("node n1:strange",                                6, "normal|member|ping|remote"),
+    ("node n1 standby=on",                             9, "attributes or utilization"),
+    ("tag t",                                          7, "the name of an object"),
+    ("fencing_topology a",                            18, "a colon"),
+    ("xml <a",                                         5, "an XML element"),
+    ("xml <nvpair id='x'/>",                           5, "an object of the configuration"),
+];
+
+#[test]
+fn a_line_that_cannot_be_understood_is_refused_with_its_column_and_what_was_expected() {
+    for (line, column, what) in REFUSED {
+        let complaint = parse::statement(line).expect_err(line);
+        assert_eq!(complaint.column, *column, "{line}: {complaint}");
+        assert!(complaint.what.contains(what), "{line}: {complaint}");
+    }
+}
+
+const EMPTY: &str = "<cib validate-with='pacemaker-1.2'><configuration><nodes><node id='u1' uname='compute-1'/><node \
+                     id='u2' uname='compute-2'/></nodes></configuration></cib>";
+
+fn draft(lines: &[&str]) -> Draft {
+    let mut draft = Draft::new(Cib::parse(EMPTY).unwrap());
+    for line in lines {
+        let statement = parse::statement(line).unwrap().expect(line);
+        draft
+            .take(statement, Mode::New)
+            .unwrap_or_else(|e| panic!("{line}: {e}"));
+    }
+    draft
+}
+
+fn shown(draft: &Draft) -> String {
+    draft
+        .select(&[])
+        .unwrap()
+        .iter()
+        .map(|o| format!("{}\n", o.text()))
+        .collect()
+}
+
+/// The article's lines, and what they are in the end; one of its constraints is called as a node is.
+#[test]
+fn the_configuration_of_the_article_is_taken_as_it_is() {
+    let article = [
+        "property stonith-enabled=false",
+        "property no-quorum-policy=ignore",
+        "property start-failure-is-fatal=false",
+        "rsc_defaults migration-threshold=1",
+        "primitive vip ocf:heartbeat:IPaddr2 params ip=10.1.6.100 nic=br100 op monitor interval=3s",
+        "primitive www lsb:apache2 op monitor interval=\"10s\"",
+        "primitive nova-network lsb:nova-network op monitor interval=\"60s\"",
+        "colocation vip_and_www inf: www vip",
+        "order vip_and_www_order inf: vip www",
+        "location compute-1 vip 200: compute-1",
+        "location compute-2 vip 100: compute-2",
+        "property default-action-timeout=60",
+    ];
+    let made = draft(&article);
+    assert_eq!(schema::check(&made.cib()), vec![]);
+    let expected = "node u1: compute-1
+node u2: compute-2
+primitive nova-network lsb:nova-network \\
+\top monitor interval=60s
+primitive vip IPaddr2 \\
+\tparams ip=10.1.6.100 nic=br100 \\
+\top monitor interval=3s
+primitive www lsb:apache2 \\
+\top monitor interval=10s
+location compute-1 vip 200: compute-1
+location compute-2 vip 100: compute-2
+colocation vip_and_www inf: www vip
+order vip_and_www_order Mandatory: vip www
+property cib-bootstrap-options: \\
+\tstonith-enabled=false \\
+\tno-quorum-policy=ignore \\
+\tstart-failure-is-fatal=false \\
+\tdefault-action-timeout=60
+rsc_defaults rsc-options: \\
+\tmigration-threshold=1
+";
+    assert_eq!(shown(&made), expected);
+    let mut again = Draft::new(made.cib());
+    again.load(expected, Mode::Exact).unwrap();
+    assert!(!again.is_changed());
+}
+
+/// As the classic shell shows it: every value quoted, ids of sets and nodes given.
+#[test]
+fn the_classic_spelling_loads_as_the_modern_one() {
+    let classic = "node $id=\"u1\" compute-1 \\
+\tattributes standby=\"off\"
+node $id=\"u2\" compute-2
+primitive fs ocf:heartbeat:Filesystem \\
+\tparams device=\"/dev/drbd0\" directory=\"/srv\" fstype=\"ext3\" \\
+\top start interval=\"0\" timeout=\"60s\"
+primitive drbd ocf:linbit:drbd \\
+\tparams drbd_resource=\"r0\" \\
+\top monitor interval=\"15s\" role=\"Master\"
+primitive ip ocf:heartbeat:IPaddr2 \\
+\tparams ip=\"10.0.0.1\" \\
+\tmeta target-role=\"Started\"
+group web fs ip
+ms ms_drbd drbd \\
+\tmeta master-max=\"1\" notify=\"true\"
+location ping web \\
+\trule $id=\"ping-rule\" -inf: not_defined pingd or pingd lte 0
+colocation web_on_drbd inf: web ms_drbd:Master
+order web_after_drbd inf: ms_drbd:promote web:start
+property $id=\"cib-bootstrap-options\" \\
+\tdc-version=\"1.0.9\" \\
+\texpected-quorum-votes=\"2\"
+rsc_defaults $id=\"rsc-options\" \\
+\tresource-stickiness=\"100\"";
+    let mut made = draft(&[]);
+    made.load(classic, Mode::Exact).unwrap();
+    assert_eq!(schema::check(&made.cib()), vec![]);
+    let text = shown(&made);
+    let mut again = draft(&[]);
+    again.load(&text, Mode::Exact).unwrap();
+    assert_eq!(shown(&again), text);
+    let mut same = Draft::new(made.cib());
+    same.load(&text, Mode::Exact).unwrap();
+    assert!(!same.is_changed());
+    for line in [
+        "node u1: compute-1 \\\n\tattributes standby=off",
+        "group web fs ip",
+        "order web_after_drbd Mandatory: ms_drbd:promote web:start",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_is_changed() {
+    let base = [
+        "primitive a lsb:a",
+        "primitive b lsb:b",
+        "primitive c lsb:c",
+        "group g a b",
+        "clone k c",
+    ];
+    #[rustfmt::skip]
+    let table = [
+        ("primitive a lsb:x",        "Cannot create primitive with ID 'a': Found existing primitive with same ID."),
+        ("group h a",                "Cannot create group:h: Child primitive:a already in group:g"),
+        ("clone h c",                "Cannot create clone:h: Child primitive:c already in clone:k"),
+        ("group h nosuch",           "h refers to missing object nosuch"),
+        ("group h g",                "expected a primitive: g is a group"),
+        ("monitor nosuch 10s",       "object nosuch does not exist"),
+        ("monitor g 10s",            "expected a primitive: g is a group"),
+    ];
+    for (line, what) in table {
+        let mut made = draft(&base);
+        let before = made.cib();
+        let complaint = made
+            .take(parse::statement(line).unwrap().unwrap(), Mode::New)
+            .unwrap_err();
+        assert_eq!(complaint.what, what, "{line}");
+        assert_eq!(made.cib(), before, "{line}");
+    }
+    let mut made = draft(&base);
+    let complaints = made
+        .load(
+            "primitive x lsb:x\nprimitive\n\n# a comment\ngroup y \\\n nosuch",
+            Mode::Update,
+        )
+        .unwrap_err();
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    assert!(complaints[0].starts_with("line 2, column 11: "), "{complaints:?}");
+    assert!(
+        complaints[1].starts_with("line 6, column 2: y refers to missing"),
+        "{complaints:?}"
+    );
+    assert_eq!(made.cib(), draft(&base).cib());
+}
+
+#[test]
+fn what_goes_with_an_object_that_is_deleted() {
+    let base = [
+        "primitive a lsb:a",
+        "primitive b lsb:b",
+        "primitive c lsb:c",
+        "primitive d lsb:d",
+        "group g a b",
+        "clone k c",
+        "colocation two inf: d g",
+        "order three inf: d a k",
+        "location set { c d } inf: compute-1",
+        "location only d inf: compute-1",
+    ];
+    #[rustfmt::skip]
+    let table: &[(&[&str], Result<&[&str], &str>, &[&str])] = &[
+        // deleted         notes                                                          gone
+        (&["d"],           Ok(&["hanging colocation:two deleted", "constraint order:three updated", "constraint location:set updated", "hanging location:only deleted"]), &["d", "two", "only"]),
+        (&["g"],           Ok(&["modified colocation:two from g to a"]),                  &["g"]),
+        (&["k"],           Ok(&["modified order:three from k to c"]),                     &["k"]),
+        (&["g", "a", "b"], Ok(&["hanging colocation:two deleted", "constraint order:three updated"]), &["g", "a", "b", "two"]),
+        (&["a"],           Ok(&["constraint order:three updated"]),                       &["a"]),
+        (&["c"],           Ok(&["constraint location:set updated", "k holds nothing any more, and is deleted", "constraint order:three updated"]), &["c", "k"]),
+        (&["only"],        Ok(&[]),                                                       &["only"]),
+        (&["nosuch"],      Err("object nosuch does not exist"),                           &[]),
+        (&["d", "b"],      Err("resource b is running, can't delete it"),                 &[]),
+    ];
+    for (ids, expected, gone) in table {
+        let mut made = draft(&base);
+        let before: Vec<String> = made.names();
+        let got = made.delete(ids, &|id| id == "b" && ids.len() == 2);
+        let got = got
+            .as_ref()
+            .map(|n| n.iter().map(|n| &**n).collect::<Vec<_>>())
+            .map_err(|e| &**e);
+        assert_eq!(got, expected.map(<[&str]>::to_vec), "{ids:?}");
+        let mut left = before;
+        left.retain(|n| !gone.contains(&&**n));
+        let mut names = made.names();
+        names.sort();
+        left.sort();
+        assert_eq!(names, left, "{ids:?}");
+        assert_eq!(schema::check(&made.cib()), vec![], "{ids:?}");
+    }
+}
+
+#[test]
+fn renaming_and_members() {
+    let mut made = draft(&[
+        "primitive a lsb:a op monitor interval=5",
+        "primitive b lsb:b",
+        "primitive c lsb:c",
+        "group g a b",
+        "colocation two inf: c a",
+        "order three inf: a b c",
+        "tag t a c",
+    ]);
+    made.rename("a", "x").unwrap();
+    assert_eq!(
+        made.rename("x", "b"),
+        Err("an object with ID 'b' exists already: a primitive".to_owned())
+    );
+    assert!(made.rename("nosuch", "y").is_err());
+    assert!(made.rename("x", "1y").is_err());
+    let text = shown(&made);
+    for line in [
+        "primitive x lsb:a",
+        "group g x b",
+        "colocation two inf: c x",
+        "order three Mandatory: x b c",
+        "tag t x c",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(made.find("x").unwrap().to_bare().contains("id=\"x-monitor-5\""));
+    made.add_member("g", "c", Some((true, "b"))).unwrap();
+    assert!(shown(&made).contains("group g x c b"));
+    made.remove_member("g", "x").unwrap();
+    made.add_member("g", "x", None).unwrap();
+    assert!(shown(&made).contains("group g c b x"));
+    for result in [
+        made.add_member("g", "nosuch", None),
+        made.add_member("x", "c", None),
+        made.add_member("g", "b", None),
+        made.remove_member("g", "nosuch"),
+    ] {
+        assert!(result.is_err());
+    }
+    assert_eq!(schema::check(&made.cib()), vec![]);
+}
+
+#[test]
+fn the_editor_changes_what_it_was_given_and_nothing_else() {
+    let mut made = draft(&[
+        "primitive a lsb:a",
+        "primitive b lsb:b",
+        "group g a b",
+        "location l g inf: compute-1",
+        "property p=1",
+    ]);
+    made = Draft::new(made.cib());
+    let given: Vec<String> = ["g", "l", "node compute-1"].map(str::to_owned).to_vec();
+    made.edited(
+        &given,
+        "group g b\nlocation l g 100: compute-1\nnode u1: compute-1 attributes standby=on\n",
+    )
+    .unwrap();
+    let changed: Vec<String> = made.changed().into_iter().collect();
+    assert_eq!(changed, ["g", "l", "node compute-1"]);
+    assert!(shown(&made).contains("group g b\n"));
+    assert_eq!(
+        made.edited(&["g".to_owned()], "").unwrap(),
+        ["modified location:l from g to b"]
+    );
+    assert!(made.edited(&["l".to_owned()], "location l b\n").is_err());
+    assert_eq!(schema::check(&made.cib()), vec![]);
+}
+
+/// Settings that two change at once are merged; objects that two change at once are not overwritten.
+#[test]
+fn the_difference_is_sent_and_is_refused_when_somebody_else_was_faster() {
+    let origin = Origin::default();
+    let base = draft(&[
+        "primitive a lsb:a",
+        "primitive b lsb:b",
+        "property p=1 q=2",
+        "rsc_defaults d=1",
+    ])
+    .cib();
+    let takes = |draft: &mut Draft, line: &str| {
+        draft
+            .take(parse::statement(line).unwrap().unwrap(), Mode::New)
+            .map(drop)
+    };
+    let mut mine = Draft::new(base.clone());
+    assert_eq!(mine.edits(false), Vec::<Edit>::new());
+    takes(&mut mine, "group g a b").unwrap();
+    takes(&mut mine, "property p=9 r=3").unwrap();
+    takes(&mut mine, "monitor a 10s").unwrap();
+    mine.delete(&["rsc-options"], &|_| false).unwrap();
+    #[rustfmt::skip]
+    let table = [
+        // by somebody else            by me afterwards
+        ("",                           true),
+        ("property s=4 q=5",           true),
+        ("primitive c lsb:c",          true),
+        ("op_defaults timeout=9",      true),
+        ("property p=7",               false),
+        ("property r=7",               false),
+        ("monitor b 7s",               false),
+    ];
+    for (line, mine_fits) in table {
+        let mut live = base.clone();
+        if !line.is_empty() {
+            let mut other = Draft::new(base.clone());
+            takes(&mut other, line).unwrap();
+            live.apply(&other.edits(false), &origin).unwrap();
+        }
+        let before = live.clone();
+        let made = live.apply(&mine.edits(false), &origin);
+        assert_eq!(made.is_ok(), mine_fits, "{line}: {made:?}");
+        match mine_fits {
+            true => {
+                assert!(
+                    live.by_id().contains_key("g") && live.property("p") == Some("9"),
+                    "{line}"
+                );
+                assert_eq!(
+                    live.section("rsc_defaults").map(|s| s.children.len()),
+                    Some(0),
+                    "{line}"
+                );
+            }
+            false => assert_eq!(live, before, "{line}"),
+        }
+        if line == "property s=4 q=5" {
+            assert_eq!((live.property("s"), live.property("q")), (Some("4"), Some("5")));
+        }
+        let mut live = before;
+        assert!(live.apply(&mine.edits(true), &origin).is_ok(), "forced after {line}");
+    }
+}
+
+#[test]
+fn what_the_language_cannot_say_is_shown_as_xml_and_loads_again() {
+    #[rustfmt::skip]
+    let table = [
+        ("resources",   "<primitive id='p' class='lsb' type='x'><instance_attributes id='p-i'><rule id='r' score='1'><expression id='e' attribute='a' operation='defined'/></rule><nvpair id='n' name='a' value='b'/></instance_attributes></primitive>"),
+        ("resources",   "<primitive id='p' class='lsb' type='x'><instance_attributes id='p-i'><nvpair id='n' name='a'/></instance_attributes></primitive>"),
+        ("resources",   "<primitive id='p' class='lsb' type='x'><instance_attributes id='p-i'><nvpair id='n' name='a' value='1&#10;2'/></instance_attributes></primitive>"),
+        ("constraints", "<rsc_colocation id='c' rsc='p' with-rsc='p'/>"),
+        ("constraints", "<rsc_location id='c' rsc='p'><rule id='r' score='1' boolean-op='and'><rule id='s'><expression id='e' attribute='a' operation='defined'/></rule></rule></rsc_location>"),
+        ("constraints", "<rsc_order id='c'><resource_set id='s'><resource_ref id='p'/><resource_ref id='q'/></resource_set></rsc_order>"),
+        ("crm_config",  "<cluster_property_set id='c' score='5'><nvpair id='n' name='a' value='b'/></cluster_property_set>"),
+    ];
+    for (section, xml) in table {
+        let element = Element::parse(xml).unwrap();
+        let text = print::object(section, &element);
+        assert_eq!(text, format!("xml {element}"));
+        assert_eq!(element_of(&text), element);
+    }
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9_-]{0,5}"
+}
+
+fn any_pairs() -> impl Strategy<Value = String> {
+    proptest::collection::btree_map(word(), "[ -~]{0,10}", 1..4).prop_map(|m| {
+        m.iter()
+            .map(|(n, v)| format!(" {n}={}", super::words::quoted(v)))
+            .collect()
+    })
+}
+
+fn any_primitive() -> impl Strategy<Value = String> {
+    let agent = prop_oneof![
+        Just("IPaddr2"),
+        Just("lsb:x"),
+        Just("ocf:linbit:drbd"),
+        Just("stonith:external/ssh")
+    ];
+    let section = prop_oneof![
+        any_pairs().prop_map(|p| format!(" params{p}")),
+        any_pairs().prop_map(|p| format!(" meta{p}")),
+        any_pairs().prop_map(|p| format!(" utilization{p}")),
+        (word(), any_pairs()).prop_map(|(i, p)| format!(" params $id={i}-s{p}")),
+        (prop_oneof![Just("monitor"), Just("start")], 1..99u32, any_pairs())
+            .prop_map(|(op, t, p)| format!(" op {op} interval={t}s{}", p.replace(" interval=", " x="))),
+        Just(" op stop timeout=5 op_meta a=b".to_owned()),
+    ];
+    (word(), agent, proptest::collection::vec(section, 0..5))
+        .prop_map(|(id, agent, s)| format!("primitive {id} {agent}{}", s.concat()))
+}
+
+fn any_constraint() -> impl Strategy<Value = String> {
+    let score = prop_oneof![
+        Just("inf".to_owned()),
+        Just("-inf".to_owned()),
+        (-9999..9999i32).prop_map(|n| n.to_string())
+    ];
+    let role = prop_oneof![3 => Just(""), 1 => Just(":Master"), 1 => Just(":Started")];
+    let rsc = (word(), role).prop_map(|(w, r)| format!("{w}{r}"));
+    let set = prop_oneof![
+        4 => rsc,
+        1 => (word(), word()).prop_map(|(a, b)| format!("( {a} {b} )")),
+        1 => (word(), word()).prop_map(|(a, b)| format!("[ {a} {b} ]")),
+    ];
+    let sets = proptest::collection::vec(set, 2..5).prop_map(|s| s.join(" "));
+    let kind = prop_oneof![
+        Just("Mandatory:"),
+        Just("optional:"),
+        Just("0:"),
+        Just("inf:"),
+        Just("Serialize:"),
+        Just("")
+    ];
+    let expression = prop_oneof![
+        (word(), "[ -~]{1,6}").prop_map(|(a, v)| format!("{a} eq {}", super::words::quoted(&v))),
+        word().prop_map(|a| format!("defined {a}")),
+        Just("#uname number:lte 3".to_owned()),
+        Just("date in start=2010-01-01 hours=3".to_owned()),
+    ];
+    let rule = (
+        prop_oneof![Just("or"), Just("and")],
+        proptest::collection::vec(expression, 1..4),
+    )
+        .prop_map(|(op, e)| e.join(&format!(" {op} ")));
+    prop_oneof![
+        (word(), word(), score.clone(), word()).prop_map(|(i, r, s, n)| format!("location {i} {r} {s}: {n}")),
+        (word(), word(), score.clone(), proptest::collection::vec(rule, 1..3)).prop_map(|(i, r, s, e)| format!(
+            "location {i} {r} {}",
+            e.iter().map(|e| format!("rule {s}: {e} ")).collect::<String>()
+        )),
+        (word(), score, sets.clone()).prop_map(|(i, s, r)| format!("colocation {i} {s}: {r}")),
+        (word(), kind, sets).prop_map(|(i, k, s)| format!(
+            "order {i} {k} {}",
+            s.replace(":Master", ":promote").replace(":Started", ":start")
+        )),
+    ]
+}
+
+proptest! {
+    /// What is shown loads again: the same text, the same meaning.
+    #[test]
+    fn show_loads_unchanged(line in prop_oneof![any_primitive(), any_constraint()]) {
+        // Names may come twice: then there is nothing to show.
+        let Ok(Some(Statement::Object(object))) = parse::statement(&line) else { return Ok(()) };
+        let section = parse::section_of(&object.element.name).unwrap();
+        let text = print::object(section, &object.element);
+        let commands = super::lines::commands(&text);
+        prop_assert_eq!(commands.len(), 1);
+        let Ok(Some(Statement::Object(again))) = parse::statement(&commands[0].text) else { panic!("{line}\n{text}") };
+        prop_assert_eq!(print::object(section, &again.element), text);
+        prop_assert_eq!(print::meaning(&again.element), print::meaning(&object.element));
+    }
+
+    /// Nearly everything is said in the language itself, not as XML.
+    #[test]
+    fn what_was_typed_is_not_shown_as_xml(line in any_primitive()) {
+        let Ok(Some(Statement::Object(object))) = parse::statement(&line) else { return Ok(()) };
+        prop_assert!(!print::object("resources", &object.element).starts_with("xml"), "{line}");
+    }
+
+    #[test]
+    fn any_text_is_taken_or_refused_without_panic(
+        lines in proptest::collection::vec("(primitive|group|location|order|colocation|property|node|xml|monitor)?[ -~]{0,30}", 0..6),
+        mode in prop_oneof![Just(Mode::New), Just(Mode::Update), Just(Mode::Exact)],
+    ) {
+        let mut made = draft(&["primitive a lsb:a", "primitive b lsb:b", "group g a b"]);
+        let before = made.cib();
+        if made.load(&lines.join("\n"), mode).is_err() {
+            prop_assert_eq!(made.cib(), before);
+        }
+    }
+}

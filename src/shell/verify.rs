@@ -60,7 +60,7 @@ pub fn verify(draft: &Draft, agents: Agents<'_>, now: Wall) -> Findings {
     }
     let changed = draft.changed();
     let all = objects(draft.configuration());
-    for object in all.iter().filter(|o| changed.iter().any(|c| c == o.name())) {
+    for object in all.iter().filter(|o| changed.contains(&o.key())) {
         match &*object.element.name {
             "primitive" => primitive(object.element, agents, &mut out),
             "cluster_property_set" => properties(object.element, &mut out),

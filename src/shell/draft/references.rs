@@ -1,6 +1,6 @@
 //! What else must change when an object goes or gets another name: constraints, sets, tags.
 
-use super::{Element, Notes, objects, section_mut};
+use super::{Element, Notes, section_mut};
 use crate::shell::print::is_resource;
 
 /// The attributes by which constraints name resources.
@@ -8,7 +8,7 @@ const NAMING: [&str; 4] = ["rsc", "with-rsc", "first", "then"];
 
 /// Takes the object away. The members of a group or clone stay, as plain resources, unless they are `going` too.
 pub fn delete(configuration: &mut Element, id: &str, going: &[&str], notes: &mut Notes) {
-    let Some(found) = objects(configuration).into_iter().find(|o| o.name() == id) else {
+    let Some(found) = super::listed(configuration, id) else {
         // It went with another one.
         return;
     };
