@@ -172,6 +172,10 @@ fn colocation(constraint: &Element, input: &mut Input) {
         .unwrap_or(Score::INFINITY);
     let attribute = constraint.get("node-attribute").map(str::to_owned);
     let add = |input: &mut Input, rsc, rsc_role, with, with_role, score| {
+        // It wants nothing, and decides about no order either.
+        if score == Score::ZERO {
+            return;
+        }
         input.colocations.push(Colocation {
             id: constraint.id().to_owned(),
             rsc,

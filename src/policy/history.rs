@@ -307,7 +307,9 @@ impl Reader {
                 if count == Score::ZERO {
                     continue;
                 }
-                if has_expired(input, r, last) {
+                let failures = &self.state.failures;
+                let here = failures.iter().filter(|f| f.node == n && f.rsc == rsc.plain);
+                if has_expired(input, r, last, here.map(|f| (&*f.operation, f.interval))) {
                     self.state.clear.insert((r, n));
                     continue;
                 }
@@ -341,12 +343,21 @@ pub fn fail_count(input: &Input, plain: &str, n: N) -> (Score, Wall) {
     (count, last)
 }
 
-fn has_expired(input: &Input, r: R, last: Wall) -> bool {
+/// Not of what an administrator must look at first: one of the operations that failed says on-fail=block.
+fn has_expired<'a>(
+    input: &Input,
+    r: R,
+    last: Wall,
+    mut failed: impl Iterator<Item = (&'a str, Duration)>,
+) -> bool {
     let rsc = &input.resources[r];
     let timeout = rsc.failure_timeout.as_secs();
-    let blocks = input
-        .primitive(r)
-        .is_some_and(|p| p.operations.iter().any(|o| o.on_fail == Some(OnFail::Block)));
+    let operations = input.primitive(r).map_or(&[][..], |p| &p.operations);
+    let is_blocking = |name: &str, interval| {
+        let mut found = operations.iter().filter(|o| o.name == name && o.interval == interval);
+        found.any(|o| o.on_fail == Some(OnFail::Block))
+    };
+    let blocks = failed.any(|(name, interval)| is_blocking(name, interval));
     timeout > 0 && last.0 > 0 && !blocks && input.settings.now.0 > last.0.saturating_add(timeout)
 }
 
@@ -418,7 +429,7 @@ fn history(input: &Input, r: R, primitive: &Primitive, node: N, entries: &[Entry
             }
             bad @ (Outcome::Soft | Outcome::Hard | Outcome::Fatal) => {
                 verdicts.push(Verdict::Failed(Box::new(failure(rsc, node, e))));
-                if has_expired(input, r, e.at) {
+                if has_expired(input, r, e.at, [(&*e.operation, e.interval)].into_iter()) {
                     continue;
                 }
                 here.known = true;

@@ -5,7 +5,7 @@
 
 use super::clones;
 use super::history::State;
-use super::input::{Colocation, Input, N, R, Role, Shape, Target, WithoutQuorum};
+use super::input::{Colocation, Input, MultipleActive, N, R, Role, Shape, Target, WithoutQuorum};
 use crate::cib::Score;
 use std::cmp::Reverse;
 
@@ -31,15 +31,30 @@ impl Places {
 }
 
 pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
+    let too_many =
+        input.resources[r].multiple_active == MultipleActive::Block && state.running_on(r).len() > 1;
+    // Told to fence and without anything to do it, the cluster touches nothing.
+    let helpless = input.settings.fencing && !input.settings.can_fence;
+    !is_left_alone(input, state, r) && !too_many && !helpless
+}
+
+/// By the word of the administrator, or after a failure that only he can mend.
+fn is_left_alone(input: &Input, state: &State, r: R) -> bool {
     let rsc = &input.resources[r];
     let running = state.running_on(r);
     let blocked = running.iter().any(|n| state.on[&(r, *n)].blocked);
-    let too_many = running.len() > 1 && rsc.multiple_active == super::input::MultipleActive::Block;
     let kept = rsc.orphan && !input.settings.stop_orphans;
     let frozen = running.iter().any(|n| input.nodes[*n].maintenance);
-    // Told to fence and without anything to do it, the cluster touches nothing.
-    let helpless = input.settings.fencing && !input.settings.can_fence;
-    rsc.managed && !blocked && !too_many && !kept && !frozen && !helpless
+    !rsc.managed || blocked || kept || frozen
+}
+
+/// Where a primitive is. A fencing device needs no fencing itself: what a dead node holds of it does not count while
+/// there is another.
+pub(super) fn current(input: &Input, state: &State, r: R) -> Option<N> {
+    let running = state.running_on(r);
+    let is_device = input.primitive(r).is_some_and(|p| p.class == "stonith");
+    let clean = running.iter().find(|n| !is_device || !input.nodes[**n].unclean);
+    clean.or(running.first()).copied()
 }
 
 pub fn place(input: &Input, state: &State) -> Places {
@@ -73,7 +88,7 @@ pub(super) struct Placer<'a> {
     pub(super) role: Vec<Role>,
     pub(super) promotion: Vec<(R, N, Score)>,
     /// Resources given to each node so far.
-    load: Vec<usize>,
+    pub(super) load: Vec<usize>,
     /// In the middle of being placed, or of having its wishes asked: loops of constraints end there.
     busy: Vec<bool>,
     merging: Vec<bool>,
@@ -197,11 +212,11 @@ impl<'a> Placer<'a> {
                 _ => r,
             };
             for n in 0..self.input.nodes.len() {
-                if self.state.banned.contains_key(&(rsc.plain.clone(), n)) {
+                let has_failed = self.state.banned.contains_key(&(rsc.plain.clone(), n));
+                if has_failed || self.state.stopped_everywhere.contains(&r) {
                     self.locate(banned, n, Score::BANNED);
-                }
-                if self.state.stopped_everywhere.contains(&r) {
-                    self.locate(banned, n, Score::BANNED);
+                    // Of a group in a clone the first alone would have heard of it.
+                    self.add(r, n, Score::BANNED);
                 }
             }
         }
@@ -209,6 +224,13 @@ impl<'a> Placer<'a> {
 
     fn stickiness(&mut self) {
         for (r, rsc) in self.input.resources.iter().enumerate() {
+            if is_left_alone(self.input, self.state, r) {
+                // It stays where it is, so that is what it wishes for.
+                for n in self.state.running_on(r) {
+                    self.add(r, n, Score::INFINITY);
+                }
+                continue;
+            }
             if !matches!(rsc.shape, Shape::Primitive(_)) || !rsc.managed || rsc.stickiness == Score::ZERO {
                 continue;
             }
@@ -288,10 +310,11 @@ impl<'a> Placer<'a> {
         }
         let running = self.state.running_on(r);
         let left_alone = !is_managed(input, self.state, r);
+        let current = current(input, self.state, r);
         let chosen = if left_alone {
-            running.first().copied()
+            current
         } else {
-            self.best(r, &running, prefer)
+            self.best(r, current, prefer)
         };
         self.assigned[r] = Some(chosen);
         self.role[r] = match chosen {
@@ -320,7 +343,7 @@ impl<'a> Placer<'a> {
     }
 
     /// The node with the best score; of equals the one with less to do, then the one it is on, then the first by name.
-    fn best(&self, r: R, running: &[N], prefer: Option<N>) -> Option<N> {
+    fn best(&self, r: R, current: Option<N>, prefer: Option<N>) -> Option<N> {
         let score = |n: N| match self.scores[r][n] {
             Some(score) if self.input.nodes[n].is_usable() => score,
             _ => Score::BANNED,
@@ -334,13 +357,13 @@ impl<'a> Placer<'a> {
             return Some(n);
         }
         let candidates = (0..self.input.nodes.len()).filter(|n| self.scores[r][*n].is_some());
-        let best = candidates.min_by_key(|n| (Reverse(score(*n)), self.load[*n], running.first() != Some(n), *n))?;
+        let best = candidates.min_by_key(|n| (Reverse(score(*n)), self.load[*n], current != Some(*n), *n))?;
         if score(best) < Score::ZERO {
             return None;
         }
-        match running.first() {
+        match current {
             // Where it has a reason to be, it is not moved to even out the load.
-            Some(n) if score(best) > Score::ZERO && score(*n) == score(best) => Some(*n),
+            Some(n) if score(best) > Score::ZERO && score(n) == score(best) => Some(n),
             _ => Some(best),
         }
     }

@@ -4,7 +4,7 @@
 use super::graph::{Act, Graph, IMPLIES_FIRST_OF_MASTER, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
 use super::history::{State, fail_count};
 use super::input::{Input, MultipleActive, N, Operation, R, Role, Shape, Verb, WithoutQuorum};
-use super::place::Places;
+use super::place::{Places, current};
 use crate::cib::Score;
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -59,10 +59,12 @@ impl Steps<'_> {
         let changed = now.iter().any(|(n, _)| here(n).is_some_and(|h| h.changed)) && managed;
         // A fencing device needs no fencing: what a dead node holds of it does not count.
         let counts = |n: &&N| input.primitive(r).is_some_and(|p| p.class != "stonith") || !input.nodes[**n].unclean;
-        let current = running.iter().find(counts).or(running.first());
-        let moving = chosen.is_some_and(|n| current.is_some_and(|c| *c != n));
+        let current = current(input, state, r);
+        let moving = chosen.is_some_and(|n| current.is_some_and(|c| c != n));
         let many = running.iter().filter(counts).count() > 1;
-        let need_stop = moving || many || failed || changed || blocked;
+        // What was promoted and is to be no more than started: only a new start brings it there.
+        let overdone = role == Role::Master && next == Role::Started;
+        let need_stop = moving || many || failed || changed || blocked || overdone;
         let keeps = role <= next && role != Role::Stopped && !blocked;
         let why = if changed && !failed && !moving {
             "resource definition change"
@@ -291,6 +293,8 @@ impl Steps<'_> {
             return;
         }
         let tended = node.is_looked_after();
+        let start = self.graph.find(r, Kind::Do(Verb::Start), n);
+        let restarts = start.is_some_and(|s| !self.graph.acts[s].optional);
         let stays = self.places.node[r] == Some(n);
         let role = self.places.role[r];
         for (_, interval) in here.recurring.iter().filter(|(op, _)| op == "monitor") {
@@ -303,7 +307,8 @@ impl Steps<'_> {
                 && match configured {
                     _ if rsc.maintenance || node.maintenance => tended,
                     None => input.settings.cancel_orphan_actions && tended,
-                    Some(op) => stays && role != Role::Stopped && !fits(op, role),
+                    // A new start ends them all.
+                    Some(op) => stays && role != Role::Stopped && !fits(op, role) && !restarts,
                 };
             if !cancelled {
                 continue;
@@ -368,7 +373,7 @@ impl Steps<'_> {
             }
         }
         for &(r, n) in &state.clear {
-            if input.nodes[n].online && !input.nodes[n].unclean {
+            if input.nodes[n].online && !input.nodes[n].unclean && self.places.managed(input, state, r) {
                 let mut act = Act::new(Kind::ClearFailCount, Some(r), Some(n));
                 act.optional = false;
                 let clear = self.graph.add(act);
