@@ -55,6 +55,13 @@ fn failed(placer: &Placer<'_>, instance: R, n: N) -> bool {
         .any(|r| placer.state.on.get(&(*r, n)).is_some_and(|h| h.failed))
 }
 
+fn is_blocked(placer: &Placer<'_>, instance: R) -> bool {
+    let state = placer.state;
+    let at = |r: R| state.on.range((r, 0)..=(r, N::MAX));
+    let primitives = placer.input.primitives(instance);
+    primitives.into_iter().any(|r| at(r).any(|(_, here)| here.blocked))
+}
+
 /// As many instances as may be, those that run first, on the node they are on.
 fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
     let input = placer.input;
@@ -76,8 +83,9 @@ fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
         let usable = n.is_some_and(|n| input.nodes[n].is_usable());
         let broken = n.is_some_and(|n| failed(placer, *i, n));
         let wanted = best_said(placer, *i);
-        (banned, Reverse(wanted), n.is_none(), !usable, broken, Reverse(score), *i)
+        (banned, Reverse(wanted), n.is_none(), !usable, broken, *i)
     });
+    placer.turns[clone] = order.iter().chain(surplus).copied().collect();
     let available = input.nodes.iter().filter(|n| n.is_usable()).count();
     // Wishes of those who go with it matter only when some node goes without.
     let all = clones.max < available;
@@ -190,6 +198,9 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         return;
     }
     let fits = |placer: &Placer<'_>, i: R| {
+        if is_blocked(placer, i) {
+            return None;
+        }
         let head = input.primitives(i).first().copied().unwrap_or(i);
         let node = placer.assigned[head].flatten()?;
         let role_fits = match c.with_role {
@@ -203,9 +214,16 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
     {
         // With the instance on the node that it likes best of those that have one.
         let score = |n: N| placer.scores[r][n].unwrap_or(Score::BANNED);
-        let mut nodes: Vec<N> = (0..input.nodes.len()).filter(|n| placer.scores[r][*n].is_some()).collect();
+        let mut nodes: Vec<N> = (0..input.nodes.len())
+            .filter(|n| placer.scores[r][*n].is_some())
+            .collect();
         nodes.sort_by_key(|n| (Reverse(score(*n)), placer.load[*n], *n));
-        let on = |n: N| clones.instances.iter().copied().find(|i| fits(placer, *i) == Some(n));
+        let on = |n: N| {
+            placer.turns[c.with]
+                .iter()
+                .copied()
+                .find(|i| fits(placer, *i) == Some(n))
+        };
         match nodes.into_iter().find_map(on) {
             Some(i) => {
                 let head = input.primitives(i).first().copied().unwrap_or(i);
@@ -225,7 +243,7 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         }
         return;
     }
-    for i in clones.instances.clone() {
+    for i in placer.turns[c.with].clone() {
         let head = input.primitives(i).first().copied().unwrap_or(i);
         if fits(placer, i).is_some() {
             placer.go_with_primitive(r, c, head);
@@ -236,13 +254,22 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
 /// Whether what is said of a node is about this instance: it is the one there, or may be the one; and is not banned.
 fn counts(placer: &Placer<'_>, r: R, n: N) -> bool {
     let (input, state) = (placer.input, placer.state);
-    let knows = |r: R, n: N| state.on.get(&(r, n)).is_some_and(|h| h.known || h.role != Role::Stopped);
+    let knows = |r: R, n: N| {
+        state
+            .on
+            .get(&(r, n))
+            .is_some_and(|h| h.known || h.role != Role::Stopped)
+    };
     let allowed = placer.scores[r][n].is_some_and(|s| s >= Score::ZERO);
     let same_plain = |i: &R| input.resources[*i].plain == input.resources[r].plain;
     let nothing_known = !(0..input.nodes.len()).any(|m| knows(r, m));
     let meant = match input.clone_of(r) {
         Some((_, clones)) if !clones.unique => {
-            let mut all = clones.instances.iter().flat_map(|i| input.primitives(*i)).filter(same_plain);
+            let mut all = clones
+                .instances
+                .iter()
+                .flat_map(|i| input.primitives(*i))
+                .filter(same_plain);
             match all.find(|i| state.role(*i, n) != Role::Stopped) {
                 Some(active) => active == r,
                 None => state.knows(&input.resources[r].plain, n),
@@ -336,7 +363,8 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         }
         placer.promotion.push((i, n, score));
         priority.insert(i, score);
-        wants[n] = Some(wants[n].map_or(score, |w| w.max(score)));
+        let here = placer.scores[clone][n].unwrap_or_default();
+        wants[n] = Some(wants[n].map_or(here + score, |w| w.max(here + score)));
     }
     for k in placer.with_this[clone].clone() {
         let c = placer.colocations[k].clone();
@@ -358,6 +386,9 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
             .expect("only placed ones are in the list");
         (Reverse(wants[n]), Reverse(was(placer, *i)), *i)
     });
+    let mut turns = order.clone();
+    turns.extend(placer.turns[clone].iter().filter(|i| !order.contains(i)));
+    placer.turns[clone] = turns;
     let frozen = !input.settings.quorate && input.settings.without_quorum == WithoutQuorum::Freeze;
     let mut promoted: BTreeMap<N, usize> = BTreeMap::new();
     for i in order {
@@ -371,7 +402,8 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         // Of a group all must be there, and none be ranked below zero.
         let members = input.primitives(i);
         let complete = members.iter().all(|p| placer.assigned[*p].flatten().is_some())
-            && (members.len() == 1 && members[0] == i || members.iter().all(|p| input.resources[*p].priority >= Score::ZERO));
+            && (members.len() == 1 && members[0] == i
+                || members.iter().all(|p| input.resources[*p].priority >= Score::ZERO));
         let may = match managed {
             false => is_master,
             true => {

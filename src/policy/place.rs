@@ -31,8 +31,12 @@ impl Places {
 }
 
 pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
-    let too_many =
-        input.resources[r].multiple_active == MultipleActive::Block && state.running_on(r).len() > 1;
+    let blocks = |r: R| input.resources[r].multiple_active == MultipleActive::Block && state.running_on(r).len() > 1;
+    // One of a group stands for all of it.
+    let group = input.resources[r]
+        .parent
+        .filter(|p| matches!(input.resources[*p].shape, Shape::Group(_)));
+    let too_many = blocks(r) || group.is_some_and(|g| input.children(g).iter().any(|m| blocks(*m)));
     // Told to fence and without anything to do it, the cluster touches nothing.
     let helpless = input.settings.fencing && !input.settings.can_fence;
     !is_left_alone(input, state, r) && !too_many && !helpless
@@ -92,6 +96,8 @@ pub(super) struct Placer<'a> {
     /// In the middle of being placed, or of having its wishes asked: loops of constraints end there.
     busy: Vec<bool>,
     merging: Vec<bool>,
+    /// Of clones: the instances in the order in which they were placed, or promoted.
+    pub(super) turns: Vec<Vec<R>>,
 }
 
 /// How the wishes of dependents are added.
@@ -120,6 +126,7 @@ impl<'a> Placer<'a> {
             load: vec![0; input.nodes.len()],
             busy: vec![false; count],
             merging: vec![false; count],
+            turns: vec![Vec::new(); count],
         };
         placer.group_colocations();
         placer.index_colocations();
@@ -195,6 +202,14 @@ impl<'a> Placer<'a> {
         }
     }
 
+    /// From a node, with all that is in it.
+    fn ban(&mut self, r: R, n: N) {
+        self.add(r, n, Score::BANNED);
+        for child in self.input.children(r) {
+            self.ban(*child, n);
+        }
+    }
+
     fn locations(&mut self) {
         for location in self.input.locations.iter().filter(|l| !l.of_master) {
             self.locate(location.rsc, location.node, location.score);
@@ -214,9 +229,10 @@ impl<'a> Placer<'a> {
             for n in 0..self.input.nodes.len() {
                 let has_failed = self.state.banned.contains_key(&(rsc.plain.clone(), n));
                 if has_failed || self.state.stopped_everywhere.contains(&r) {
-                    self.locate(banned, n, Score::BANNED);
-                    // Of a group in a clone the first alone would have heard of it.
-                    self.add(r, n, Score::BANNED);
+                    self.ban(banned, n);
+                }
+                if self.state.not_stopped.contains(&(r, n)) {
+                    self.ban(r, n);
                 }
             }
         }
@@ -429,21 +445,22 @@ impl<'a> Placer<'a> {
         self.merging[who] = true;
         let before = work.clone();
         let input = self.input;
-        let last = match &input.resources[who].shape {
-            Shape::Group(members) => {
-                for member in members {
-                    self.hear(*member, work, attribute, factor, wishes);
-                }
-                members.last().copied().unwrap_or(who)
+        if let Shape::Group(members) = &input.resources[who].shape {
+            // The first speaks for all: each of the others goes with the one before it.
+            if let Some(first) = members.first() {
+                self.hear(*first, work, attribute, factor, wishes);
             }
-            Shape::Primitive(_) | Shape::Clone(_) => {
-                self.add_wishes(who, work, attribute, factor, wishes);
-                who
-            }
-        };
+            self.merging[who] = false;
+            return;
+        }
+        self.add_wishes(who, work, attribute, factor, wishes);
         if self.any_left(work) {
-            for i in self.with_this[last].clone() {
+            for i in self.with_this[who].clone() {
                 let c = self.colocations[i].clone();
+                // Who goes with a group is heard when the group is placed, not by those that the group goes with.
+                if c.with != who && !self.busy[c.with] {
+                    continue;
+                }
                 self.hear(c.rsc, work, c.attribute.as_deref(), self::factor(c.score), wishes);
             }
         } else {

@@ -65,7 +65,7 @@ impl Steps<'_> {
         // What was promoted and is to be no more than started: only a new start brings it there.
         let overdone = role == Role::Master && next == Role::Started;
         let need_stop = moving || many || failed || changed || blocked || overdone;
-        let keeps = role <= next && role != Role::Stopped && !blocked;
+        let keeps = (role <= next || overdone) && role != Role::Stopped && !blocked;
         let why = if changed && !failed && !moving {
             "resource definition change"
         } else {
@@ -227,13 +227,11 @@ impl Steps<'_> {
             probes.entry(plain).or_default().push(self.graph.add(act));
         }
         for (r, rsc) in input.resources.iter().enumerate() {
-            for verb in [Verb::Start, Verb::Stop] {
-                for act in self.graph.of(r, verb) {
-                    for probe in probes.get(&*rsc.plain).into_iter().flatten() {
-                        if verb == Verb::Start {
-                            self.graph.edge(*probe, act, RUNNABLE);
-                        }
-                    }
+            // What runs may go on and be moved although a node cannot be asked.
+            let bits = if state.running_on(r).is_empty() { RUNNABLE } else { 0 };
+            for act in self.graph.of(r, Verb::Start) {
+                for probe in probes.get(&*rsc.plain).into_iter().flatten() {
+                    self.graph.edge(*probe, act, bits);
                 }
             }
         }
@@ -356,7 +354,7 @@ impl Steps<'_> {
             }
         }
         for (n, node) in input.nodes.iter().enumerate() {
-            if !node.shutting_down || !node.online || node.ping {
+            if !node.shutting_down || !node.online || node.ping || node.unclean {
                 continue;
             }
             let mut act = Act::new(Kind::Shutdown, None, Some(n));

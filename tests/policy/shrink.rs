@@ -40,7 +40,7 @@ fn is_kept(e: &Element) -> bool {
     ];
     let pair = ["stonith-enabled", "promotable"];
     section.contains(&&*e.name)
-        || e.get("name").is_some_and(|n| pair.contains(&n))
+        || e.walk().any(|e| e.get("name").is_some_and(|n| pair.contains(&n)))
         || e.get("class") == Some("stonith")
 }
 
