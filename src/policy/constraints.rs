@@ -35,7 +35,8 @@ fn lives(constraint: &Element, input: &Input) -> bool {
 }
 
 fn find(id: &str, constraint: &Element, input: &mut Input) -> Option<R> {
-    let found = input.resources.iter().position(|r| r.plain == id && !r.orphan);
+    let here = |r: &R| input.resources[*r].plain == id && !input.resources[*r].orphan;
+    let found = input.resource(id).filter(here);
     // Who names the child of a clone means the clone.
     let meant = found.map(|r| {
         let clone = input.clone_of(r).map(|(clone, _)| clone);

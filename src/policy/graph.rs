@@ -291,7 +291,8 @@ impl Graph {
             let why = format!("colocation with {}", name(&self.acts[first]));
             self.forbid(then, &why, changed);
         }
-        if has(IMPLIES_THEN) && self.matters(first, self.acts[then].node) {
+        let spared = self.acts[then].optional || matches!(self.acts[then].kind, Kind::All(_));
+        if has(IMPLIES_THEN) && spared && self.matters(first, self.acts[then].node) {
             let why = required(self, first);
             self.require_all(then, &why, changed);
         }

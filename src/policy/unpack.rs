@@ -31,6 +31,7 @@ pub fn unpack(cib: &Cib, now: Wall) -> Input {
         colocations: Vec::new(),
         orders: Vec::new(),
         complaints: Vec::new(),
+        names: BTreeMap::new(),
     };
     Unpacker::new(cib, &mut input).resources(cib);
     input.settings.can_fence = input
@@ -198,18 +199,19 @@ impl<'a> Unpacker<'a> {
             }
         }
         self.orphans(cib);
+        self.input.index();
     }
 
     /// What ran here and is no longer configured.
     fn orphans(&mut self, cib: &Cib) {
         let known: BTreeSet<String> = self.input.resources.iter().map(|r| r.plain.clone()).collect();
-        let lrm = |state: &'_ Element| state.child("lrm").and_then(|l| l.child("lrm_resources")).cloned();
         let mut seen = BTreeSet::new();
         for state in cib.status().children_named("node_state") {
             if self.input.node(state.get("uname").unwrap_or(state.id())).is_none() {
                 continue;
             }
-            for rsc in lrm(state).iter().flat_map(|l| l.children_named("lrm_resource")) {
+            let lrm = state.child("lrm").and_then(|l| l.child("lrm_resources"));
+            for rsc in lrm.into_iter().flat_map(|l| l.children_named("lrm_resource")) {
                 let id = rsc.id();
                 let base = id.split(':').next().unwrap_or(id);
                 if known.contains(id) || known.contains(base) || !seen.insert(id.to_owned()) {
