@@ -301,12 +301,14 @@ fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
     (!scores.is_empty()).then_some(sum)
 }
 
-/// The most that is said for an instance of a master/slave set on any node.
+/// The most that is said for an instance of a master/slave set on a node where it could be. The place of a group is its
+/// own affair.
 fn best_said(placer: &Placer<'_>, instance: R) -> Score {
-    if !placer.input.is_promotable(instance) {
+    let input = placer.input;
+    if !input.is_promotable(instance) || input.primitive(instance).is_none() {
         return Score::ZERO;
     }
-    let nodes = 0..placer.input.nodes.len();
+    let nodes = (0..input.nodes.len()).filter(|n| input.nodes[*n].is_usable());
     let said = nodes.filter_map(|n| said_score(placer, instance, n)).max();
     said.unwrap_or_default().max(Score::ZERO)
 }

@@ -280,7 +280,10 @@ impl Graph {
         let spared = self.acts[first].optional;
         if (has(IMPLIES_FIRST) || of_master) && spared && self.matters(then, self.acts[first].node) {
             let why = required(self, then);
-            self.require_all(first, &why, changed);
+            self.require(first, &why, changed);
+            if !self.acts[first].any {
+                self.require_all(first, &why, changed);
+            }
         }
         if has(RUNNABLE) && self.acts[then].runnable && !self.acts[first].runnable {
             let why = unrunnable(self);

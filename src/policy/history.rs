@@ -145,7 +145,12 @@ impl Reader {
         if here.known {
             self.state.known.insert((plain.clone(), node));
         }
-        let r = self.instance(input, pattern, node, here.role != Role::Stopped);
+        let r = self.instance(
+            input,
+            pattern,
+            node,
+            here.role != Role::Stopped || here.pending.is_some(),
+        );
         // A failure of what was configured otherwise says nothing about what is configured now.
         if let Some(last) = rsc
             .children_named("lrm_rsc_op")

@@ -65,7 +65,7 @@ impl Steps<'_> {
         // What was promoted and is to be no more than started: only a new start brings it there.
         let overdone = role == Role::Master && next == Role::Started;
         let need_stop = moving || many || failed || changed || blocked || overdone;
-        let keeps = (role <= next || overdone) && role != Role::Stopped && !blocked;
+        let keeps = (role <= next || need_stop) && role != Role::Stopped && !blocked;
         let why = if changed && !failed && !moving {
             "resource definition change"
         } else {
@@ -209,7 +209,7 @@ impl Steps<'_> {
             }
             for (n, node) in input.nodes.iter().enumerate() {
                 let there = node.online && !node.ping && !node.unclean;
-                if !there || state.knows(&rsc.plain, n) {
+                if !there || state.knows(&rsc.plain, n) || self.is_surplus(r, n) {
                     continue;
                 }
                 let belongs = self.places.node[r] == Some(n);
@@ -235,6 +235,20 @@ impl Steps<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a node has an instance of a resource's clone that is one too many: nobody asks for what it lacks.
+    fn is_surplus(&self, r: R, n: N) -> bool {
+        let Some((_, clones)) = self.input.clone_of(r).filter(|(_, c)| !c.unique) else {
+            return false;
+        };
+        let runs = |i: &R| {
+            self.input
+                .primitives(*i)
+                .iter()
+                .any(|p| self.state.role(*p, n) != Role::Stopped)
+        };
+        clones.instances.iter().skip(clones.max).any(runs)
     }
 
     /// Recurring monitors: those that are configured for the role it will have, and no others.
@@ -272,10 +286,10 @@ impl Steps<'_> {
                 self.graph.edge(start, act, IMPLIES_THEN | RUNNABLE);
             }
             if let Some(promote) = promote.filter(|_| role == Role::Master) {
-                self.graph.edge(promote, act, IMPLIES_THEN | RUNNABLE);
+                self.graph.edge(promote, act, RUNNABLE);
             }
             for demote in demotes.iter().filter(|_| role != Role::Master) {
-                self.graph.edge(*demote, act, IMPLIES_THEN | RUNNABLE);
+                self.graph.edge(*demote, act, RUNNABLE);
             }
         }
     }
