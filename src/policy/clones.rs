@@ -245,9 +245,8 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
     }
     for i in placer.turns[c.with].clone() {
         let head = input.primitives(i).first().copied().unwrap_or(i);
-        if fits(placer, i).is_some() {
-            placer.go_with_primitive(r, c, head);
-        }
+        // An instance that has no place counts as one that is nowhere.
+        placer.go_with_primitive(r, c, head);
     }
 }
 
@@ -346,7 +345,7 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         };
         // Without a word from the agent nothing is promoted unless a constraint asks for it.
         let mut score = said_score(placer, i, n).unwrap_or(Score::new(-1));
-        if !is_managed(input, placer.state, head(i)) && placer.state.role(head(i), n) == Role::Master {
+        if !is_managed(input, placer.state, i) && placer.state.role(i, n) == Role::Master {
             // It stays the master whatever is said.
             score = Score::INFINITY;
         }
@@ -380,13 +379,18 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
             );
         }
     }
-    let mut order: Vec<R> = priority.keys().copied().collect();
-    let was = |placer: &Placer<'_>, i: R| current(placer, i).map_or(Role::Stopped, |n| placer.state.role(head(i), n));
+    // Of equals the one that was placed first: among others, those that have failed come last.
+    let placed = placer.turns[clone].iter().copied();
+    let mut order: Vec<R> = placed.filter(|i| priority.contains_key(i)).collect();
+    let was = |placer: &Placer<'_>, i: R| {
+        let roles = input.primitives(i).into_iter().map(|p| placer.state.strongest(p));
+        roles.max().unwrap_or_default()
+    };
     order.sort_by_key(|i| {
         let n = placer.assigned[head(*i)]
             .flatten()
             .expect("only placed ones are in the list");
-        (Reverse(wants[n]), Reverse(was(placer, *i)), *i)
+        (Reverse(wants[n]), Reverse(was(placer, *i)))
     });
     let mut turns = order.clone();
     turns.extend(placer.turns[clone].iter().filter(|i| !order.contains(i)));

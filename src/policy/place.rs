@@ -170,12 +170,18 @@ impl<'a> Placer<'a> {
             Shape::Group(_) => 1,
             Shape::Clone(_) => 2,
         };
-        let key = |r: R, id: &str| (Reverse(input.resources[r].priority), Reverse(weight(r)), id.to_owned());
+        let key = |r: R| {
+            (
+                Reverse(input.resources[r].priority),
+                Reverse(weight(r)),
+                &input.resources[r].id,
+            )
+        };
         for list in &mut self.this_with {
-            list.sort_by_key(|i| key(self.colocations[*i].with, &self.colocations[*i].id));
+            list.sort_by_key(|i| key(self.colocations[*i].with));
         }
         for list in &mut self.with_this {
-            list.sort_by_key(|i| key(self.colocations[*i].rsc, &self.colocations[*i].id));
+            list.sort_by_key(|i| key(self.colocations[*i].rsc));
         }
     }
 
@@ -420,6 +426,7 @@ impl<'a> Placer<'a> {
         for (n, score) in work.iter_mut().enumerate() {
             let Some(old) = *score else { continue };
             *score = Some(match (&wanted, self.value(n, c.attribute.as_deref())) {
+                (None, _) if c.score < Score::ZERO => old,
                 (None, _) => old + -c.score,
                 (Some(w), Some(v)) if *w == v => {
                     if c.score < Score::INFINITY {

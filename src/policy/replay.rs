@@ -126,11 +126,14 @@ impl Replay<'_> {
 
     fn bad(&mut self, e: &Entry, bad: Outcome) {
         self.verdicts.push(Verdict::Failed(Box::new(self.failure(e))));
+        let recurs = e.operation == "monitor" && !e.interval.is_zero();
         if has_expired(self.input, self.r, e.at, [(&*e.operation, e.interval)].into_iter()) {
+            if recurs {
+                self.here.recurring.insert((e.operation.clone(), e.interval));
+            }
             return;
         }
         self.here.known = true;
-        let recurs = e.operation == "monitor" && !e.interval.is_zero();
         let reaction = reaction(self.input, self.primitive, e);
         if reaction == OnFail::Ignore {
             // As if it had done what it was told to.

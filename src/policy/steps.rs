@@ -65,7 +65,7 @@ impl Steps<'_> {
         // What was promoted and is to be no more than started: only a new start brings it there.
         let overdone = role == Role::Master && next == Role::Started;
         let need_stop = moving || many || failed || changed || blocked || overdone;
-        let keeps = (role <= next || need_stop) && role != Role::Stopped && !blocked;
+        let keeps = (role <= next || overdone || changed) && role != Role::Stopped && !blocked;
         let why = if changed && !failed && !moving {
             "resource definition change"
         } else {
@@ -301,7 +301,7 @@ impl Steps<'_> {
         let (Some(here), Some(primitive)) = (state.on.get(&(r, n)), input.primitive(r)) else {
             return;
         };
-        if !node.online || node.unclean || rsc.orphan {
+        if !node.online || node.pending || node.unclean || rsc.orphan {
             return;
         }
         let tended = node.is_looked_after();
