@@ -126,8 +126,10 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), Failure> {
     let Look { input, state } = look(&cib, now);
     let plan = plan(&input, &state);
     let outcomes = outcomes(matches, "op-fail")?;
-    let after = apply::apply_failing(&cib, &input, &plan, &outcomes);
-    if let Some(file) = one("save-output") {
+    // What follows from the plan takes as long as the plan: only for who asked.
+    let wanted = is("simulate") || one("save-output").is_some();
+    let after = wanted.then(|| apply::apply_failing(&cib, &input, &plan, &outcomes));
+    if let (Some(file), Some(after)) = (one("save-output"), &after) {
         std::fs::write(file, after.root().to_indented()).map_err(|e| format!("{file}: {e}"))?;
     }
     let said = |e: io::Error| format!("standard output: {e}");
@@ -145,7 +147,7 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), Failure> {
     if is("run") || is("simulate") || is("show-scores") {
         text += &format!("\nTransition Summary:\n{}", summary::transition(&input, &state, &plan));
     }
-    if is("simulate") {
+    if let Some(after) = after.filter(|_| is("simulate")) {
         text += &format!("\nExecuting Cluster Transition:\n{}", summary::actions(&input, &plan));
         let then = look(&after, now);
         let (nodes, resources) = (
@@ -172,6 +174,10 @@ fn outcomes(matches: &ArgMatches, name: &str) -> Result<Vec<Outcome>, String> {
 /// The CIB as the options want it to be looked at.
 fn changed(matches: &ArgMatches, cib: Cib, now: Wall) -> Result<Cib, String> {
     let one = |name: &str| matches.get_one::<String>(name);
+    let changes = ["quorum", "set-datetime", "node-up", "node-down", "op-inject"];
+    if !changes.iter().any(|name| matches.contains_id(name)) {
+        return Ok(cib);
+    }
     let mut root = cib.root().clone();
     if let Some(quorum) = one("quorum") {
         root.set("have-quorum", quorum);

@@ -286,6 +286,7 @@ impl<'t> Reader<'t> {
     fn element(&mut self, node: Node<'_, '_>) -> Result<Element, Unreadable> {
         let mut element = Element::new(node.tag_name().name());
         element.line = self.line_of(node.range().start);
+        element.attributes.reserve_exact(node.attributes().len());
         for a in node.attributes() {
             element.attributes.push((a.name().to_owned(), a.value().to_owned()));
         }

@@ -55,6 +55,13 @@ fn failed(placer: &Placer<'_>, instance: R, n: N) -> bool {
         .any(|r| placer.state.on.get(&(*r, n)).is_some_and(|h| h.failed))
 }
 
+fn is_blocked(placer: &Placer<'_>, instance: R) -> bool {
+    let state = placer.state;
+    let at = |r: R| state.on.range((r, 0)..=(r, N::MAX));
+    let primitives = placer.input.primitives(instance);
+    primitives.into_iter().any(|r| at(r).any(|(_, here)| here.blocked))
+}
+
 /// As many instances as may be, those that run first, on the node they are on.
 fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
     let input = placer.input;
@@ -63,16 +70,22 @@ fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
     for &i in surplus {
         for p in input.primitives(i).into_iter().chain([i]) {
             placer.scores[p].fill(Some(Score::BANNED));
+            placer.assigned[p] = Some(None);
         }
-        placer.assign_to(i, None);
     }
     let mut order = within.to_vec();
-    order.sort_by_key(|i| {
-        let n = current(placer, *i);
-        let score = n.and_then(|n| placer.scores[*i][n]).filter(|s| *s >= Score::ZERO);
-        let usable = n.is_some_and(|n| input.nodes[n].is_usable()) && score.is_some();
-        (Reverse(usable), Reverse(n.is_some()), Reverse(score), *i)
+    order.sort_by_cached_key(|i| {
+        let runs = current(placer, *i);
+        let score = runs.and_then(|n| placer.scores[*i][n]).filter(|s| *s >= Score::ZERO);
+        // Where it may not stay it counts as being nowhere, and behind those that are.
+        let banned = runs.is_some() && score.is_none();
+        let n = runs.filter(|_| !banned);
+        let usable = n.is_some_and(|n| input.nodes[n].is_usable());
+        let broken = n.is_some_and(|n| failed(placer, *i, n));
+        let wanted = best_said(placer, *i);
+        (banned, Reverse(wanted), n.is_none(), !usable, broken, *i)
     });
+    placer.turns[clone] = order.iter().chain(surplus).copied().collect();
     let available = input.nodes.iter().filter(|n| n.is_usable()).count();
     // Wishes of those who go with it matter only when some node goes without.
     let all = clones.max < available;
@@ -146,7 +159,7 @@ fn one(
     inherit(placer);
     for n in 0..input.nodes.len() {
         let full = counts.get(&n).copied().unwrap_or(0) >= limit;
-        let closed = placer.scores[clone][n].is_none() || !input.nodes[n].is_usable();
+        let closed = placer.scores[clone][n].is_none_or(|s| s < Score::ZERO) || !input.nodes[n].is_usable();
         if full || closed {
             placer.scores[first][n] = Some(Score::BANNED);
         }
@@ -185,6 +198,9 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         return;
     }
     let fits = |placer: &Placer<'_>, i: R| {
+        if is_blocked(placer, i) {
+            return None;
+        }
         let head = input.primitives(i).first().copied().unwrap_or(i);
         let node = placer.assigned[head].flatten()?;
         let role_fits = match c.with_role {
@@ -193,6 +209,31 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         };
         role_fits.then_some(node)
     };
+    if let Some((_, own)) = input.clone_of(r)
+        && own.interleave
+    {
+        // With the instance on the node that it likes best of those that have one.
+        let score = |n: N| placer.scores[r][n].unwrap_or(Score::BANNED);
+        let mut nodes: Vec<N> = (0..input.nodes.len())
+            .filter(|n| placer.scores[r][*n].is_some())
+            .collect();
+        nodes.sort_by_key(|n| (Reverse(score(*n)), placer.load[*n], *n));
+        let on = |n: N| {
+            placer.turns[c.with]
+                .iter()
+                .copied()
+                .find(|i| fits(placer, *i) == Some(n))
+        };
+        match nodes.into_iter().find_map(on) {
+            Some(i) => {
+                let head = input.primitives(i).first().copied().unwrap_or(i);
+                placer.go_with_primitive(r, c, head);
+            }
+            None if c.score == Score::INFINITY => placer.scores[r].fill(Some(Score::BANNED)),
+            None => {}
+        }
+        return;
+    }
     if c.score == Score::INFINITY {
         let nodes: Vec<N> = clones.instances.iter().filter_map(|i| fits(placer, *i)).collect();
         for (n, score) in placer.scores[r].iter_mut().enumerate() {
@@ -202,23 +243,49 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         }
         return;
     }
-    for i in clones.instances.clone() {
+    for i in placer.turns[c.with].clone() {
         let head = input.primitives(i).first().copied().unwrap_or(i);
-        if fits(placer, i).is_some() {
-            placer.go_with_primitive(r, c, head);
-        }
+        // An instance that has no place counts as one that is nowhere.
+        placer.go_with_primitive(r, c, head);
     }
+}
+
+/// Whether what is said of a node is about this instance: it is the one there, or may be the one; and is not banned.
+fn counts(placer: &Placer<'_>, r: R, n: N) -> bool {
+    let (input, state) = (placer.input, placer.state);
+    let knows = |r: R, n: N| {
+        state
+            .on
+            .get(&(r, n))
+            .is_some_and(|h| h.known || h.role != Role::Stopped)
+    };
+    let allowed = placer.scores[r][n].is_some_and(|s| s >= Score::ZERO);
+    let same_plain = |i: &R| input.resources[*i].plain == input.resources[r].plain;
+    let nothing_known = !(0..input.nodes.len()).any(|m| knows(r, m));
+    let meant = match input.clone_of(r) {
+        Some((_, clones)) if !clones.unique => {
+            let mut all = clones
+                .instances
+                .iter()
+                .flat_map(|i| input.primitives(*i))
+                .filter(same_plain);
+            match all.find(|i| state.role(*i, n) != Role::Stopped) {
+                Some(active) => active == r,
+                None => state.knows(&input.resources[r].plain, n),
+            }
+        }
+        _ => false,
+    };
+    allowed && (meant || nothing_known || knows(r, n))
 }
 
 /// What the agents said with crm_master about a node.
 fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
     let of_one = |r: R| {
-        let rsc = &placer.input.resources[r];
-        // Known of elsewhere and not here, it has said nothing yet about this place.
-        let unknown = !placer.state.knows(&rsc.plain, n);
-        if unknown && !placer.state.running_on(r).is_empty() {
+        if !counts(placer, r, n) {
             return None;
         }
+        let rsc = &placer.input.resources[r];
         let attributes = &placer.input.nodes[n].attributes;
         let by_name = |id: &str| attributes.get(&format!("master-{id}")).and_then(|v| Score::parse(v));
         by_name(&rsc.plain).or_else(|| by_name(&rsc.id))
@@ -231,6 +298,18 @@ fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
         .collect();
     let sum = scores.iter().fold(Score::ZERO, |sum, s| sum + *s);
     (!scores.is_empty()).then_some(sum)
+}
+
+/// The most that is said for an instance of a master/slave set on a node where it could be. The place of a group is its
+/// own affair.
+fn best_said(placer: &Placer<'_>, instance: R) -> Score {
+    let input = placer.input;
+    if !input.is_promotable(instance) || input.primitive(instance).is_none() {
+        return Score::ZERO;
+    }
+    let nodes = (0..input.nodes.len()).filter(|n| input.nodes[*n].is_usable());
+    let said = nodes.filter_map(|n| said_score(placer, instance, n)).max();
+    said.unwrap_or_default().max(Score::ZERO)
 }
 
 /// A node where an instance would be promoted is the better place for it.
@@ -266,6 +345,10 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         };
         // Without a word from the agent nothing is promoted unless a constraint asks for it.
         let mut score = said_score(placer, i, n).unwrap_or(Score::new(-1));
+        if !is_managed(input, placer.state, i) && placer.state.role(i, n) == Role::Master {
+            // It stays the master whatever is said.
+            score = Score::INFINITY;
+        }
         for location in input
             .locations
             .iter()
@@ -281,7 +364,8 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         }
         placer.promotion.push((i, n, score));
         priority.insert(i, score);
-        wants[n] = Some(wants[n].map_or(score, |w| w.max(score)));
+        let here = placer.scores[clone][n].unwrap_or_default();
+        wants[n] = Some(wants[n].map_or(here + score, |w| w.max(here + score)));
     }
     for k in placer.with_this[clone].clone() {
         let c = placer.colocations[k].clone();
@@ -295,14 +379,22 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
             );
         }
     }
-    let mut order: Vec<R> = priority.keys().copied().collect();
-    let was = |placer: &Placer<'_>, i: R| current(placer, i).map_or(Role::Stopped, |n| placer.state.role(head(i), n));
+    // Of equals the one that was placed first: among others, those that have failed come last.
+    let placed = placer.turns[clone].iter().copied();
+    let mut order: Vec<R> = placed.filter(|i| priority.contains_key(i)).collect();
+    let was = |placer: &Placer<'_>, i: R| {
+        let roles = input.primitives(i).into_iter().map(|p| placer.state.strongest(p));
+        roles.max().unwrap_or_default()
+    };
     order.sort_by_key(|i| {
         let n = placer.assigned[head(*i)]
             .flatten()
             .expect("only placed ones are in the list");
-        (Reverse(wants[n]), Reverse(was(placer, *i)), *i)
+        (Reverse(wants[n]), Reverse(was(placer, *i)))
     });
+    let mut turns = order.clone();
+    turns.extend(placer.turns[clone].iter().filter(|i| !order.contains(i)));
+    placer.turns[clone] = turns;
     let frozen = !input.settings.quorate && input.settings.without_quorum == WithoutQuorum::Freeze;
     let mut promoted: BTreeMap<N, usize> = BTreeMap::new();
     for i in order {
@@ -313,10 +405,16 @@ fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_n
         let is_master = was(placer, i) == Role::Master;
         let here = promoted.entry(n).or_default();
         let room = *here < per_node;
+        // Of a group all must be there, and none be ranked below zero.
+        let members = input.primitives(i);
+        let complete = members.iter().all(|p| placer.assigned[*p].flatten().is_some())
+            && (members.len() == 1 && members[0] == i
+                || members.iter().all(|p| input.resources[*p].priority >= Score::ZERO));
         let may = match managed {
             false => is_master,
             true => {
                 target == Target::Any
+                    && complete
                     && priority[&i] >= Score::ZERO
                     && input.nodes[n].is_usable()
                     && room

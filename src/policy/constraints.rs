@@ -35,7 +35,8 @@ fn lives(constraint: &Element, input: &Input) -> bool {
 }
 
 fn find(id: &str, constraint: &Element, input: &mut Input) -> Option<R> {
-    let found = input.resources.iter().position(|r| r.plain == id && !r.orphan);
+    let here = |r: &R| input.resources[*r].plain == id && !input.resources[*r].orphan;
+    let found = input.resource(id).filter(here);
     // Who names the child of a clone means the clone.
     let meant = found.map(|r| {
         let clone = input.clone_of(r).map(|(clone, _)| clone);
@@ -172,6 +173,10 @@ fn colocation(constraint: &Element, input: &mut Input) {
         .unwrap_or(Score::INFINITY);
     let attribute = constraint.get("node-attribute").map(str::to_owned);
     let add = |input: &mut Input, rsc, rsc_role, with, with_role, score| {
+        // It wants nothing, and decides about no order either.
+        if score == Score::ZERO {
+            return;
+        }
         input.colocations.push(Colocation {
             id: constraint.id().to_owned(),
             rsc,

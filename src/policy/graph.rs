@@ -209,22 +209,45 @@ impl Graph {
     }
 
     fn require(&mut self, i: usize, why: &str, changed: &mut VecDeque<usize>) {
-        if !self.acts[i].optional {
+        let act = &mut self.acts[i];
+        if !act.optional {
             return;
         }
-        let act = &mut self.acts[i];
         act.optional = false;
         if act.why.is_empty() {
             why.clone_into(&mut act.why);
         }
         changed.push_back(i);
-        let any = act.any;
-        if matches!(act.kind, Kind::All(_)) {
-            for m in act.members.clone() {
+    }
+
+    /// Of a collective all that is in it, also where a part was required before.
+    fn require_all(&mut self, i: usize, why: &str, changed: &mut VecDeque<usize>) {
+        self.require(i, why, changed);
+        if matches!(self.acts[i].kind, Kind::All(_)) {
+            let any = self.acts[i].any;
+            for m in self.acts[i].members.clone() {
                 if self.acts[m].runnable || !any {
-                    self.require(m, why, changed);
+                    self.require_all(m, why, changed);
                 }
             }
+        }
+    }
+
+    /// Whether an act must be, as far as an act on `node` is concerned: of a clone, only the instance beside it counts,
+    /// and never one that has no place.
+    fn matters(&self, i: usize, node: Option<N>) -> bool {
+        let act = &self.acts[i];
+        match act.kind {
+            Kind::All(_) if act.any => self.is_required_on(i, node),
+            _ => !act.optional,
+        }
+    }
+
+    fn is_required_on(&self, i: usize, node: Option<N>) -> bool {
+        let act = &self.acts[i];
+        match act.kind {
+            Kind::All(_) => act.members.iter().any(|m| self.is_required_on(*m, node)),
+            _ => !act.optional && act.node.is_some() && (node.is_none() || act.node == node),
         }
     }
 
@@ -254,9 +277,13 @@ impl Graph {
             self.forbid(then, &why, changed);
         }
         let of_master = has(IMPLIES_FIRST_OF_MASTER) && self.acts[then].role == Role::Master;
-        if (has(IMPLIES_FIRST) || of_master) && !self.acts[then].optional && self.acts[first].optional {
+        let spared = self.acts[first].optional;
+        if (has(IMPLIES_FIRST) || of_master) && spared && self.matters(then, self.acts[first].node) {
             let why = required(self, then);
             self.require(first, &why, changed);
+            if !self.acts[first].any {
+                self.require_all(first, &why, changed);
+            }
         }
         if has(RUNNABLE) && self.acts[then].runnable && !self.acts[first].runnable {
             let why = unrunnable(self);
@@ -267,9 +294,10 @@ impl Graph {
             let why = format!("colocation with {}", name(&self.acts[first]));
             self.forbid(then, &why, changed);
         }
-        if has(IMPLIES_THEN) && self.acts[then].optional && !self.acts[first].optional {
+        let spared = self.acts[then].optional || matches!(self.acts[then].kind, Kind::All(_));
+        if has(IMPLIES_THEN) && spared && self.matters(first, self.acts[then].node) {
             let why = required(self, first);
-            self.require(then, &why, changed);
+            self.require_all(then, &why, changed);
         }
         if has(RESTART) {
             let (f, t) = (&self.acts[first], &self.acts[then]);

@@ -1,7 +1,13 @@
 //! What the status section tells of each resource on each node: its role, its failures, what is known and what recurs.
 
-use super::input::{Input, N, OnFail, Operation, Primitive, R, Role, Shape};
-use crate::agents::operation::digest_of;
+use super::definition::is_other;
+pub use super::definition::op_digest;
+pub use super::entry::{Entry, PENDING};
+use super::entry::{Outcome, outcome};
+pub use super::failures::fail_count;
+use super::failures::has_expired;
+use super::input::{Input, N, R, Role, Shape};
+use super::replay::{Verdict, replay};
 use crate::cib::{Cib, Element, Score};
 use crate::time::{Duration, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +22,8 @@ pub struct State {
     pub traces: BTreeSet<(String, N)>,
     /// Nodes a resource may not have because of its failures; by the id of the history, and why.
     pub banned: BTreeMap<(String, N), &'static str>,
+    /// Where a resource, of a clone an instance, could not be stopped.
+    pub not_stopped: BTreeSet<(R, N)>,
     /// Resources that may run nowhere because of a failure.
     pub stopped_everywhere: BTreeSet<R>,
     pub failures: Vec<Failure>,
@@ -85,97 +93,6 @@ impl State {
     }
 }
 
-/// A line of the history.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub operation: String,
-    pub interval: Duration,
-    pub call: i64,
-    pub rc: i32,
-    pub status: i32,
-    pub expected: i32,
-    pub at: Wall,
-    pub took: Duration,
-    pub reason: String,
-    digest: Option<String>,
-    force_restart: Option<String>,
-    restart_digest: Option<String>,
-}
-
-pub const PENDING: i32 = -1;
-const NOT_RUNNING: i32 = 7;
-const MASTER: i32 = 8;
-const FAILED_MASTER: i32 = 9;
-
-impl Entry {
-    pub fn read(e: &Element) -> Self {
-        let number = |name: &str| e.get(name).and_then(|v| v.parse::<i64>().ok());
-        let small = |name: &str, otherwise| number(name).and_then(|v| i32::try_from(v).ok()).unwrap_or(otherwise);
-        let ms = |name: &str| Duration::from_millis(number(name).and_then(|v| u64::try_from(v).ok()).unwrap_or(0));
-        let text = |name: &str| e.get(name).map(str::to_owned);
-        // ACTION:TRANSITION:EXPECTED-RC:UUID
-        let key = e.get("transition-key").unwrap_or_default();
-        let expected = key.split(':').nth(2).and_then(|v| v.parse().ok());
-        Self {
-            operation: text("operation").unwrap_or_default(),
-            interval: ms("interval"),
-            call: number("call-id").unwrap_or(0),
-            rc: small("rc-code", 0),
-            status: small("op-status", 0),
-            expected: expected.unwrap_or(0),
-            at: Wall(
-                number("last-rc-change")
-                    .and_then(|v| u64::try_from(v).ok())
-                    .unwrap_or(0),
-            ),
-            took: ms("exec-time"),
-            reason: text("exit-reason").unwrap_or_default(),
-            digest: text("op-digest"),
-            force_restart: text("op-force-restart"),
-            restart_digest: text("op-restart-digest"),
-        }
-    }
-
-    pub fn is_probe(&self) -> bool {
-        self.operation == "monitor" && self.interval.is_zero()
-    }
-}
-
-/// How an entry ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
-    Pending,
-    Good,
-    Soft,
-    /// Never again on this node.
-    Hard,
-    /// Never again anywhere.
-    Fatal,
-}
-
-fn outcome(e: &Entry) -> Outcome {
-    let recurring = !e.interval.is_zero();
-    if e.status == PENDING {
-        return Outcome::Pending;
-    }
-    // Killed, timed out, lost: what the agent said does not count.
-    if ![0, 4, 5, 6, 7].contains(&e.status) {
-        return if e.status == 3 && !recurring {
-            Outcome::Hard
-        } else {
-            Outcome::Soft
-        };
-    }
-    match e.rc {
-        rc if rc == e.expected => Outcome::Good,
-        0 | NOT_RUNNING | MASTER if e.is_probe() => Outcome::Good,
-        2 | 4 | 5 => Outcome::Hard,
-        3 if !recurring => Outcome::Hard,
-        6 => Outcome::Fatal,
-        _ => Outcome::Soft,
-    }
-}
-
 pub fn read(cib: &Cib, input: &mut Input) -> State {
     let mut reader = Reader {
         state: State::default(),
@@ -188,12 +105,11 @@ pub fn read(cib: &Cib, input: &mut Input) -> State {
         };
         let lrm = node_state.child("lrm").and_then(|l| l.child("lrm_resources"));
         // What a node holds of which nothing is heard counts only while it may still be running.
-        let counts = input.nodes[node].online || input.settings.fencing;
-        if !counts {
+        if !input.nodes[node].online && !input.settings.fencing {
             continue;
         }
         for rsc in lrm.iter().flat_map(|l| l.children_named("lrm_resource")) {
-            reader.resource(input, node, rsc, counts);
+            reader.resource(input, node, rsc);
         }
     }
     reader.fail_counts(input);
@@ -206,7 +122,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn resource(&mut self, input: &mut Input, node: N, rsc: &Element, counts: bool) {
+    fn resource(&mut self, input: &mut Input, node: N, rsc: &Element) {
         let mut entries: Vec<Entry> = rsc.children_named("lrm_rsc_op").map(Entry::read).collect();
         // What is not over yet was asked for last.
         entries.sort_by_key(|e| (e.status == PENDING, e.call));
@@ -222,14 +138,19 @@ impl Reader {
             return;
         };
         let plain = input.resources[pattern].plain.clone();
-        let (here, verdicts) = history(input, pattern, primitive, node, &entries);
+        let (here, verdicts) = replay(input, pattern, primitive, node, &entries);
         if !entries.is_empty() {
             self.state.traces.insert((plain.clone(), node));
         }
         if here.known {
             self.state.known.insert((plain.clone(), node));
         }
-        let r = self.instance(input, pattern, node, here.role != Role::Stopped && counts);
+        let r = self.instance(
+            input,
+            pattern,
+            node,
+            here.role != Role::Stopped || here.pending.is_some(),
+        );
         // A failure of what was configured otherwise says nothing about what is configured now.
         if let Some(last) = rsc
             .children_named("lrm_rsc_op")
@@ -241,11 +162,15 @@ impl Reader {
                 self.state.clear.insert((r, node));
             }
         }
+        let (managed, fencing) = (input.resources[r].managed, input.settings.fencing);
         for verdict in verdicts {
             match verdict {
                 Verdict::Failed(failure) => self.state.failures.push(*failure),
                 Verdict::Banned(why) => {
                     self.state.banned.insert((plain.clone(), node), why);
+                }
+                Verdict::NotStopped => {
+                    self.state.not_stopped.insert((r, node));
                 }
                 Verdict::Nowhere => {
                     self.state.stopped_everywhere.insert(r);
@@ -258,9 +183,13 @@ impl Reader {
                 Verdict::Fence => {}
             }
         }
-        if counts {
-            self.state.on.insert((r, node), here);
+        // It left in good order as it seems, and yet something was left behind.
+        let at = &mut input.nodes[node];
+        if fencing && managed && here.role != Role::Stopped && !at.online && !at.maintenance && !at.unclean {
+            at.unclean = true;
+            at.lost = "something is thought to be active there";
         }
+        self.state.on.insert((r, node), here);
     }
 
     /// Which resource a node's history under the pattern's id is about.
@@ -307,7 +236,9 @@ impl Reader {
                 if count == Score::ZERO {
                     continue;
                 }
-                if has_expired(input, r, last) {
+                let failures = &self.state.failures;
+                let here = failures.iter().filter(|f| f.node == n && f.rsc == rsc.plain);
+                if has_expired(input, r, last, here.map(|f| (&*f.operation, f.interval))) {
                     self.state.clear.insert((r, n));
                     continue;
                 }
@@ -321,265 +252,4 @@ impl Reader {
             }
         }
     }
-}
-
-/// The sum of the counts of all operations of a resource, and when the last failure was.
-pub fn fail_count(input: &Input, plain: &str, n: N) -> (Score, Wall) {
-    let of = |name: &str, prefix: &str| {
-        let rest = name.strip_prefix(prefix)?.strip_prefix(plain)?;
-        (rest.is_empty() || rest.starts_with('#')).then_some(())
-    };
-    let (mut count, mut last) = (Score::ZERO, Wall(0));
-    for (name, value) in &input.nodes[n].transient {
-        if of(name, "fail-count-").is_some() {
-            count = count + Score::parse(value).unwrap_or_default();
-        }
-        if of(name, "last-failure-").is_some() {
-            last = last.max(Wall(value.parse().unwrap_or(0)));
-        }
-    }
-    (count, last)
-}
-
-fn has_expired(input: &Input, r: R, last: Wall) -> bool {
-    let rsc = &input.resources[r];
-    let timeout = rsc.failure_timeout.as_secs();
-    let blocks = input
-        .primitive(r)
-        .is_some_and(|p| p.operations.iter().any(|o| o.on_fail == Some(OnFail::Block)));
-    timeout > 0 && last.0 > 0 && !blocks && input.settings.now.0 > last.0.saturating_add(timeout)
-}
-
-enum Verdict {
-    Failed(Box<Failure>),
-    Banned(&'static str),
-    Nowhere,
-    Standby,
-    Fence,
-}
-
-/// Plays a resource's history on a node, oldest entry first.
-fn history(input: &Input, r: R, primitive: &Primitive, node: N, entries: &[Entry]) -> (Here, Vec<Verdict>) {
-    let rsc = &input.resources[r];
-    let slaves = input.clone_of(r).is_some_and(|(_, c)| c.promotable.is_some());
-    let started = if slaves { Role::Slave } else { Role::Started };
-    let mut here = Here::default();
-    let mut verdicts = Vec::new();
-    let mut on_fail: Option<OnFail> = None;
-    let mut failed_key = None;
-    for e in entries {
-        let key = (e.operation.clone(), e.interval);
-        // What nobody looks after may stop.
-        let let_go = !rsc.managed && e.operation == "monitor" && e.rc == NOT_RUNNING && e.status != PENDING;
-        match if let_go { Outcome::Good } else { outcome(e) } {
-            Outcome::Pending => {
-                if !e.is_probe() {
-                    here.pending = Some(e.operation.clone());
-                    here.known |= e.operation != "stop";
-                }
-                if e.operation == "start" {
-                    here.role = here.role.max(started);
-                }
-            }
-            Outcome::Good => {
-                here.known = true;
-                let mut clears = true;
-                match &*e.operation {
-                    "monitor" => {
-                        here.role = match e.rc {
-                            NOT_RUNNING => Role::Stopped,
-                            MASTER => Role::Master,
-                            FAILED_MASTER => Role::Master,
-                            _ => here.role.max(started),
-                        };
-                        if e.rc != MASTER && here.role == Role::Master && e.rc == 0 {
-                            here.role = started;
-                        }
-                        clears = failed_key.as_ref() == Some(&key);
-                        if !e.interval.is_zero() {
-                            here.recurring.insert(key);
-                        }
-                    }
-                    "start" | "migrate_from" => {
-                        here.role = started;
-                        here.recurring.clear();
-                    }
-                    "stop" | "migrate_to" => {
-                        here.role = Role::Stopped;
-                        here.recurring.clear();
-                    }
-                    "promote" => here.role = Role::Master,
-                    "demote" => here.role = Role::Slave,
-                    _ => clears = false,
-                }
-                if clears && on_fail.is_some_and(|f| [OnFail::Ignore, OnFail::Restart, OnFail::Block].contains(&f)) {
-                    on_fail = None;
-                }
-            }
-            bad @ (Outcome::Soft | Outcome::Hard | Outcome::Fatal) => {
-                verdicts.push(Verdict::Failed(Box::new(failure(rsc, node, e))));
-                if has_expired(input, r, e.at) {
-                    continue;
-                }
-                here.known = true;
-                let reaction = reaction(input, primitive, e);
-                let stop = e.operation == "stop";
-                match bad {
-                    Outcome::Hard if !stop => verdicts.push(Verdict::Banned("it cannot run there")),
-                    Outcome::Fatal if !stop => verdicts.push(Verdict::Nowhere),
-                    _ => {}
-                }
-                if reaction == OnFail::Ignore {
-                    here.ignored = true;
-                } else {
-                    failed_key = Some(key);
-                    on_fail = on_fail.max(Some(reaction));
-                }
-                here.role = match &*e.operation {
-                    "promote" => Role::Master,
-                    "demote" => Role::Slave,
-                    _ if e.is_probe() && e.rc == 5 => Role::Stopped,
-                    _ if e.rc == FAILED_MASTER || e.rc == MASTER => Role::Master,
-                    _ => here.role.max(started),
-                };
-                if e.operation == "start" {
-                    here.recurring.clear();
-                } else if e.operation == "monitor" && !e.interval.is_zero() {
-                    here.recurring.insert((e.operation.clone(), e.interval));
-                }
-            }
-        }
-    }
-    match on_fail {
-        None | Some(OnFail::Ignore) => {}
-        Some(OnFail::Restart) => here.failed = true,
-        Some(OnFail::Block) => (here.failed, here.blocked) = (true, true),
-        Some(OnFail::Stop) => {
-            here.failed = true;
-            verdicts.push(Verdict::Nowhere);
-        }
-        Some(OnFail::Migrate) => {
-            here.failed = true;
-            verdicts.push(Verdict::Banned("on-fail=migrate"));
-        }
-        Some(OnFail::Standby) => {
-            here.failed = true;
-            verdicts.push(Verdict::Standby);
-        }
-        Some(OnFail::Fence) => {
-            here.failed = true;
-            verdicts.push(Verdict::Fence);
-        }
-    }
-    here.failed &= here.role != Role::Stopped;
-    definition(input, r, node, primitive, entries, &mut here);
-    (here, verdicts)
-}
-
-/// What the configuration says is to be done about a failure.
-fn reaction(input: &Input, primitive: &Primitive, e: &Entry) -> OnFail {
-    let configured = primitive
-        .operations
-        .iter()
-        .find(|o| o.name == e.operation && o.interval == e.interval)
-        .and_then(|o| o.on_fail);
-    match configured {
-        Some(OnFail::Fence) if !input.settings.fencing && e.operation == "stop" => OnFail::Block,
-        Some(OnFail::Fence) if !input.settings.fencing => OnFail::Restart,
-        Some(configured) => configured,
-        None if e.operation != "stop" => OnFail::Restart,
-        None if input.settings.fencing => OnFail::Fence,
-        None => OnFail::Block,
-    }
-}
-
-fn failure(rsc: &super::input::Resource, node: N, e: &Entry) -> Failure {
-    Failure {
-        rsc: rsc.plain.clone(),
-        node,
-        operation: e.operation.clone(),
-        interval: e.interval,
-        call: e.call,
-        rc: e.rc,
-        status: e.status,
-        at: e.at,
-        took: e.took,
-        reason: e.reason.clone(),
-    }
-}
-
-/// Compares what runs with what is configured.
-fn definition(input: &Input, r: R, node: N, primitive: &Primitive, entries: &[Entry], here: &mut Here) {
-    if here.role == Role::Stopped || input.resources[r].orphan || !input.nodes[node].is_looked_after() {
-        return;
-    }
-    let last_start = entries
-        .iter()
-        .rposition(|e| ["start", "migrate_from"].contains(&&*e.operation));
-    for (i, e) in entries.iter().enumerate() {
-        if last_start.is_some_and(|s| i < s) || e.status == PENDING {
-            continue;
-        }
-        let recurring = !e.interval.is_zero();
-        if !recurring && !e.is_probe() && !["start", "promote", "migrate_from"].contains(&&*e.operation) {
-            continue;
-        }
-        let operation = primitive
-            .operations
-            .iter()
-            .find(|o| o.name == e.operation && o.interval == e.interval);
-        if recurring && operation.is_none() {
-            continue;
-        }
-        let all = op_digest(input, primitive, operation, recurring);
-        if e.digest.as_deref() == Some(&*all) {
-            continue;
-        }
-        if recurring {
-            here.changed_monitors.insert((e.operation.clone(), e.interval));
-        } else if !only_reloads(primitive, e) {
-            here.changed = true;
-        }
-    }
-}
-
-/// Whether an entry's parameters are not those of today.
-fn is_other(input: &Input, r: R, e: &Entry) -> bool {
-    let Some(primitive) = input.primitive(r) else {
-        return false;
-    };
-    let op = primitive
-        .operations
-        .iter()
-        .find(|o| o.name == e.operation && o.interval == e.interval);
-    e.digest
-        .as_deref()
-        .is_some_and(|d| *d != *op_digest(input, primitive, op, !e.interval.is_zero()))
-}
-
-/// The agent can take the parameters that changed without a restart.
-fn only_reloads(primitive: &Primitive, e: &Entry) -> bool {
-    let (Some(names), Some(digest)) = (&e.force_restart, &e.restart_digest) else {
-        return false;
-    };
-    let names: BTreeSet<&str> = names.split_whitespace().collect();
-    let kept = primitive.params.iter().filter(|(n, _)| names.contains(&***n));
-    *digest == digest_of(kept.map(|(n, v)| (n.as_str(), v.as_str())))
-}
-
-/// See the spec of the CIB: the parameters sorted by name, of a recurring operation its time limit among them.
-pub fn op_digest(input: &Input, primitive: &Primitive, operation: Option<&Operation>, recurring: bool) -> String {
-    let mut all: BTreeMap<&str, String> = primitive.params.iter().map(|(n, v)| (&**n, v.clone())).collect();
-    if let Some(operation) = operation {
-        for (name, value) in &operation.params {
-            all.insert(name, value.clone());
-        }
-    }
-    if recurring {
-        let timeout = operation
-            .and_then(|o| o.timeout)
-            .unwrap_or(input.settings.default_timeout);
-        all.insert("CRM_meta_timeout", timeout.as_millis().to_string());
-    }
-    digest_of(all.iter().map(|(n, v)| (*n, v.as_str())))
 }

@@ -24,6 +24,8 @@ pub struct Input {
     pub orders: Vec<Order>,
     /// What is wrong with the configuration, but does not keep it from being carried out.
     pub complaints: Vec<String>,
+    /// Of [`Input::resource`].
+    pub(super) names: BTreeMap<String, R>,
 }
 
 /// The cluster properties that the policy looks at.
@@ -292,8 +294,17 @@ impl Input {
 
     /// By the id in the configuration: of an instance, its clone's child's.
     pub fn resource(&self, id: &str) -> Option<R> {
-        let exact = self.resources.iter().position(|r| r.id == id);
-        exact.or_else(|| self.resources.iter().position(|r| r.plain == id))
+        self.names.get(id).copied()
+    }
+
+    /// To be done when all resources are there: who has an id, and else the first that is known by it in the history.
+    pub(super) fn index(&mut self) {
+        for (r, rsc) in self.resources.iter().enumerate().rev() {
+            self.names.insert(rsc.plain.clone(), r);
+        }
+        for (r, rsc) in self.resources.iter().enumerate().rev() {
+            self.names.insert(rsc.id.clone(), r);
+        }
     }
 
     pub fn children(&self, r: R) -> &[R] {

@@ -3,7 +3,8 @@
 //! * [`input`]: nodes, resources and constraints with everything about them brought together;
 //! * [`unpack`], [`constraints`]: the same from the CIB's configuration;
 //! * [`rules`]: rules with expressions and dates;
-//! * [`history`]: what the CIB's status says: what runs where, and what failed;
+//! * [`history`]: what the CIB's status says: what runs where, and what failed (`entry`: a line of it, `replay`: all lines
+//!   in turn, `failures`, `definition`: whether it still is what is configured);
 //! * [`place`], [`clones`]: scores, and the node and role they give each resource;
 //! * `graph`, `steps`, `orders`: every act that could be, and what each means for the others;
 //! * [`plan`]: the actions, each with those it waits for;
@@ -14,6 +15,9 @@
 pub mod apply;
 mod clones;
 mod constraints;
+mod definition;
+mod entry;
+mod failures;
 mod graph;
 pub mod history;
 pub mod input;
@@ -22,6 +26,7 @@ mod orders;
 pub mod place;
 pub mod plan;
 pub mod record;
+mod replay;
 pub mod rules;
 pub mod show;
 mod steps;

@@ -3,9 +3,10 @@
 use super::graph::{Act, Graph, Kind};
 use super::history::State;
 use super::input::{Input, N, R, Shape, Verb};
+use super::place::Places;
 use std::collections::BTreeSet;
 
-pub(super) fn add(input: &Input, state: &State, graph: &mut Graph) {
+pub(super) fn add(input: &Input, state: &State, places: &Places, graph: &mut Graph) {
     for rsc in &input.resources {
         let Shape::Clone(clones) = &rsc.shape else { continue };
         if !clones.notify {
@@ -19,7 +20,8 @@ pub(super) fn add(input: &Input, state: &State, graph: &mut Graph) {
                 continue;
             }
             let (mut told, mut told_after) = (Vec::new(), Vec::new());
-            for &m in &members {
+            // What is left alone is told nothing.
+            for &m in members.iter().filter(|m| places.managed(input, state, **m)) {
                 for (after, list) in [(false, &mut told), (true, &mut told_after)] {
                     for node in present(input, state, graph, m, verb, after) {
                         let mut act = Act::new(Kind::Notify(after, verb), Some(m), Some(node));

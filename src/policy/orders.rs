@@ -108,6 +108,9 @@ impl Orders<'_> {
                 self.one(graph, first, order.first_action, order.then, order.then_action, bits);
                 if order.symmetrical {
                     let (before, after) = (order.then_action.inverse(), order.first_action.inverse());
+                    // Only who goes takes those along that depend on it.
+                    let going = matches!(after, Verb::Stop | Verb::Demote);
+                    let inverse = if going { inverse } else { 0 };
                     self.one(graph, order.then, before, first, after, inverse);
                 }
             }

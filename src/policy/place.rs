@@ -5,7 +5,7 @@
 
 use super::clones;
 use super::history::State;
-use super::input::{Colocation, Input, N, R, Role, Shape, Target, WithoutQuorum};
+use super::input::{Colocation, Input, MultipleActive, N, R, Role, Shape, Target, WithoutQuorum};
 use crate::cib::Score;
 use std::cmp::Reverse;
 
@@ -31,15 +31,34 @@ impl Places {
 }
 
 pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
+    let blocks = |r: R| input.resources[r].multiple_active == MultipleActive::Block && state.running_on(r).len() > 1;
+    // One of a group stands for all of it.
+    let group = input.resources[r]
+        .parent
+        .filter(|p| matches!(input.resources[*p].shape, Shape::Group(_)));
+    let too_many = blocks(r) || group.is_some_and(|g| input.children(g).iter().any(|m| blocks(*m)));
+    // Told to fence and without anything to do it, the cluster touches nothing.
+    let helpless = input.settings.fencing && !input.settings.can_fence;
+    !is_left_alone(input, state, r) && !too_many && !helpless
+}
+
+/// By the word of the administrator, or after a failure that only he can mend.
+fn is_left_alone(input: &Input, state: &State, r: R) -> bool {
     let rsc = &input.resources[r];
     let running = state.running_on(r);
     let blocked = running.iter().any(|n| state.on[&(r, *n)].blocked);
-    let too_many = running.len() > 1 && rsc.multiple_active == super::input::MultipleActive::Block;
     let kept = rsc.orphan && !input.settings.stop_orphans;
     let frozen = running.iter().any(|n| input.nodes[*n].maintenance);
-    // Told to fence and without anything to do it, the cluster touches nothing.
-    let helpless = input.settings.fencing && !input.settings.can_fence;
-    rsc.managed && !blocked && !too_many && !kept && !frozen && !helpless
+    !rsc.managed || blocked || kept || frozen
+}
+
+/// Where a primitive is. A fencing device needs no fencing itself: what a dead node holds of it does not count while
+/// there is another.
+pub(super) fn current(input: &Input, state: &State, r: R) -> Option<N> {
+    let running = state.running_on(r);
+    let is_device = input.primitive(r).is_some_and(|p| p.class == "stonith");
+    let clean = running.iter().find(|n| !is_device || !input.nodes[**n].unclean);
+    clean.or(running.first()).copied()
 }
 
 pub fn place(input: &Input, state: &State) -> Places {
@@ -73,10 +92,12 @@ pub(super) struct Placer<'a> {
     pub(super) role: Vec<Role>,
     pub(super) promotion: Vec<(R, N, Score)>,
     /// Resources given to each node so far.
-    load: Vec<usize>,
+    pub(super) load: Vec<usize>,
     /// In the middle of being placed, or of having its wishes asked: loops of constraints end there.
     busy: Vec<bool>,
     merging: Vec<bool>,
+    /// Of clones: the instances in the order in which they were placed, or promoted.
+    pub(super) turns: Vec<Vec<R>>,
 }
 
 /// How the wishes of dependents are added.
@@ -105,6 +126,7 @@ impl<'a> Placer<'a> {
             load: vec![0; input.nodes.len()],
             busy: vec![false; count],
             merging: vec![false; count],
+            turns: vec![Vec::new(); count],
         };
         placer.group_colocations();
         placer.index_colocations();
@@ -148,12 +170,18 @@ impl<'a> Placer<'a> {
             Shape::Group(_) => 1,
             Shape::Clone(_) => 2,
         };
-        let key = |r: R, id: &str| (Reverse(input.resources[r].priority), Reverse(weight(r)), id.to_owned());
+        let key = |r: R| {
+            (
+                Reverse(input.resources[r].priority),
+                Reverse(weight(r)),
+                &input.resources[r].id,
+            )
+        };
         for list in &mut self.this_with {
-            list.sort_by_key(|i| key(self.colocations[*i].with, &self.colocations[*i].id));
+            list.sort_by_key(|i| key(self.colocations[*i].with));
         }
         for list in &mut self.with_this {
-            list.sort_by_key(|i| key(self.colocations[*i].rsc, &self.colocations[*i].id));
+            list.sort_by_key(|i| key(self.colocations[*i].rsc));
         }
     }
 
@@ -180,6 +208,14 @@ impl<'a> Placer<'a> {
         }
     }
 
+    /// From a node, with all that is in it.
+    fn ban(&mut self, r: R, n: N) {
+        self.add(r, n, Score::BANNED);
+        for child in self.input.children(r) {
+            self.ban(*child, n);
+        }
+    }
+
     fn locations(&mut self) {
         for location in self.input.locations.iter().filter(|l| !l.of_master) {
             self.locate(location.rsc, location.node, location.score);
@@ -197,11 +233,12 @@ impl<'a> Placer<'a> {
                 _ => r,
             };
             for n in 0..self.input.nodes.len() {
-                if self.state.banned.contains_key(&(rsc.plain.clone(), n)) {
-                    self.locate(banned, n, Score::BANNED);
+                let has_failed = self.state.banned.contains_key(&(rsc.plain.clone(), n));
+                if has_failed || self.state.stopped_everywhere.contains(&r) {
+                    self.ban(banned, n);
                 }
-                if self.state.stopped_everywhere.contains(&r) {
-                    self.locate(banned, n, Score::BANNED);
+                if self.state.not_stopped.contains(&(r, n)) {
+                    self.ban(r, n);
                 }
             }
         }
@@ -209,6 +246,13 @@ impl<'a> Placer<'a> {
 
     fn stickiness(&mut self) {
         for (r, rsc) in self.input.resources.iter().enumerate() {
+            if is_left_alone(self.input, self.state, r) {
+                // It stays where it is, so that is what it wishes for.
+                for n in self.state.running_on(r) {
+                    self.add(r, n, Score::INFINITY);
+                }
+                continue;
+            }
             if !matches!(rsc.shape, Shape::Primitive(_)) || !rsc.managed || rsc.stickiness == Score::ZERO {
                 continue;
             }
@@ -288,10 +332,11 @@ impl<'a> Placer<'a> {
         }
         let running = self.state.running_on(r);
         let left_alone = !is_managed(input, self.state, r);
+        let current = current(input, self.state, r);
         let chosen = if left_alone {
-            running.first().copied()
+            current
         } else {
-            self.best(r, &running, prefer)
+            self.best(r, current, prefer)
         };
         self.assigned[r] = Some(chosen);
         self.role[r] = match chosen {
@@ -320,7 +365,7 @@ impl<'a> Placer<'a> {
     }
 
     /// The node with the best score; of equals the one with less to do, then the one it is on, then the first by name.
-    fn best(&self, r: R, running: &[N], prefer: Option<N>) -> Option<N> {
+    fn best(&self, r: R, current: Option<N>, prefer: Option<N>) -> Option<N> {
         let score = |n: N| match self.scores[r][n] {
             Some(score) if self.input.nodes[n].is_usable() => score,
             _ => Score::BANNED,
@@ -334,13 +379,13 @@ impl<'a> Placer<'a> {
             return Some(n);
         }
         let candidates = (0..self.input.nodes.len()).filter(|n| self.scores[r][*n].is_some());
-        let best = candidates.min_by_key(|n| (Reverse(score(*n)), self.load[*n], running.first() != Some(n), *n))?;
+        let best = candidates.min_by_key(|n| (Reverse(score(*n)), self.load[*n], current != Some(*n), *n))?;
         if score(best) < Score::ZERO {
             return None;
         }
-        match running.first() {
+        match current {
             // Where it has a reason to be, it is not moved to even out the load.
-            Some(n) if score(best) > Score::ZERO && score(*n) == score(best) => Some(*n),
+            Some(n) if score(best) > Score::ZERO && score(n) == score(best) => Some(n),
             _ => Some(best),
         }
     }
@@ -381,6 +426,7 @@ impl<'a> Placer<'a> {
         for (n, score) in work.iter_mut().enumerate() {
             let Some(old) = *score else { continue };
             *score = Some(match (&wanted, self.value(n, c.attribute.as_deref())) {
+                (None, _) if c.score < Score::ZERO => old,
                 (None, _) => old + -c.score,
                 (Some(w), Some(v)) if *w == v => {
                     if c.score < Score::INFINITY {
@@ -406,21 +452,22 @@ impl<'a> Placer<'a> {
         self.merging[who] = true;
         let before = work.clone();
         let input = self.input;
-        let last = match &input.resources[who].shape {
-            Shape::Group(members) => {
-                for member in members {
-                    self.hear(*member, work, attribute, factor, wishes);
-                }
-                members.last().copied().unwrap_or(who)
+        if let Shape::Group(members) = &input.resources[who].shape {
+            // The first speaks for all: each of the others goes with the one before it.
+            if let Some(first) = members.first() {
+                self.hear(*first, work, attribute, factor, wishes);
             }
-            Shape::Primitive(_) | Shape::Clone(_) => {
-                self.add_wishes(who, work, attribute, factor, wishes);
-                who
-            }
-        };
+            self.merging[who] = false;
+            return;
+        }
+        self.add_wishes(who, work, attribute, factor, wishes);
         if self.any_left(work) {
-            for i in self.with_this[last].clone() {
+            for i in self.with_this[who].clone() {
                 let c = self.colocations[i].clone();
+                // Who goes with a group is heard when the group is placed, not by those that the group goes with.
+                if c.with != who && !self.busy[c.with] {
+                    continue;
+                }
                 self.hear(c.rsc, work, c.attribute.as_deref(), self::factor(c.score), wishes);
             }
         } else {

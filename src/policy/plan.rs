@@ -120,7 +120,7 @@ pub fn plan(input: &Input, state: &State) -> Plan {
     orders.constraints(&mut graph);
     fences_first(input, &mut graph);
     graph.settle(&|act| name(input, act));
-    notify::add(input, state, &mut graph);
+    notify::add(input, state, &places, &mut graph);
     let mut complaints = input.complaints.clone();
     let steps = summary(&graph);
     let actions = sorted(input, &graph, &mut complaints);

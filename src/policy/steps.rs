@@ -4,7 +4,7 @@
 use super::graph::{Act, Graph, IMPLIES_FIRST_OF_MASTER, IMPLIES_THEN, Kind, RESTART, RUNNABLE};
 use super::history::{State, fail_count};
 use super::input::{Input, MultipleActive, N, Operation, R, Role, Shape, Verb, WithoutQuorum};
-use super::place::Places;
+use super::place::{Places, current};
 use crate::cib::Score;
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -59,11 +59,13 @@ impl Steps<'_> {
         let changed = now.iter().any(|(n, _)| here(n).is_some_and(|h| h.changed)) && managed;
         // A fencing device needs no fencing: what a dead node holds of it does not count.
         let counts = |n: &&N| input.primitive(r).is_some_and(|p| p.class != "stonith") || !input.nodes[**n].unclean;
-        let current = running.iter().find(counts).or(running.first());
-        let moving = chosen.is_some_and(|n| current.is_some_and(|c| *c != n));
+        let current = current(input, state, r);
+        let moving = chosen.is_some_and(|n| current.is_some_and(|c| c != n));
         let many = running.iter().filter(counts).count() > 1;
-        let need_stop = moving || many || failed || changed || blocked;
-        let keeps = role <= next && role != Role::Stopped && !blocked;
+        // What was promoted and is to be no more than started: only a new start brings it there.
+        let overdone = role == Role::Master && next == Role::Started;
+        let need_stop = moving || many || failed || changed || blocked || overdone;
+        let keeps = (role <= next || overdone || changed) && role != Role::Stopped && !blocked;
         let why = if changed && !failed && !moving {
             "resource definition change"
         } else {
@@ -207,7 +209,7 @@ impl Steps<'_> {
             }
             for (n, node) in input.nodes.iter().enumerate() {
                 let there = node.online && !node.ping && !node.unclean;
-                if !there || state.knows(&rsc.plain, n) {
+                if !there || state.knows(&rsc.plain, n) || self.is_surplus(r, n) {
                     continue;
                 }
                 let belongs = self.places.node[r] == Some(n);
@@ -225,16 +227,28 @@ impl Steps<'_> {
             probes.entry(plain).or_default().push(self.graph.add(act));
         }
         for (r, rsc) in input.resources.iter().enumerate() {
-            for verb in [Verb::Start, Verb::Stop] {
-                for act in self.graph.of(r, verb) {
-                    for probe in probes.get(&*rsc.plain).into_iter().flatten() {
-                        if verb == Verb::Start {
-                            self.graph.edge(*probe, act, RUNNABLE);
-                        }
-                    }
+            // What runs may go on and be moved although a node cannot be asked.
+            let bits = if state.running_on(r).is_empty() { RUNNABLE } else { 0 };
+            for act in self.graph.of(r, Verb::Start) {
+                for probe in probes.get(&*rsc.plain).into_iter().flatten() {
+                    self.graph.edge(*probe, act, bits);
                 }
             }
         }
+    }
+
+    /// Whether a node has an instance of a resource's clone that is one too many: nobody asks for what it lacks.
+    fn is_surplus(&self, r: R, n: N) -> bool {
+        let Some((_, clones)) = self.input.clone_of(r).filter(|(_, c)| !c.unique) else {
+            return false;
+        };
+        let runs = |i: &R| {
+            self.input
+                .primitives(*i)
+                .iter()
+                .any(|p| self.state.role(*p, n) != Role::Stopped)
+        };
+        clones.instances.iter().skip(clones.max).any(runs)
     }
 
     /// Recurring monitors: those that are configured for the role it will have, and no others.
@@ -272,10 +286,10 @@ impl Steps<'_> {
                 self.graph.edge(start, act, IMPLIES_THEN | RUNNABLE);
             }
             if let Some(promote) = promote.filter(|_| role == Role::Master) {
-                self.graph.edge(promote, act, IMPLIES_THEN | RUNNABLE);
+                self.graph.edge(promote, act, RUNNABLE);
             }
             for demote in demotes.iter().filter(|_| role != Role::Master) {
-                self.graph.edge(*demote, act, IMPLIES_THEN | RUNNABLE);
+                self.graph.edge(*demote, act, RUNNABLE);
             }
         }
     }
@@ -287,10 +301,12 @@ impl Steps<'_> {
         let (Some(here), Some(primitive)) = (state.on.get(&(r, n)), input.primitive(r)) else {
             return;
         };
-        if !node.online || node.unclean || rsc.orphan {
+        if !node.online || node.pending || node.unclean || rsc.orphan {
             return;
         }
         let tended = node.is_looked_after();
+        let start = self.graph.find(r, Kind::Do(Verb::Start), n);
+        let restarts = start.is_some_and(|s| !self.graph.acts[s].optional);
         let stays = self.places.node[r] == Some(n);
         let role = self.places.role[r];
         for (_, interval) in here.recurring.iter().filter(|(op, _)| op == "monitor") {
@@ -303,7 +319,8 @@ impl Steps<'_> {
                 && match configured {
                     _ if rsc.maintenance || node.maintenance => tended,
                     None => input.settings.cancel_orphan_actions && tended,
-                    Some(op) => stays && role != Role::Stopped && !fits(op, role),
+                    // A new start ends them all.
+                    Some(op) => stays && role != Role::Stopped && !fits(op, role) && !restarts,
                 };
             if !cancelled {
                 continue;
@@ -351,7 +368,7 @@ impl Steps<'_> {
             }
         }
         for (n, node) in input.nodes.iter().enumerate() {
-            if !node.shutting_down || !node.online || node.ping {
+            if !node.shutting_down || !node.online || node.ping || node.unclean {
                 continue;
             }
             let mut act = Act::new(Kind::Shutdown, None, Some(n));
@@ -368,7 +385,7 @@ impl Steps<'_> {
             }
         }
         for &(r, n) in &state.clear {
-            if input.nodes[n].online && !input.nodes[n].unclean {
+            if input.nodes[n].online && !input.nodes[n].unclean && self.places.managed(input, state, r) {
                 let mut act = Act::new(Kind::ClearFailCount, Some(r), Some(n));
                 act.optional = false;
                 let clear = self.graph.add(act);

@@ -31,6 +31,7 @@ pub fn unpack(cib: &Cib, now: Wall) -> Input {
         colocations: Vec::new(),
         orders: Vec::new(),
         complaints: Vec::new(),
+        names: BTreeMap::new(),
     };
     Unpacker::new(cib, &mut input).resources(cib);
     input.settings.can_fence = input
@@ -135,18 +136,17 @@ fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
     nodes
 }
 
-/// By the id of a history: the nodes where it is about more than a look that found nothing.
-fn active(cib: &Cib) -> BTreeMap<String, usize> {
-    let mut out = BTreeMap::new();
+/// By the id of a history: the nodes where it may be running.
+fn active(cib: &Cib) -> BTreeMap<String, BTreeSet<String>> {
+    let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let stops = |e: &Element| e.get("operation") == Some("stop") && e.get("rc-code") == Some("0");
     for state in cib.status().children_named("node_state") {
         let lrm = state.child("lrm").and_then(|l| l.child("lrm_resources"));
         for rsc in lrm.iter().flat_map(|l| l.children_named("lrm_resource")) {
-            if rsc
-                .children
-                .iter()
-                .any(|e| e.get("rc-code") != Some("7") && e.get("operation") != Some("stop"))
-            {
-                *out.entry(rsc.id().to_owned()).or_default() += 1;
+            if rsc.children.iter().any(|e| e.get("rc-code") != Some("7") && !stops(e)) {
+                out.entry(rsc.id().to_owned())
+                    .or_default()
+                    .insert(state.id().to_owned());
             }
         }
     }
@@ -160,8 +160,8 @@ struct Unpacker<'a> {
     op_defaults: Pairs,
     templates: BTreeMap<&'a str, &'a Element>,
     node_count: usize,
-    /// On how many nodes each id of the history may be running.
-    active: BTreeMap<String, usize>,
+    /// The nodes on which each id of the history may be running.
+    active: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Unpacker<'a> {
@@ -199,18 +199,19 @@ impl<'a> Unpacker<'a> {
             }
         }
         self.orphans(cib);
+        self.input.index();
     }
 
     /// What ran here and is no longer configured.
     fn orphans(&mut self, cib: &Cib) {
         let known: BTreeSet<String> = self.input.resources.iter().map(|r| r.plain.clone()).collect();
-        let lrm = |state: &'_ Element| state.child("lrm").and_then(|l| l.child("lrm_resources")).cloned();
         let mut seen = BTreeSet::new();
         for state in cib.status().children_named("node_state") {
             if self.input.node(state.get("uname").unwrap_or(state.id())).is_none() {
                 continue;
             }
-            for rsc in lrm(state).iter().flat_map(|l| l.children_named("lrm_resource")) {
+            let lrm = state.child("lrm").and_then(|l| l.child("lrm_resources"));
+            for rsc in lrm.into_iter().flat_map(|l| l.children_named("lrm_resource")) {
                 let id = rsc.id();
                 let base = id.split(':').next().unwrap_or(id);
                 if known.contains(id) || known.contains(base) || !seen.insert(id.to_owned()) {
@@ -284,7 +285,11 @@ impl<'a> Unpacker<'a> {
                     .find(|c| ["primitive", "group"].contains(&&*c.name))?;
                 // Instances that run are there, also those that are too many.
                 let ids = child.walk().filter(|e| e.name == "primitive").map(|e| e.id());
-                let running = ids.filter_map(|id| self.active.get(id)).max().copied().unwrap_or(0);
+                let running = ids
+                    .filter_map(|id| self.active.get(id))
+                    .flatten()
+                    .collect::<BTreeSet<_>>()
+                    .len();
                 let count = if clones.unique {
                     clones.max
                 } else {

@@ -38,7 +38,10 @@ fn is_kept(e: &Element) -> bool {
         "status",
         "node",
     ];
-    section.contains(&&*e.name) || e.get("name") == Some("stonith-enabled") || e.get("class") == Some("stonith")
+    let pair = ["stonith-enabled", "promotable"];
+    section.contains(&&*e.name)
+        || e.walk().any(|e| e.get("name").is_some_and(|n| pair.contains(&n)))
+        || e.get("class") == Some("stonith")
 }
 
 /// Removes the element with this number in the order of the document.
