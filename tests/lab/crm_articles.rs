@@ -110,14 +110,14 @@ fn s0_03_crm_verify_names_stonith_until_it_is_switched_off_and_s0_04_a_commit_is
     c.wait_partition(&TWO, true);
     let verify = |node: &str, how: &str| c.c.run(node, &["crm_verify", how]);
     let said = verify("node1", "-LV");
-    assert_ne!(said.code, 0, "{said:?}");
+    assert_ne!(said.code, Some(0), "{said:?}");
     assert!((said.out.clone() + &said.err).contains("STONITH"), "{said:?}");
-    assert_ne!(verify("node1", "-L").code, 0);
+    assert_ne!(verify("node1", "-L").code, Some(0));
     typed(&c, "node1", "configure\nproperty stonith-enabled=false\ncommit").good("a commit");
     for node in TWO {
         // At once: the prompt returns when all have it.
         let said = verify(node, "-L");
-        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""), "{node}");
+        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""), "{node}");
         let file = c.c.lab.files(node).state().join("crm/cib.xml");
         let text = std::fs::read_to_string(file).expect("cib.xml");
         assert!(text.contains("name=\"stonith-enabled\" value=\"false\""), "{text}");
@@ -128,15 +128,14 @@ fn s0_03_crm_verify_names_stonith_until_it_is_switched_off_and_s0_04_a_commit_is
         "node1",
         "configure primitive x ocf:heartbeat:IPaddr parms ip=1.2.3.4",
     );
-    assert_eq!(bad.code, 1, "{bad:?}");
+    assert_eq!(bad.code, Some(1), "{bad:?}");
     assert!(bad.err.contains("ERROR") && bad.err.contains("parms"), "{bad:?}");
     assert!(!c.cib("node2").expect("a CIB").root().to_bare().contains("primitive"));
 }
 
 #[test]
 fn s0_05_classes_agents_and_their_parameters() {
-    let Some(c) = Crm::make("s0-05", &TWO) else { return };
-    c.c.start("node1");
+    let Some(c) = Crm::started("s0-05", &TWO) else { return };
     let classes = typed(&c, "node1", "configure\nra\nclasses").good("classes");
     let lines: Vec<&str> = classes.lines().map(str::trim).collect();
     for class in ["heartbeat", "lsb", "stonith"] {
@@ -199,7 +198,7 @@ fn s0_06_to_s0_09_the_articles_web_server_spreads_then_stays_with_its_address_an
     // S0.8
     c.c.stop("node1");
     let gone = crm(&c, "node1", "status");
-    assert_ne!(gone.code, 0, "{gone:?}");
+    assert_ne!(gone.code, Some(0), "{gone:?}");
     c.wait_partition(&["node2"], false);
     c.wait_idle("node2");
     let shown = status(&c, "node2");
@@ -337,12 +336,12 @@ fn s1_01_the_article_is_pasted_as_it_is_and_s1_02_a_service_that_is_stopped_move
     assert!(!shown.contains("Failed actions"), "{shown}");
     let gone =
         c.c.run("compute-1", &["crm_resource", "-D", "-r", "www", "-t", "primitive"]);
-    assert_eq!(gone.code, 0, "{gone:?}");
+    assert_eq!(gone.code, Some(0), "{gone:?}");
     c.wait_idle("compute-1");
     let config = c.cib("compute-2").expect("a CIB").configuration().to_bare();
     assert!(!config.contains("\"www\"") && config.contains("\"vip\""), "{config}");
     let stopped = c.c.shell("compute-1", "\"$HA_INITDIR\"/apache2 status");
-    assert_eq!(stopped.code, 3, "what is configured no more is stopped: {stopped:?}");
+    assert_eq!(stopped.code, Some(3), "what is configured no more is stopped: {stopped:?}");
 }
 
 #[test]
@@ -384,12 +383,12 @@ fn s1_04_every_option_of_crm_resource_that_the_article_lists_works() {
     ];
     for options in table {
         let said = c.c.shell("compute-1", &format!("crm_resource {options}"));
-        assert_eq!(said.code, 0, "crm_resource {options}: {said:?}");
+        assert_eq!(said.code, Some(0), "crm_resource {options}: {said:?}");
         c.wait_idle("compute-1");
     }
     for wrong in ["-y", "--no-such-option", "-D -r vip"] {
         let said = c.c.shell("compute-1", &format!("crm_resource {wrong}"));
-        assert_ne!(said.code, 0, "{wrong}: {said:?}");
+        assert_ne!(said.code, Some(0), "{wrong}: {said:?}");
         assert!(!said.err.is_empty(), "{wrong}: {said:?}");
     }
     // Moved for two minutes, and un-moved: it is where the article has it.
@@ -403,7 +402,7 @@ fn s1_05_a_script_whose_status_lies_is_named_with_its_exit_code() {
         let flag = c.c.lab.files(node).run().join("odd").display().to_string();
         let script = format!(
             "#!/bin/sh\ncase $1 in\nstart) touch {flag} ;;\nstop) rm -f {flag} ;;\n\
-             status) [ -e {flag} ] && exit 1; exit 3 ;;\nesac\n"
+             status) echo running; exit 3 ;;\nesac\n"
         );
         c.c.lab.script(node, "init.d/odd", &script).expect("a script");
     }
@@ -421,7 +420,7 @@ fn s1_05_a_script_whose_status_lies_is_named_with_its_exit_code() {
         .lines()
         .find(|l| l.contains("odd_monitor_1000"))
         .expect("the line");
-    assert!(line.contains("node=node") && line.contains("rc=1"), "{shown}");
+    assert!(line.contains("node=node") && line.contains("rc=7") && line.ends_with("not running"), "{shown}");
 }
 
 #[test]
@@ -458,7 +457,7 @@ fn s1_06_the_default_time_limit_and_a_start_that_may_fail() {
     c.c.wait("it runs", || !c.runs("node1", "shy").is_empty());
     let failures = c.c.run("node1", &["crm_mon", "-1rf"]).good("crm_mon");
     assert!(
-        failures.contains("fail-count=1") && !failures.contains("1000000"),
+        failures.contains("fail-count=1 "),
         "{failures}"
     );
     crm(

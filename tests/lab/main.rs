@@ -11,6 +11,7 @@ mod clients;
 mod cluster;
 mod configured;
 mod crm;
+mod crm_articles;
 mod crm_moves;
 mod crm_partitions;
 mod differing;

@@ -31,7 +31,8 @@ impl Surroundings {
         for (name, value) in usual {
             env.entry(name.to_owned()).or_insert(value);
         }
-        // Agents call crm_master, crm_node, attrd_updater: ours, whatever else is installed.
+        // Agents call crm_master, crm_node, attrd_updater: ours, whatever else is installed. Some name the directory.
+        env.insert("HA_SBIN_DIR".to_owned(), text(paths::lib()));
         env.insert("PATH".to_owned(), format!("{}:{SAFE_PATH}", paths::lib().display()));
         env.entry("HA_cluster_type".to_owned())
             .or_insert("heartbeat".to_owned());
