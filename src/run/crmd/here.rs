@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What an agent is called that does not exist; as the history has it.
 const NOT_INSTALLED: i32 = 5;
 const GENERIC: i32 = 1;
+/// More orders than any transition has on its way on one node.
+const MOST_HELD: usize = 4096;
 
 /// What came of something.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Here {
     last: u64,
     /// By key: sent to lrmd and not over. A recurring one is over, here, with its first result.
     running: BTreeMap<String, (u64, Operation)>,
+    /// For an lrmd that is not there yet.
+    held: Vec<Operation>,
     /// By resource: its agent.
     agents: BTreeMap<String, Agent>,
     /// This node's part of the status, as it is known here, whoever is DC.
@@ -59,6 +63,7 @@ impl Here {
             uname: uname.to_owned(),
             last: 0,
             running: BTreeMap::new(),
+            held: Vec::new(),
             agents: BTreeMap::new(),
             mirror: Cib::empty(),
             met: false,
@@ -133,12 +138,20 @@ impl Here {
             params: operation.params.clone(),
             key: operation.key.clone(),
         };
-        if !self.lrm.exec(order) {
-            let why = "lrmd is not running".to_owned();
-            return self.failed(wall, cib, &operation, GENERIC, Status::Failed, why);
+        // It is started with this program, or again when it died: a moment later it is there.
+        if !self.lrm.is_connected() || !self.lrm.exec(order) {
+            if self.held.len() < MOST_HELD {
+                self.held.push(operation);
+            }
+            return Vec::new();
         }
         self.running.insert(operation.key.clone(), (id, operation));
         Vec::new()
+    }
+
+    /// Orders that were not begun are the old DC's: a new one gives its own.
+    pub fn drop_held(&mut self) {
+        self.held.clear();
     }
 
     /// It was not even begun.
@@ -202,7 +215,12 @@ impl Here {
         let mut out = Vec::new();
         for event in self.lrm.turn(now) {
             match event {
-                Event::Connected { known } => out.extend(self.connected(cib, known)),
+                Event::Connected { known } => {
+                    out.extend(self.connected(cib, known));
+                    for operation in std::mem::take(&mut self.held) {
+                        out.extend(self.run(wall, cib, operation));
+                    }
+                }
                 Event::Gone => out.extend(self.gone()),
                 Event::Pending { .. } => {}
                 Event::Refused { id, why } => out.extend(self.refused(wall, cib, id, why)),
