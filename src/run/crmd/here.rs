@@ -1,6 +1,7 @@
 //! What this node does for the DC: operations of agents by lrmd, and what is written of their ends.
 
 use super::words::{self, Reply};
+use crate::agents::operation::is_own;
 use crate::agents::{Agent, Finished, Known, Order, Status};
 use crate::cib::{Cib, Edit, Element};
 use crate::policy::record::Record;
@@ -47,6 +48,8 @@ pub struct Here {
     held: Vec<Operation>,
     /// By resource: its agent.
     agents: BTreeMap<String, Agent>,
+    /// By resource: what it was started with. It is stopped with that, whatever is configured by then.
+    started_with: BTreeMap<String, BTreeMap<String, String>>,
     /// This node's part of the status, as it is known here, whoever is DC.
     mirror: Cib,
     /// lrmd was there before.
@@ -65,6 +68,7 @@ impl Here {
             running: BTreeMap::new(),
             held: Vec::new(),
             agents: BTreeMap::new(),
+            started_with: BTreeMap::new(),
             mirror: Cib::empty(),
             met: false,
             asked: BTreeSet::new(),
@@ -110,7 +114,8 @@ impl Here {
     }
 
     /// An order of the DC.
-    pub fn run(&mut self, wall: Wall, cib: &Cib, operation: Operation) -> Vec<Out> {
+    pub fn run(&mut self, wall: Wall, cib: &Cib, mut operation: Operation) -> Vec<Out> {
+        self.as_started(&mut operation);
         let provider = Some(&*operation.provider).filter(|p| !p.is_empty());
         let agent = match Agent::new(&operation.class, provider, &operation.kind) {
             Ok(agent) => agent,
@@ -147,6 +152,20 @@ impl Here {
         }
         self.running.insert(operation.key.clone(), (id, operation));
         Vec::new()
+    }
+
+    fn as_started(&mut self, operation: &mut Operation) {
+        let own = |params: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let own = params.iter().filter(|(name, _)| is_own(name));
+            own.map(|(n, v)| (n.clone(), v.clone())).collect()
+        };
+        if operation.name != "stop" {
+            let params = own(&operation.params);
+            self.started_with.insert(operation.rsc.clone(), params);
+        } else if let Some(params) = self.started_with.get(&operation.rsc) {
+            operation.params.retain(|name, _| !is_own(name));
+            operation.params.extend(params.clone());
+        }
     }
 
     /// Orders that were not begun are the old DC's: a new one gives its own.
@@ -189,6 +208,7 @@ impl Here {
     pub fn forget(&mut self, cib: &Cib, rsc: &str, failures: bool) -> Vec<Out> {
         self.lrm.forget(rsc);
         self.agents.remove(rsc);
+        self.started_with.remove(rsc);
         let mut edits = history::forgotten(self.node(), rsc);
         if failures {
             let attributes = history::attributes_of(cib, self.node());
