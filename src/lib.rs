@@ -20,6 +20,7 @@
 //! | [`agents`] | yes | how agents are called, what they say of themselves, what their exit codes mean; who runs when |
 //! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`agree`] | yes | the crm's nodes agree: members, the DC, one CIB |
+//! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
 //! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`transition`] | yes | the crm's acting: a plan in, orders to nodes out, and what came of them |

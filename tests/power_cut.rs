@@ -4,6 +4,9 @@
 //! file, is copied as it is at that moment, and the copy is mounted as after a boot. Whoever reads then finds the old
 //! content or the new one.
 
+use ha::agree::Mark;
+use ha::cib::{Cib, Element, document};
+use ha::crm::store::Store;
 use ha::lab::Watcher;
 use ha::run::{node_files, respawn_file, state, status_file};
 use ha::sys::trace::{Next, be_watched, between_calls};
@@ -20,7 +23,11 @@ type Write = fn();
 /// Name, file below the directory of all, its old content, who writes, and whether this is the new content.
 type Case = (&'static str, &'static str, &'static [u8], Write, fn(&[u8]) -> bool);
 
-fn cases() -> [Case; 7] {
+/// As crmd wrote it, and as it is about to.
+const OLD_CIB: &str = "<?xml version=\"1.0\" ?>\n<cib epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\">\n  <configuration>\n    <crm_config/>\n    <nodes/>\n    <resources/>\n    <constraints/>\n  </configuration>\n  <status/>\n</cib>\n";
+const NEW_MARK: &str = "<agreed view=\"3\" commit-view=\"3\" commit=\"1\" admin_epoch=\"0\" epoch=\"2\"/>";
+
+fn cases() -> [Case; 8] {
     [
         (
             "generation",
@@ -84,6 +91,19 @@ fn cases() -> [Case; 7] {
             || status_file::write(&paths::status(), &"{\"new\":2}".repeat(1000), None).expect("written"),
             |new| new.len() == 9000,
         ),
+        (
+            "cib",
+            "crm/cib.xml",
+            OLD_CIB.as_bytes(),
+            || {
+                let mut store = Store::new(paths::state().join("crm"));
+                let loaded = store.load().expect("read");
+                let text = loaded.cib.root().to_bare().replace("epoch=\"1\"", "epoch=\"2\"");
+                let mark = Mark::parse(NEW_MARK).expect("a mark");
+                store.write(&Cib::parse(&text).expect("a CIB"), &mark).expect("written");
+            },
+            |new| String::from_utf8_lossy(new).contains(" epoch=\"2\""),
+        ),
     ]
 }
 
@@ -133,7 +153,27 @@ fn command(what: &str, dir: &Path) -> Command {
 fn lay_out(dir: &Path, file: &str, old: &[u8]) {
     let path = dir.join(file);
     fs::create_dir_all(path.parent().expect("a file has a directory")).expect("made");
+    if file.ends_with("cib.xml") {
+        // Nothing of the try before, and the digest beside it.
+        let dir = path.parent().expect("a file has a directory");
+        fs::remove_dir_all(dir).expect("removed");
+        fs::create_dir(dir).expect("made");
+        let digest = document::digest(&Element::parse(OLD_CIB).expect("XML"));
+        files::put(&dir.join("cib.xml.sig"), digest.as_bytes(), 0o600, true).expect("written");
+    }
     files::put(&path, old, 0o600, true).expect("written");
+}
+
+/// The next crmd finds the old CIB or the new one, has nothing to complain about, and a mark never ahead of its CIB.
+fn check_cib(dir: &Path, file: &str, when: &str) {
+    if !file.ends_with("cib.xml") {
+        return;
+    }
+    let loaded = Store::new(dir.join("crm")).load().expect("read");
+    assert_eq!(loaded.said, [], "cib: {when}");
+    let (epoch, mark) = (loaded.cib.version().epoch, loaded.mark.to_text());
+    assert!(epoch == 1 || epoch == 2, "cib: {when}: {epoch}");
+    assert!(mark != NEW_MARK || epoch == 2, "cib: {when}: {epoch} {mark}");
 }
 
 fn own_directory(test: &str) -> PathBuf {
@@ -162,6 +202,7 @@ fn a_writer_that_is_killed_between_any_two_calls_leaves_the_old_or_the_new_file(
                     String::from_utf8_lossy(&found)
                 ),
             }
+            check_cib(&dir, file, &format!("killed at call {kill_at}"));
             files::sweep(&dir.join(file));
             // It came to its end.
             if stops <= kill_at {
@@ -216,6 +257,7 @@ fn a_power_cut_between_any_two_calls_leaves_the_old_or_the_new_file_on_the_disk(
             fs::copy(&image, &cut).expect("copied");
             mount(&cut, &after).expect("the copy is a disk after a power cut");
             let found = fs::read(after.join(file)).unwrap_or_else(|e| panic!("{name}: power cut {at}: {e}"));
+            check_cib(&after, file, at);
             run(&["umount", &after.display().to_string()]).expect("unmounted");
             match (found == old, is_new(&found)) {
                 (true, _) => seen_old += 1,

@@ -621,7 +621,7 @@ impl Agree {
             });
             let together = Instant::from_millis(together.max().unwrap_or(view.since.as_millis()));
             // A node that notices its own loss of quorum does so within a beat of us.
-            let gone = if (kept_quorum || !view.quorum) && !self.hearing.is_alive(n) {
+            let gone = if (kept_quorum || !view.quorum) && !self.hearing.is_headless(self.now, n) {
                 together + self.settings.keepalive
             } else {
                 together + self.settings.deadtime + self.settings.stop_margin

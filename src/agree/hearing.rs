@@ -22,6 +22,11 @@ const SAME_AGE: Duration = Duration::from_secs(15);
 const HANGS: Duration = Duration::from_millis(1500);
 /// Messages follow one another at least this far apart: several changes at once are one message.
 const GAP: Duration = Duration::from_millis(10);
+/// A node that this one hears is left out of its set only after two keepalives and this: who lost the same third node
+/// notices within a keepalive of one another, and in between its set looks torn.
+const HOLD: Duration = Duration::from_millis(300);
+/// Every node is to show its partition within deadtime and three seconds.
+const LONGEST_HOLD: Duration = Duration::from_secs(2);
 /// At the start the others are waited for, this long after deadtime.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -98,6 +103,9 @@ pub(super) struct Hearing {
     silence: Duration,
     every: Duration,
     settled_at: Instant,
+    hold: Duration,
+    /// Since when a member that is heard would be left out.
+    torn_at: Option<Instant>,
     highest: u64,
     mine: Option<Proposal>,
     /// As the first member: whom we named for `mine`.
@@ -141,6 +149,8 @@ impl Hearing {
             silence: settings.deadtime + HANGS,
             every: (settings.deadtime / 4).clamp(Duration::from_millis(100), Duration::from_secs(1)),
             settled_at: now + settings.deadtime + SETTLE,
+            hold: (2 * settings.keepalive + HOLD).min(LONGEST_HOLD),
+            torn_at: None,
             highest,
             mine: None,
             named: None,
@@ -174,6 +184,13 @@ impl Hearing {
 
     pub fn is_alive(&self, node: usize) -> bool {
         node == self.me || self.peers[node].alive == Some(true)
+    }
+
+    /// Its heartbeat is heard, its crmd is not: it may be dead, or hang, and what it started may go on running.
+    pub fn is_headless(&self, now: Instant, node: usize) -> bool {
+        let peer = &self.peers[node];
+        let silent = peer.told.is_none_or(|at| now - at > self.silence);
+        self.is_alive(node) && (peer.client == Some(false) || silent)
     }
 
     pub fn has_left(&self, node: usize) -> bool {
@@ -387,6 +404,9 @@ impl Hearing {
             return before.is_some();
         }
         let set = partition::set_of(self.me, &mutual);
+        if self.is_torn(now, set, mutual[self.me]) {
+            return false;
+        }
         let life = |n: usize| {
             let told = self.peers[n].row.map_or(0, |r| r.life);
             (n, if n == self.me { self.life } else { told })
@@ -411,6 +431,19 @@ impl Hearing {
         }
         self.named = None;
         true
+    }
+
+    /// A member of the view that is heard would be left out, and not for long enough to believe it.
+    fn is_torn(&mut self, now: Instant, set: Set, mutual: Set) -> bool {
+        let agreed = self.agreed.iter().flat_map(|a| &a.proposal.members);
+        let left_out = agreed
+            .map(|(n, _)| *n)
+            .any(|n| mutual >> n & 1 == 1 && set >> n & 1 == 0);
+        if !left_out {
+            self.torn_at = None;
+            return false;
+        }
+        now - *self.torn_at.get_or_insert(now) < self.hold
     }
 
     /// At the start nothing is proposed before every other node was heard of. Where there is a view already, who has no
@@ -544,7 +577,11 @@ impl Hearing {
         } else {
             Instant::NEVER
         };
-        self.tell_at.min(silent).min(settled)
+        let torn = self.torn_at.map(|at| at + self.hold).filter(|at| *at > now);
+        self.tell_at
+            .min(silent)
+            .min(settled)
+            .min(torn.unwrap_or(Instant::NEVER))
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Agree {
     pub(super) view: Option<Current>,
     /// The view in which this node last had one CIB with its members.
     pub(super) lineage: Option<u64>,
+    /// Its first commit was made here: this node's history was in the CIB.
+    pub(super) complete: bool,
     pub(super) had_quorum: bool,
     /// When other nodes were in one view with this one, the last time.
     pub(super) together: BTreeMap<NodeName, Instant>,
@@ -137,6 +139,7 @@ impl Agree {
             mark,
             view: None,
             lineage: None,
+            complete: false,
             had_quorum: false,
             together: BTreeMap::new(),
             started: now,

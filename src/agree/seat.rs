@@ -150,6 +150,7 @@ impl Agree {
         }
         self.mark = mark;
         self.lineage = Some(id);
+        self.complete = false;
         let Some(view) = &mut self.view else { return };
         view.seat.applied = sync.dec("n").unwrap_or(0);
         view.seat.acked = view.seat.applied;
@@ -347,6 +348,7 @@ impl Agree {
         view.seat.served = None;
         self.own = None;
         self.active = true;
+        self.complete = true;
         for field in message.fields().iter().filter(|f| f.name == "kept") {
             if let Value::Text(bytes) = &field.value {
                 let text = String::from_utf8_lossy(bytes).into_owned();
@@ -411,7 +413,7 @@ impl Agree {
             version: self.cib.version(),
             mark: self.mark.clone(),
             fingerprint: fingerprint(&self.cib, &self.recent),
-            lineage: self.lineage,
+            lineage: self.lineage.filter(|_| self.complete),
             quorum: self.had_quorum,
             apart: apart.collect(),
         }

@@ -102,7 +102,10 @@ impl Store {
                 if !good.signed {
                     said.push((
                         Level::Warn,
-                        format!("{}: has no digest ({DIGEST}): taken as it is, changed by hand", path.display()),
+                        format!(
+                            "{}: has no digest ({DIGEST}): taken as it is, changed by hand",
+                            path.display()
+                        ),
                     ));
                 }
                 self.written = Some(good.digest);
@@ -167,11 +170,16 @@ impl Store {
         let damaged = format!("{}: is damaged: {why}; kept as {}", path.display(), aside.display());
         for n in self.backups() {
             let (raw, sig) = backup_names(n);
-            let Ok(Some(good)) = self.read(&raw, &sig) else { continue };
+            let Ok(Some(good)) = self.read(&raw, &sig) else {
+                continue;
+            };
             let version = good.cib.version();
             said.push((
                 Level::Error,
-                format!("{damaged}; using the newest good backup, {}, version {version}", self.path(&raw).display()),
+                format!(
+                    "{damaged}; using the newest good backup, {}, version {version}",
+                    self.path(&raw).display()
+                ),
             ));
             self.put(&good.cib.stored(), &good.digest)?;
             return Ok(good.cib);
@@ -202,14 +210,18 @@ impl Store {
                 }
             }
         }
-        Err(failed(&path, "cannot be kept aside")(io::ErrorKind::AlreadyExists.into()))
+        Err(failed(&path, "cannot be kept aside")(
+            io::ErrorKind::AlreadyExists.into(),
+        ))
     }
 
     /// The numbers of the backups, the newest first.
     fn backups(&self) -> Vec<u32> {
         let next = self.next();
         let before_next = (1..=BACKUPS).map(|back| (next + 2 * BACKUPS - 1 - back) % BACKUPS + 1);
-        let there: Vec<u32> = before_next.filter(|n| self.path(&backup_names(*n).0).exists()).collect();
+        let there: Vec<u32> = before_next
+            .filter(|n| self.path(&backup_names(*n).0).exists())
+            .collect();
         if self.path(NEXT).exists() {
             return there;
         }
@@ -338,7 +350,11 @@ impl Store {
         let mut kept: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.dir)
             .map_err(failed(&self.dir, "cannot be read"))?
             .flatten()
-            .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with("cib-") && n.ends_with(".xml")))
+            .filter(|e| {
+                e.file_name()
+                    .to_str()
+                    .is_some_and(|n| n.starts_with("cib-") && n.ends_with(".xml"))
+            })
             .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
             .collect();
         kept.sort();
@@ -363,7 +379,12 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(MODE)
+        .open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }

@@ -42,12 +42,33 @@ impl Random {
 
 #[derive(Debug)]
 enum What {
-    Beat { of: usize },
-    Deliver { from: usize, to: usize, life: u64, message: Message },
-    Client { of: usize, to: usize, there: bool },
-    Written { node: usize, life: u64, token: u64, cib: Box<Cib>, mark: Mark },
-    Start { node: usize },
-    Resume { node: usize },
+    Beat {
+        of: usize,
+    },
+    Deliver {
+        from: usize,
+        to: usize,
+        life: u64,
+        message: Message,
+    },
+    Client {
+        of: usize,
+        to: usize,
+        there: bool,
+    },
+    Written {
+        node: usize,
+        life: u64,
+        token: u64,
+        cib: Box<Cib>,
+        mark: Mark,
+    },
+    Start {
+        node: usize,
+    },
+    Resume {
+        node: usize,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +123,8 @@ pub struct Bed {
     lives: u64,
     /// Delay of a write to the disk at most.
     pub disk: u64,
+    /// The node whose disk does not answer.
+    pub hung: Option<usize>,
 }
 
 impl Bed {
@@ -139,6 +162,7 @@ impl Bed {
             sent: 0,
             lives: 1_700_000_000_000,
             disk: 10,
+            hung: None,
         };
         for n in 0..nodes {
             bed.machines[n].last_beat = vec![bed.now; nodes];
@@ -156,7 +180,10 @@ impl Bed {
     }
 
     pub fn running(&self) -> impl Iterator<Item = (usize, &Agree)> {
-        self.machines.iter().enumerate().filter_map(|(n, m)| Some((n, m.agree.as_ref()?)))
+        self.machines
+            .iter()
+            .enumerate()
+            .filter_map(|(n, m)| Some((n, m.agree.as_ref()?)))
     }
 
     pub fn agree(&self, n: usize) -> &Agree {
@@ -195,7 +222,14 @@ impl Bed {
         for to in 0..self.machines.len() {
             if to != n && self.up[n][to] && self.machines[n].power {
                 let delay = 1 + self.random.below(3);
-                self.at(delay, What::Client { of: n, to, there: false });
+                self.at(
+                    delay,
+                    What::Client {
+                        of: n,
+                        to,
+                        there: false,
+                    },
+                );
             }
         }
     }
@@ -225,7 +259,15 @@ impl Bed {
                 user: "root".into(),
             };
             let written = String::new();
-            self.event(n, Event::Submit { id, edits, origin, written });
+            self.event(
+                n,
+                Event::Submit {
+                    id,
+                    edits,
+                    origin,
+                    written,
+                },
+            );
         }
         id
     }
@@ -233,8 +275,17 @@ impl Bed {
     /// A primitive of a name that was never used: made twice it would be refused.
     pub fn create(&mut self, n: usize) -> u64 {
         let id = self.number + 1;
-        let xml = Element::new("primitive").with("id", format!("r{id}")).with("class", "lsb").with("type", "x");
-        self.submit(n, vec![Edit::Create { section: "resources".into(), xml }])
+        let xml = Element::new("primitive")
+            .with("id", format!("r{id}"))
+            .with("class", "lsb")
+            .with("type", "x");
+        self.submit(
+            n,
+            vec![Edit::Create {
+                section: "resources".into(),
+                xml,
+            }],
+        )
     }
 
     pub fn has(&self, n: usize, change: u64) -> bool {
@@ -242,10 +293,38 @@ impl Bed {
         resources.children.iter().any(|p| p.id() == format!("r{change}"))
     }
 
+    pub fn on_disk(&self, n: usize, change: u64) -> bool {
+        let cib = self.machines[n].disk.cib.as_ref();
+        cib.is_some_and(|c| c.to_bare().contains(&format!("\"r{change}\"")))
+    }
+
+    /// The disk answers again: what waits is written.
+    pub fn unhang(&mut self) {
+        let Some(node) = self.hung.take() else { return };
+        let life = self.machines[node].life;
+        if let Some((token, cib, mark)) = self.machines[node].writing.last().cloned() {
+            self.at(
+                1,
+                What::Written {
+                    node,
+                    life,
+                    token,
+                    cib,
+                    mark,
+                },
+            );
+        }
+    }
+
     pub fn run(&mut self, span: u64) {
         let until = self.now + span;
         loop {
-            let wake = self.machines.iter().filter(|m| !m.paused).map(|m| m.wake.as_millis()).min();
+            let wake = self
+                .machines
+                .iter()
+                .filter(|m| !m.paused)
+                .map(|m| m.wake.as_millis())
+                .min();
             let wake = wake.unwrap_or(u64::MAX);
             let next = self.queue.first_key_value().map_or(u64::MAX, |((at, _), _)| *at);
             if wake.min(next) > until {
@@ -253,7 +332,10 @@ impl Bed {
             }
             if wake < next {
                 self.now = self.now.max(wake);
-                let due = self.machines.iter().position(|m| !m.paused && m.wake.as_millis() == wake);
+                let due = self
+                    .machines
+                    .iter()
+                    .position(|m| !m.paused && m.wake.as_millis() == wake);
                 let node = due.expect("it was the earliest");
                 self.event(node, Event::Timer);
                 continue;
@@ -268,7 +350,12 @@ impl Bed {
     fn happen(&mut self, what: What) {
         match what {
             What::Beat { of } => self.beat(of),
-            What::Deliver { from, to, life, message } => {
+            What::Deliver {
+                from,
+                to,
+                life,
+                message,
+            } => {
                 if self.up[from][to] && self.machines[to].life == life {
                     let from = self.machines[from].name.clone();
                     self.event(to, Event::Message { from, fields: message });
@@ -280,7 +367,13 @@ impl Bed {
                     self.event(to, Event::ClientOf { node, there });
                 }
             }
-            What::Written { node, life, token, cib, mark } => {
+            What::Written {
+                node,
+                life,
+                token,
+                cib,
+                mark,
+            } => {
                 let machine = &mut self.machines[node];
                 if machine.life == life {
                     machine.writing.retain(|(t, ..)| *t > token);
@@ -316,7 +409,13 @@ impl Bed {
                 if !self.machines[to].alive[of] {
                     self.machines[to].alive[of] = true;
                     let node = self.machines[of].name.clone();
-                    self.event(to, Event::NodeHeard { node: node.clone(), alive: true });
+                    self.event(
+                        to,
+                        Event::NodeHeard {
+                            node: node.clone(),
+                            alive: true,
+                        },
+                    );
                     if self.machines[of].agree.is_some() {
                         self.event(to, Event::ClientOf { node, there: true });
                     }
@@ -335,7 +434,14 @@ impl Bed {
             return;
         }
         self.lives += 1;
-        let nodes = self.machines.iter().map(|m| Configured { name: m.name.clone(), uuid: None }).collect();
+        let nodes = self
+            .machines
+            .iter()
+            .map(|m| Configured {
+                name: m.name.clone(),
+                uuid: None,
+            })
+            .collect();
         let (now, all) = (self.now, self.machines.len());
         let machine = &mut self.machines[n];
         if !machine.power {
@@ -345,9 +451,16 @@ impl Bed {
         }
         machine.life = self.lives;
         machine.paused = false;
+        machine.waiting.clear();
         machine.left = false;
-        let cib = machine.disk.cib.clone().map_or_else(Cib::empty, |root| Cib::from_element(root).unwrap());
-        let mark = Mark::parse(&machine.disk.mark.to_text()).expect("as written").for_cib(&cib);
+        let cib = machine
+            .disk
+            .cib
+            .clone()
+            .map_or_else(Cib::empty, |root| Cib::from_element(root).unwrap());
+        let mark = Mark::parse(&machine.disk.mark.to_text())
+            .expect("as written")
+            .for_cib(&cib);
         let settings = Settings {
             keepalive: Duration::from_millis(KEEPALIVE),
             deadtime: Duration::from_millis(DEADTIME),
@@ -355,7 +468,15 @@ impl Bed {
             life: self.lives,
         };
         let uuid = format!("uuid-{}", machine.name);
-        let agree = Agree::new(&machine.name, &uuid, nodes, settings, cib, mark, Instant::from_millis(now));
+        let agree = Agree::new(
+            &machine.name,
+            &uuid,
+            nodes,
+            settings,
+            cib,
+            mark,
+            Instant::from_millis(now),
+        );
         machine.agree = Some(agree);
         let lrm = Element::new("lrm").with("id", &uuid).holding(
             Element::new("lrm_resources").holding(Element::new("lrm_resource").with("id", format!("of-{}", n + 1))),
@@ -366,14 +487,27 @@ impl Bed {
                 continue;
             }
             let (node, alive) = (self.machines[peer].name.clone(), self.machines[n].alive[peer]);
-            self.event(n, Event::NodeHeard { node: node.clone(), alive });
+            self.event(
+                n,
+                Event::NodeHeard {
+                    node: node.clone(),
+                    alive,
+                },
+            );
             let there = self.machines[peer].agree.is_some();
             if self.up[peer][n] && alive {
                 self.event(n, Event::ClientOf { node, there });
             }
             if self.up[n][peer] {
                 let delay = 1 + self.random.below(3);
-                self.at(delay, What::Client { of: n, to: peer, there: true });
+                self.at(
+                    delay,
+                    What::Client {
+                        of: n,
+                        to: peer,
+                        there: true,
+                    },
+                );
             }
         }
     }
@@ -381,7 +515,7 @@ impl Bed {
     pub fn event(&mut self, n: usize, event: Event) {
         let now = Instant::from_millis(self.now);
         let machine = &mut self.machines[n];
-        if machine.paused {
+        if machine.paused && machine.agree.is_some() {
             if !matches!(event, Event::Timer) && machine.waiting.len() < 100_000 {
                 machine.waiting.push(event);
             }
@@ -390,7 +524,11 @@ impl Bed {
         let Some(agree) = &mut machine.agree else { return };
         let actions = agree.handle(now, event);
         machine.wake = agree.deadline();
-        assert!(machine.wake > now || !actions.is_empty(), "{}: its deadline is past: it would spin", machine.name);
+        assert!(
+            machine.wake > now || !actions.is_empty(),
+            "{}: its deadline is past: it would spin",
+            machine.name
+        );
         if machine.wake <= now {
             machine.wake = now + Duration::from_millis(1);
         }
@@ -409,7 +547,19 @@ impl Bed {
                 *last = (*last).max(self.now + delay);
                 let delay = *last - self.now;
                 self.machines[n].writing.push((token, cib.clone(), mark.clone()));
-                self.at(delay, What::Written { node: n, life, token, cib, mark });
+                if self.hung == Some(n) {
+                    return;
+                }
+                self.at(
+                    delay,
+                    What::Written {
+                        node: n,
+                        life,
+                        token,
+                        cib,
+                        mark,
+                    },
+                );
             }
             Action::Answer { id, result } => {
                 let (_, _, fate) = self.changes.get_mut(&id).expect("it was submitted");
@@ -456,7 +606,15 @@ impl Bed {
             let life = self.machines[peer].life;
             if life != 0 {
                 let message = message.clone();
-                self.at(delay, What::Deliver { from, to: peer, life, message });
+                self.at(
+                    delay,
+                    What::Deliver {
+                        from,
+                        to: peer,
+                        life,
+                        message,
+                    },
+                );
             }
         }
     }
@@ -471,7 +629,10 @@ impl Bed {
             let candidates: Vec<usize> = left.iter().copied().collect();
             let mut best: Vec<usize> = vec![];
             for mask in 0u32..1 << candidates.len() {
-                let set: Vec<usize> = (0..candidates.len()).filter(|i| mask >> i & 1 == 1).map(|i| candidates[i]).collect();
+                let set: Vec<usize> = (0..candidates.len())
+                    .filter(|i| mask >> i & 1 == 1)
+                    .map(|i| candidates[i])
+                    .collect();
                 let whole = set.iter().all(|a| set.iter().all(|b| hear(*a, *b)));
                 let better = set.len() > best.len() || set.len() == best.len() && set < best;
                 if set.contains(&first) && whole && better {
@@ -498,15 +659,28 @@ impl Bed {
             let quorum = set.len() * 2 > self.machines.len();
             quorate += usize::from(quorum);
             let dc = self.agree(set[0]).dc().cloned();
-            assert!(dc.as_ref().is_some_and(|dc| names.contains(dc)), "{what}: {names:?}: DC {dc:?}");
+            assert!(
+                dc.as_ref().is_some_and(|dc| names.contains(dc)),
+                "{what}: {names:?}: DC {dc:?}"
+            );
             let digest = |n: usize| ha::cib::document::digest(self.agree(n).cib().root());
             for n in set.iter().copied() {
                 let of = format!("{what}: {} at {}", self.machines[n].name, self.now);
+                if std::env::var_os("HA_TEST_LOG").is_some() && self.shown(n).0 != names {
+                    for (n, agree) in self.running() {
+                        let text = format!("{agree:?}");
+                        eprintln!("{n}: {}", text.split("settings:").next().unwrap_or_default());
+                    }
+                }
                 assert_eq!(self.shown(n), (names.clone(), dc.clone(), quorum), "{of}");
                 assert!(self.agree(n).is_active(), "{of}: does not work");
                 assert_eq!(digest(n), digest(set[0]), "{of}");
                 let cib = self.agree(n).cib();
-                assert_eq!(cib.root().get("have-quorum"), Some(if quorum { "1" } else { "0" }), "{of}");
+                assert_eq!(
+                    cib.root().get("have-quorum"),
+                    Some(if quorum { "1" } else { "0" }),
+                    "{of}"
+                );
                 self.check_states(n, &names, &of);
             }
         }
@@ -521,7 +695,11 @@ impl Bed {
             if member {
                 let number = name.as_str().trim_start_matches("ha-host");
                 let lrm = state.child("lrm").and_then(|l| l.children.first()?.children.first());
-                assert_eq!(lrm.map(|r| r.id().to_owned()), Some(format!("of-{number}")), "{of}: {state}");
+                assert_eq!(
+                    lrm.map(|r| r.id().to_owned()),
+                    Some(format!("of-{number}")),
+                    "{of}: {state}"
+                );
             }
         }
     }
@@ -531,7 +709,10 @@ impl Bed {
         for (id, (node, _, fate)) in &self.changes {
             match fate {
                 Fate::Committed { quorum: true } => {
-                    assert!(self.has(n, *id), "{what}: change {id} of node {node} was answered, and is lost")
+                    assert!(
+                        self.has(n, *id),
+                        "{what}: change {id} of node {node} was answered, and is lost"
+                    )
                 }
                 Fate::Refused(code, text) => assert_eq!(*code, 124, "{what}: change {id} of node {node}: {text}"),
                 Fate::Committed { quorum: false } | Fate::Open => {}

@@ -38,7 +38,12 @@ fn s3_01_to_s3_03_the_article_step_by_step() {
             bed.run(later);
             for (n, (members, dc, quorum)) in shown.iter().enumerate() {
                 let expected = (members.to_string(), dc.to_string(), *quorum);
-                assert_eq!(names(&bed, n), expected, "cut {cut:?}, ha-host{}, {later} ms later", n + 1);
+                assert_eq!(
+                    names(&bed, n),
+                    expected,
+                    "cut {cut:?}, ha-host{}, {later} ms later",
+                    n + 1
+                );
             }
             bed.check_settled("step");
         }
@@ -73,7 +78,7 @@ fn s3_every_cut_of_three_nodes_one_way_or_both() {
 /// Cuts upon cuts of two to six nodes.
 #[test]
 fn any_cut_of_any_cluster_settles_in_time_and_stays() {
-    for seed in 0..300 {
+    for seed in super::seeds(300) {
         let mut random = Random::new(seed);
         let nodes = 2 + random.below(5) as usize;
         let mut bed = settled(seed, nodes);
@@ -107,7 +112,12 @@ fn s3_05_the_dc_keeps_its_office() {
     assert_eq!(names(&bed, 0), ("1 2".into(), "2".into(), true));
     bed.start(2, 0);
     bed.run(BOUND + 2000);
-    assert_eq!(names(&bed, 0), ("1 2 3".into(), "2".into(), true), "{:?}", bed.machines[0].log);
+    assert_eq!(
+        names(&bed, 0),
+        ("1 2 3".into(), "2".into(), true),
+        "{:?}",
+        bed.machines[0].log
+    );
     bed.check_settled("returned");
 }
 
@@ -143,7 +153,13 @@ fn who_leaves_in_order_is_not_waited_for() {
     assert_eq!(names(&bed, 0), ("1 2".into(), "2".into(), true));
     let (_, view) = bed.machines[1].views.last().unwrap();
     assert!(view.lost[0].clean, "{view:?}");
-    let state = bed.agree(0).cib().status().children.iter().find(|s| s.get("uname") == Some("ha-host3"));
+    let state = bed
+        .agree(0)
+        .cib()
+        .status()
+        .children
+        .iter()
+        .find(|s| s.get("uname") == Some("ha-host3"));
     assert_eq!(state.unwrap().get("expected"), Some("down"));
     bed.check_settled("left");
     let (at, from) = bed.machines[1].active.last().unwrap();
@@ -161,7 +177,11 @@ fn who_stood_still_joins_anew_without_quorum_in_between() {
         bed.pause(2, 20_000);
         bed.run(19_000);
         assert_eq!(names(&bed, 0), ("1 2".into(), "2".into(), true));
-        assert_eq!(names(&bed, 2), ("1 2 3".into(), "3".into(), true), "it knows nothing yet");
+        assert_eq!(
+            names(&bed, 2),
+            ("1 2 3".into(), "3".into(), true),
+            "it knows nothing yet"
+        );
         let before = bed.machines[2].views.len();
         bed.run(1001);
         let (_, first) = &bed.machines[2].views[before];
@@ -193,19 +213,26 @@ fn who_gains_quorum_waits_until_the_others_have_stopped() {
 /// Who keeps quorum waits no longer than the lost node can be late in noticing: failover is soon.
 #[test]
 fn who_keeps_quorum_starts_soon_and_after_the_other_noticed() {
-    let (mut overlaps, mut latest) = (0, 0);
+    let mut overlaps = 0;
     for seed in 0..200 {
         let mut bed = settled(seed, 3);
         let now = bed.now;
+        let views = (bed.machines[1].views.len(), bed.machines[2].views.len());
         bed.cut_both(0, 1);
         bed.cut_both(0, 2);
         bed.run(BOUND);
+        let after = (bed.machines[1].views.len(), bed.machines[2].views.len());
+        assert_eq!(
+            (views.0 + 1, views.1 + 1),
+            after,
+            "seed {seed}: those who stay see one new view"
+        );
         let (lost, view) = bed.machines[0].views.last().unwrap();
         assert!(!view.quorum);
         let (at, from) = bed.machines[2].active.last().unwrap();
         overlaps += u32::from(from.as_millis() <= *lost);
-        latest = latest.max(from.as_millis().max(*at) - now);
+        let delay = from.as_millis().max(*at) - now;
+        assert!(delay <= 1000 + 300, "seed {seed}: {at} {from:?} {now}");
     }
     assert_eq!(overlaps, 0, "of 200");
-    assert!(latest <= 1000 + 300, "{latest} ms");
 }
