@@ -1,3 +1,4 @@
+use super::resource::KEPT_OUTPUT;
 use super::*;
 use proptest::prelude::*;
 
