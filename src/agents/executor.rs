@@ -8,7 +8,7 @@ use super::operation::{Finished, Known, Order, Status};
 use super::protocol::Report;
 use super::status::UNKNOWN;
 use crate::ids::JobId;
-use crate::time::{Duration, Instant, Now, Wall};
+use crate::time::{Duration, Instant, Now};
 use resource::{Call, Recurring, Resource, Work};
 use std::collections::BTreeMap;
 
