@@ -56,6 +56,10 @@
 //! | joins and leaves that wait for what is missing before them | 500 | told out of order |
 //! | messages for scripts of rc.d | 64 | dropped, said |
 //! | output of a script kept for the log and the status ([`jobs`]) | 4 KiB; 50 lines a second | dropped, said |
+//! | resources of lrmd; of each: orders that wait, operations that recur ([`agents`]) | 10,000; 64; 16 | refused |
+//! | agents that run at once; of them recurring | 128; 32 | the others wait |
+//! | meta-data of an agent | 128 KiB | refused |
+//! | orders that wait for lrmd ([`run::lrmd`]) | 4 MiB | lrmd counts as gone |
 //! | connections remembered of a node | 512 | not tickled |
 //! | addresses known during a flood | 32 | addresses are not looked at |
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |

@@ -33,6 +33,8 @@ const DEFAULTS: [(&str, &[&str], &[&str]); 7] = [
     ("hb_monitor", &["root", OWN_USER], &[]),
     ("ipfail", &[OWN_USER], &[]),
     ("lha-snmpagent", &["root"], &[]),
+    // Not in heartbeat 3.0.6.
+    ("lrmd", &["root"], &[]),
     ("ping", &[], &["haclient"]),
 ];
 

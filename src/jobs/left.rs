@@ -20,7 +20,11 @@ pub struct Notes {
     prefix: String,
     boot: String,
     whose: &'static str,
+    with_output: bool,
 }
+
+/// In the names of FIFOs, before the name of the resource.
+const OUTPUT: &str = ".out.";
 
 impl Notes {
     /// `whose` scripts they are, in a word for the log.
@@ -33,7 +37,36 @@ impl Notes {
             prefix: std::process::id().to_string(),
             boot: program::boot(),
             whose,
+            with_output: false,
         })
+    }
+
+    /// What the scripts write goes through FIFOs beside the notes, so that the next one reads on.
+    #[must_use]
+    pub fn with_output(mut self) -> Self {
+        self.with_output = true;
+        self
+    }
+
+    /// The FIFO of a script.
+    pub fn output(&self, number: u64, command: &Command) -> Option<PathBuf> {
+        let name = command.resource.name.as_str().replace('/', "_");
+        let name: String = name.chars().take(100).collect();
+        self.with_output
+            .then(|| self.directory.join(format!("{}.{number}{OUTPUT}{name}", self.prefix)))
+    }
+
+    /// The FIFOs that are there, with a title for each.
+    pub fn outputs(&self) -> Vec<(String, PathBuf)> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some((_, resource)) = name.split_once(OUTPUT) {
+                all.push((format!("resource {resource}"), entry.path()));
+            }
+        }
+        all.sort();
+        all
     }
 
     pub fn path(&self, number: u64) -> PathBuf {
@@ -57,6 +90,10 @@ impl Notes {
         let mut found: Vec<Left> = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path();
+            // Reading a FIFO would wait for its other end.
+            if !entry.file_type().is_ok_and(|t| t.is_file()) {
+                continue;
+            }
             let text = fs::read_to_string(&path).unwrap_or_default();
             match self.read(&text, &path) {
                 Some(left) => found.push(left),

@@ -3,6 +3,7 @@
 //! The agent is a child in the process group of the program, so that whoever ends the one ends both. How long it may take is
 //! not its business: the runner asks [`limit`] before it starts the program, and finds what the last `status` has written.
 
+use crate::agents::{self, environment};
 use crate::conf::ResourceSpec;
 use crate::groups::job::{Command as Order, Exit, Verb};
 use crate::jobs::runner::{Jobs, Program};
@@ -227,13 +228,14 @@ fn act(root: &Path, call: &Call, agent: &Agent, parameters: Vec<(String, String)
         .map(|(name, value)| (format!("OCF_RESKEY_{name}"), value))
         .collect();
     let name = instance_name(agent, &env);
+    let meant = agents::Agent {
+        class: agents::Class::Ocf,
+        provider: Some(agent.provider.clone()),
+        name: agent.name.clone(),
+    };
+    env.extend(environment::of_agent(&meant, &name));
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
     set("OCF_ROOT", &root.to_string_lossy());
-    set("OCF_RA_VERSION_MAJOR", "1");
-    set("OCF_RA_VERSION_MINOR", "0");
-    set("OCF_RESOURCE_TYPE", &agent.name);
-    set("OCF_RESOURCE_PROVIDER", &agent.provider);
-    set("OCF_RESOURCE_INSTANCE", &name);
     set("OCF_RESKEY_CRM_meta_interval", "0");
     if action == "meta-data" {
         return run(agent, &env, action);

@@ -3,6 +3,7 @@
 use crate::time::{Duration, Instant};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// 4 KiB: a screenful, enough to see why a script failed.
 pub const KEPT: usize = 4096;
@@ -29,6 +30,8 @@ pub struct Output {
     /// Never shown.
     secrets: Vec<String>,
     keep: usize,
+    /// The name of the FIFO it comes through; gone with the last who writes into it.
+    file: Option<PathBuf>,
 }
 
 impl Output {
@@ -44,6 +47,7 @@ impl Output {
             skipped: 0,
             secrets: Vec::new(),
             keep: KEPT,
+            file: None,
         }
     }
 
@@ -51,6 +55,13 @@ impl Output {
     #[must_use]
     pub fn keeping(mut self, bytes: usize) -> Self {
         self.keep = bytes.max(KEPT);
+        self
+    }
+
+    /// It comes through a FIFO of this name.
+    #[must_use]
+    pub fn through(mut self, file: Option<PathBuf>) -> Self {
+        self.file = file;
         self
     }
 
@@ -89,15 +100,23 @@ impl Output {
         for _ in 0..READS_A_TURN {
             let Some(pipe) = &mut self.pipe else { return };
             match pipe.read(&mut buffer) {
-                Ok(0) => self.pipe = None,
+                Ok(0) => self.close(),
                 Ok(n) => self.take(now, &buffer[..n]),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(e) => {
                     log::warn!("{}: reading its output: {e}", self.title);
-                    self.pipe = None;
+                    self.close();
                 }
             }
+        }
+    }
+
+    /// Nothing more is read.
+    pub fn close(&mut self) {
+        self.pipe = None;
+        if let Some(file) = self.file.take() {
+            let _ = std::fs::remove_file(file);
         }
     }
 

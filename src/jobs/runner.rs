@@ -7,6 +7,7 @@ use super::output::Output;
 use crate::groups::job::{Command, Exit, Outcome, Verb};
 use crate::ids::{JobId, ResourceName};
 use crate::sys::child::{self, Child};
+use crate::sys::fifo;
 use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, Instant};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -126,6 +127,19 @@ impl Jobs {
         self.tails.push(Output::new(now, pipe, title, log::Level::Info));
     }
 
+    /// The same through FIFOs, as [`Notes::outputs`] finds them.
+    pub fn read_on_through(&mut self, now: Instant, fifos: Vec<(String, PathBuf)>) {
+        for (title, path) in fifos {
+            match fifo::open_fifo(&path, fifo::Access::Read) {
+                Ok((pipe, _)) if self.tails.len() < MOST_TAILS => {
+                    self.tails
+                        .push(Output::new(now, pipe, title, log::Level::Info).through(Some(path)));
+                }
+                Ok(_) | Err(_) => drop(std::fs::remove_file(&path)),
+            }
+        }
+    }
+
     /// Titles and descriptors of all output that is being read.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
         let running = self.running.iter().map(|j| &j.output);
@@ -208,10 +222,11 @@ impl Jobs {
         } = program;
         let called = format!("{} {}", path.display(), args.join(" "));
         let place = self.notes.as_ref().map(|notes| notes.path(self.noted));
+        let fifo = self.notes.as_ref().and_then(|notes| notes.output(self.noted, &command));
         self.noted += 1;
         let note = self.notes.as_ref().zip(place.as_ref());
         let note = note.and_then(|(notes, place)| notes.of(place, &command, &does));
-        match child::spawn_with_input(&path, &args, &env, input.as_deref(), note.as_ref()) {
+        match child::spawn_into(&path, &args, &env, input.as_deref(), note.as_ref(), fifo.as_deref()) {
             Ok((child, pipe)) => {
                 log::debug!("{title}: running {called} [pid {}]", child.pid());
                 let push = Push::InTime {
@@ -221,7 +236,8 @@ impl Jobs {
                     job,
                     output: Output::new(now, pipe, title, quiet_if_status(command.verb, log::Level::Info))
                         .hiding(secrets)
-                        .keeping(keep),
+                        .keeping(keep)
+                        .through(fifo),
                     command,
                     called,
                     child,
@@ -231,7 +247,12 @@ impl Jobs {
                     wanted: true,
                 });
             }
-            Err(e) => self.not_started(title, job, command, format!("{}: {e}", path.display())),
+            Err(e) => {
+                if let Some(fifo) = fifo {
+                    let _ = std::fs::remove_file(fifo);
+                }
+                self.not_started(title, job, command, format!("{}: {e}", path.display()));
+            }
         }
     }
 
@@ -297,7 +318,8 @@ impl Jobs {
         }
         if !job.output.is_closed() {
             if self.tails.len() == MOST_TAILS {
-                let oldest = self.tails.remove(0);
+                let mut oldest = self.tails.remove(0);
+                oldest.close();
                 log::warn!(
                     "{}: its output is no longer read: too many others are open",
                     oldest.title()

@@ -1,7 +1,7 @@
 //! What the status section tells of each resource on each node: its role, its failures, what is known and what recurs.
 
 use super::input::{Input, N, OnFail, Operation, Primitive, R, Role, Shape};
-use crate::cib::document::digest;
+use crate::agents::operation::digest_of;
 use crate::cib::{Cib, Element, Score};
 use crate::time::{Duration, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -564,7 +564,7 @@ fn only_reloads(primitive: &Primitive, e: &Entry) -> bool {
     };
     let names: BTreeSet<&str> = names.split_whitespace().collect();
     let kept = primitive.params.iter().filter(|(n, _)| names.contains(&***n));
-    *digest == parameters_digest(kept.map(|(n, v)| (n.as_str(), v.as_str())))
+    *digest == digest_of(kept.map(|(n, v)| (n.as_str(), v.as_str())))
 }
 
 /// See the spec of the CIB: the parameters sorted by name, of a recurring operation its time limit among them.
@@ -581,13 +581,5 @@ pub fn op_digest(input: &Input, primitive: &Primitive, operation: Option<&Operat
             .unwrap_or(input.settings.default_timeout);
         all.insert("CRM_meta_timeout", timeout.as_millis().to_string());
     }
-    parameters_digest(all.iter().map(|(n, v)| (*n, v.as_str())))
-}
-
-fn parameters_digest<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut element = Element::new("parameters");
-    for (name, value) in parameters {
-        element.set(name, value);
-    }
-    digest(&element)
+    digest_of(all.iter().map(|(n, v)| (*n, v.as_str())))
 }

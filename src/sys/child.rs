@@ -143,12 +143,41 @@ pub fn spawn_with_input(
     input: Option<&[u8]>,
     note: Option<&Note>,
 ) -> io::Result<(Child, OwnedFd)> {
-    match exec(program, None, args, env, input, note) {
+    spawn_into(program, args, env, input, note, None)
+}
+
+/// The same; with `fifo` its output goes through a FIFO of that name, which is made. Whoever comes after us can open it
+/// and read on, and until then nobody who writes into it is killed for that: the script has it open for both directions.
+pub fn spawn_into(
+    program: &Path,
+    args: &[String],
+    env: &[(String, String)],
+    input: Option<&[u8]>,
+    note: Option<&Note>,
+    fifo: Option<&Path>,
+) -> io::Result<(Child, OwnedFd)> {
+    let ends = || match fifo {
+        Some(path) => named_pipe(path),
+        None => Ok(pipe2(OFlag::O_CLOEXEC)?),
+    };
+    match exec(program, None, args, env, input, note, ends()?) {
         Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => {
-            exec(Path::new("/bin/sh"), Some(program), args, env, input, note)
+            exec(Path::new("/bin/sh"), Some(program), args, env, input, note, ends()?)
         }
         other => other,
     }
+}
+
+fn named_pipe(path: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
+    match super::fifo::make(path, 0o600) {
+        // The second try of the same script.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    let (ours, _) = super::fifo::open_fifo(path, super::fifo::Access::Read)?;
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let theirs = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())?;
+    Ok((ours, theirs))
 }
 
 /// A pipe that is already full of what is to be read, and closed behind it.
@@ -169,12 +198,12 @@ fn exec(
     env: &[(String, String)],
     input: Option<&[u8]>,
     note: Option<&Note>,
+    (ours, theirs): (OwnedFd, OwnedFd),
 ) -> io::Result<(Child, OwnedFd)> {
     let stdin = match input {
         Some(input) => filled(input)?.into(),
         None => Stdio::null(),
     };
-    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     // Only our end: a script that writes faster than we read must wait, not fail.
     nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let mut command = Command::new(program);

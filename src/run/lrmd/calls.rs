@@ -97,8 +97,9 @@ impl Calls {
     }
 
     /// Finds what the lrmd before this one has left running, by resource; from now on this one can be followed, too.
-    pub fn inherit(&mut self, notes: Notes) -> Vec<String> {
+    pub fn inherit(&mut self, now: Instant, notes: Notes) -> Vec<String> {
         self.left = notes.find();
+        self.operations.read_on_through(now, notes.outputs());
         self.operations.note_in(notes);
         self.left.iter().map(|l| l.resource.to_string()).collect()
     }
@@ -108,18 +109,19 @@ impl Calls {
         let class = order.agent.class;
         if !status::can(class, &order.op) {
             let why = format!("agents of class {class} cannot {}", order.op);
-            return self.settle(job, (status::UNIMPLEMENTED, Status::NotSupported), why);
+            return self.settle(job, &order, (status::UNIMPLEMENTED, Status::NotSupported), why);
         }
         if class == Class::Stonith {
             return self.devices.operate(now, job, &order);
         }
         let path = match self.here.program(&order.agent) {
             Ok(path) => path,
-            Err(why) => return self.settle(job, status::of_missing(), why),
+            Err(why) => return self.settle(job, &order, status::of_missing(), why),
         };
         let Ok(name) = order.rsc.parse() else {
             return self.settle(
                 job,
+                &order,
                 (status::BAD_ARGUMENTS, Status::Failed),
                 "its name is none".to_owned(),
             );
@@ -161,7 +163,15 @@ impl Calls {
         self.operations.start_program(now, job, command, program);
     }
 
-    fn settle(&mut self, job: JobId, (rc, status): (i32, Status), reason: String) {
+    /// Over without a process.
+    fn settle(&mut self, job: JobId, order: &Order, (rc, status): (i32, Status), reason: String) {
+        // Of what recurs, and of first looks where something is not installed, the result says enough.
+        let level = if order.op == "monitor" {
+            log::Level::Debug
+        } else {
+            log::Level::Warn
+        };
+        log::log!(level, "{}: {reason}", executor::title(order));
         let ended = Ended {
             rc,
             status: Some(status),

@@ -94,18 +94,16 @@ pub fn run() -> Result<(), End> {
         if stopping && program.executor.running() == 0 && program.calls.running() == 0 {
             break;
         }
-        let mut wants = vec![Want::read(interrupt.fd())];
-        let talks = program.server.wants();
-        let of_server = 1..=talks.len();
-        wants.extend(talks);
+        let mut wants = program.server.wants();
+        let of_server = wants.len();
         wants.extend(program.calls.fds().into_iter().map(Want::read));
-        if stopping {
-            // Said once; it stays readable.
-            wants[0] = wants[1];
+        if !stopping {
+            // Heard once: it stays readable.
+            wants.push(Want::read(interrupt.fd()));
         }
         let ready = wait(&wants, program.deadline()).map_err(|e| End::Os("events".into(), e))?;
-        program.serve(&ready[of_server]);
-        if !stopping && ready[0].read {
+        program.serve(&ready[..of_server]);
+        if !stopping && ready.last().is_some_and(|r| r.read) {
             log::info!("ending; {} agent(s) still run", program.executor.running());
             stopping = true;
             program.event(Event::Stop, None);
@@ -131,7 +129,7 @@ impl Program {
         };
         match Notes::at(paths::agents(), NAME) {
             Ok(notes) => {
-                for rsc in program.calls.inherit(notes) {
+                for rsc in program.calls.inherit(sys::now(), notes.with_output()) {
                     program.event(Event::Left { rsc }, None);
                 }
             }
