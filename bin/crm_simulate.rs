@@ -1,7 +1,8 @@
 //! crm_simulate: what the crm would do with a CIB. It needs no daemon.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use ha::cib::{Cib, Element};
+use ha::crm::client::Access;
 use ha::policy::apply::{self, Outcome};
 use ha::policy::history::State;
 use ha::policy::input::Input;
@@ -10,8 +11,6 @@ use ha::policy::{history, show, summary, unpack};
 use ha::time::Wall;
 use std::io::{self, Write};
 use std::process::ExitCode;
-
-const SAYS: &str = "a constant of clap's own";
 
 fn command() -> Command {
     let flag = |name: &'static str, short, help: &'static str| {
@@ -27,7 +26,9 @@ fn command() -> Command {
     let many = |name, short, word, help| value(name, short, word, help).action(ArgAction::Append);
     Command::new("crm_simulate")
         .about("Shows what the crm would do with a CIB")
-        .arg(value("xml-file", 'x', "FILE", "the CIB").required(true))
+        .arg(value("xml-file", 'x', "FILE", "the CIB"))
+        .arg(flag("live-check", 'L', "the CIB of the cluster that runs"))
+        .group(ArgGroup::new("source").args(["xml-file", "live-check"]).required(true))
         .arg(flag(
             "simulate",
             'S',
@@ -78,9 +79,9 @@ fn main() -> ExitCode {
     };
     match run(&matches, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
+        Err(Failure { code, why }) => {
             let _ = writeln!(io::stderr(), "crm_simulate: {why}");
-            ExitCode::from(1)
+            ExitCode::from(code)
         }
     }
 }
@@ -97,12 +98,29 @@ fn look(cib: &Cib, now: Wall) -> Look {
     Look { input, state }
 }
 
-fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), String> {
+/// Why it ends, and with which number.
+struct Failure {
+    code: u8,
+    why: String,
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { code: 1, why }
+    }
+}
+
+fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), Failure> {
     let one = |name: &str| matches.get_one::<String>(name);
     let is = |name: &str| matches.get_flag(name);
-    let file = one("xml-file").expect(SAYS);
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
-    let cib = Cib::parse(&text).map_err(|e| format!("{file}: {e}"))?;
+    let mut access = match one("xml-file") {
+        Some(file) => Access::file("crm_simulate", file),
+        None => Access::live("crm_simulate"),
+    };
+    let cib = access.cib().map_err(|e| Failure {
+        code: if one("xml-file").is_some() { 1 } else { e.code() },
+        why: e.to_string(),
+    })?;
     let now = ha::sys::wall();
     let cib = changed(matches, cib, now)?;
     let Look { input, state } = look(&cib, now);
@@ -114,7 +132,7 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), String> {
     }
     let said = |e: io::Error| format!("standard output: {e}");
     if is("json") {
-        return writeln!(out, "{}", summary::json(&input, &plan)).map_err(said);
+        return Ok(writeln!(out, "{}", summary::json(&input, &plan)).map_err(said)?);
     }
     let mut text = format!(
         "Current cluster status:\n{}\n{}",
@@ -137,7 +155,7 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), String> {
         text += &format!("\nRevised Cluster Status:\n{nodes}\n{resources}");
     }
     complain(&plan);
-    out.write_all(text.as_bytes()).map_err(said)
+    Ok(out.write_all(text.as_bytes()).map_err(said)?)
 }
 
 fn complain(plan: &Plan) {

@@ -11,9 +11,11 @@ struct Step {
     anywhere: bool,
     /// `None` is `*`.
     name: Option<String>,
-    /// Attributes that must be there, with this value where one is given.
-    conditions: Vec<(String, Option<String>)>,
+    conditions: Vec<Condition>,
 }
+
+/// An attribute that must be there, with this value where one is given.
+type Condition = (String, Option<String>);
 
 /// Every element that the expression means, in the order of the document, each once. The error says what of the
 /// expression is not understood.
@@ -61,7 +63,7 @@ fn leads_to(path: &[&Element], steps: &[Step]) -> bool {
 }
 
 fn fits(element: &Element, step: &Step) -> bool {
-    let holds = |(name, value): &(String, Option<String>)| match value {
+    let holds = |(name, value): &Condition| match value {
         Some(value) => element.get(name) == Some(value),
         None => element.get(name).is_some(),
     };
@@ -105,7 +107,7 @@ fn parse(expression: &str) -> Result<Vec<Step>, String> {
 }
 
 /// `@name='x' and @id]`, and what follows it.
-fn predicate(text: &str) -> Option<(Vec<(String, Option<String>)>, &str)> {
+fn predicate(text: &str) -> Option<(Vec<Condition>, &str)> {
     let (mut conditions, mut rest) = (Vec::new(), text);
     loop {
         rest = rest.trim_start().strip_prefix('@')?;

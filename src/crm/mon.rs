@@ -322,7 +322,12 @@ impl Live<'_> {
         };
         let (columns, rows) = terminal.size();
         let fit = |line: &str| line.replace('\t', " ").chars().take(columns).collect::<String>();
-        let lines: Vec<String> = text.lines().take(rows).map(fit).collect();
+        let mut lines: Vec<String> = text.lines().map(fit).collect();
+        if lines.len() > rows {
+            let more = lines.len() - rows + 1;
+            lines.truncate(rows.saturating_sub(1));
+            lines.push(fit(&format!("({more} more lines: crm_mon -1 shows all)")));
+        }
         let screen = changed_lines(&self.shown, &lines);
         self.shown = lines;
         Ok(terminal.write(&screen).is_ok())

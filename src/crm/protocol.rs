@@ -144,7 +144,7 @@ pub struct Cluster {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// A part of the CIB's text, which has `total` bytes.
     Part {
         total: usize,
@@ -347,7 +347,7 @@ impl Answer {
         }
         let version = || m.get(word::VERSION).and_then(version);
         Some(match asked {
-            Request::Cluster => Self::Cluster(Cluster {
+            Request::Cluster => Self::Cluster(Box::new(Cluster {
                 node: text(fields::NODE),
                 uuid: text(word::UUID),
                 dc: m.get(word::DC).map(str::to_owned),
@@ -355,7 +355,7 @@ impl Answer {
                 members: text(word::MEMBERS).split_whitespace().map(str::to_owned).collect(),
                 state: text(word::STATE),
                 version: version()?,
-            }),
+            })),
             Request::Cib { .. } => Self::Part {
                 total: m.get(word::TOTAL)?.parse().ok()?,
                 text: m.get(word::TEXT)?.to_owned(),
@@ -575,8 +575,8 @@ mod tests {
             ..cluster.clone()
         };
         let table = [
-            (Request::Cluster, Answer::Cluster(cluster)),
-            (Request::Cluster, Answer::Cluster(alone)),
+            (Request::Cluster, Answer::Cluster(Box::new(cluster))),
+            (Request::Cluster, Answer::Cluster(Box::new(alone))),
             (Request::Cib { offset: 0 }, part),
             (apply.clone(), Answer::Applied(version)),
             (apply, refused),
@@ -639,6 +639,24 @@ mod tests {
     }
 
     proptest! {
+        /// Whoever may ask may write anything.
+        #[test]
+        fn any_message_is_a_request_or_is_refused(
+            which in 0..16usize,
+            fields in proptest::collection::vec(("(offset|text|last|rsc|node|name|value|dampen|type|class)", "[ -~ä]{0,9}"), 0..6),
+        ) {
+            let all = requests();
+            let mut message = request::of(all[which % all.len()].word());
+            for (name, value) in &fields {
+                message.set(name, value.as_str());
+            }
+            if let Ok(request) = Request::read(&message) {
+                prop_assert_eq!(Request::read(&sent(&request.to_message())), Ok(request));
+            }
+            let answers = all.iter().map(|asked| Answer::read(asked, &message)).count();
+            prop_assert_eq!(answers, all.len());
+        }
+
         #[test]
         fn parts_are_the_whole_and_fit(count in 0usize..3 * PART, odd in 0usize..3) {
             let text = "x".repeat(odd) + &"ä".repeat(count / 2);

@@ -65,7 +65,7 @@ pub fn become_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>]) -
 pub fn in_background(args: impl IntoIterator<Item = std::ffi::OsString>, mark: &str) -> io::Result<()> {
     let mut command = own_program("", &[(mark, "1".to_owned())], &[], true);
     command.arg0(std::env::args_os().next().unwrap_or_default()).args(args);
-    let nothing = || std::process::Stdio::null();
+    let nothing = Stdio::null;
     command
         .stdin(nothing())
         .stdout(nothing())

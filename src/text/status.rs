@@ -417,7 +417,7 @@ fn set(view: &View<'_>, r: R, instances: &[R], indent: &str, options: Options, o
     }
 }
 
-/// `webip	(ocf::heartbeat:IPaddr):	Started node1`. Below a node (`only`) it is not named again.
+/// Id, agent, state, nodes, and what is special. Below a node (`only`) it is not named again.
 fn primitive(view: &View<'_>, r: R, options: Options, only: Option<N>) -> String {
     let rsc = &view.input.resources[r];
     let agent = view.input.primitive(r).map(words::agent).unwrap_or_default();

@@ -137,8 +137,9 @@ mod tests {
             state("1", count, &(history("www", &failed) + &good)),
             state("2", "", &(history("www", &op("www", "monitor", 7, "last_0")) + &good)),
         );
+        type Row<'a> = (Option<&'a str>, Option<&'a str>, bool, &'a [&'a str], usize);
         #[rustfmt::skip]
-        let table: &[(Option<&str>, Option<&str>, bool, &[&str], usize)] = &[
+        let table: &[Row<'_>] = &[
             // resource, node, only what failed, lines, histories left
             (None,        None,       true,  &["www n1"], 3),
             (Some("www"), None,       true,  &["www n1"], 3),

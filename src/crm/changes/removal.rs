@@ -114,18 +114,19 @@ mod tests {
              <clone id='k'><primitive id='ki' class='lsb' type='x'/></clone></resources>
              <constraints>{CONSTRAINTS}</constraints></configuration></cib>"
         );
+        type Row<'a> = [&'a [&'a str]; 4];
         #[rustfmt::skip]
-        let table: &[(&[&str], &[&str], &[&str], &[&str])] = &[
+        let table: &[Row<'_>] = &[
             // removed one after the other, resources that went with the last, constraints, changed constraints
-            (&["a"],         &["a"],            &["c1", "l1"],       &["o2", "l2"]),
-            (&["b"],         &["b"],            &["c1", "o1"],       &["o2", "l2"]),
-            (&["a", "b"],    &["b"],            &["o1", "o2", "l2"], &[]),
-            (&["m1"],        &["m1"],           &["o1"],             &[]),
-            (&["m2", "m1"],  &["g", "m1"],      &["o1"],             &[]),
-            (&["g"],         &["g", "m1", "m2"], &["o1"],            &[]),
-            (&["ki"],        &["k", "ki"],      &[],                 &["o2"]),
+            [&["a"],         &["a"],            &["c1", "l1"],       &["o2", "l2"]],
+            [&["b"],         &["b"],            &["c1", "o1"],       &["o2", "l2"]],
+            [&["a", "b"],    &["b"],            &["o1", "o2", "l2"], &[]],
+            [&["m1"],        &["m1"],           &["o1"],             &[]],
+            [&["m2", "m1"],  &["g", "m1"],      &["o1"],             &[]],
+            [&["g"],         &["g", "m1", "m2"], &["o1"],            &[]],
+            [&["ki"],        &["k", "ki"],      &[],                 &["o2"]],
         ];
-        for (ids, resources, constraints, changed) in table {
+        for [ids, resources, constraints, changed] in table {
             let mut cib = Cib::parse(&text).unwrap();
             let mut last = Removal::default();
             for id in *ids {
