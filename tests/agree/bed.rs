@@ -123,6 +123,8 @@ pub struct Bed {
     lives: u64,
     /// Delay of a write to the disk at most.
     pub disk: u64,
+    /// The node whose disk does not answer.
+    pub hung: Option<usize>,
 }
 
 impl Bed {
@@ -160,6 +162,7 @@ impl Bed {
             sent: 0,
             lives: 1_700_000_000_000,
             disk: 10,
+            hung: None,
         };
         for n in 0..nodes {
             bed.machines[n].last_beat = vec![bed.now; nodes];
@@ -288,6 +291,29 @@ impl Bed {
     pub fn has(&self, n: usize, change: u64) -> bool {
         let resources = self.agree(n).cib().section("resources").expect("always there");
         resources.children.iter().any(|p| p.id() == format!("r{change}"))
+    }
+
+    pub fn on_disk(&self, n: usize, change: u64) -> bool {
+        let cib = self.machines[n].disk.cib.as_ref();
+        cib.is_some_and(|c| c.to_bare().contains(&format!("\"r{change}\"")))
+    }
+
+    /// The disk answers again: what waits is written.
+    pub fn unhang(&mut self) {
+        let Some(node) = self.hung.take() else { return };
+        let life = self.machines[node].life;
+        if let Some((token, cib, mark)) = self.machines[node].writing.last().cloned() {
+            self.at(
+                1,
+                What::Written {
+                    node,
+                    life,
+                    token,
+                    cib,
+                    mark,
+                },
+            );
+        }
     }
 
     pub fn run(&mut self, span: u64) {
@@ -521,6 +547,9 @@ impl Bed {
                 *last = (*last).max(self.now + delay);
                 let delay = *last - self.now;
                 self.machines[n].writing.push((token, cib.clone(), mark.clone()));
+                if self.hung == Some(n) {
+                    return;
+                }
                 self.at(
                     delay,
                     What::Written {

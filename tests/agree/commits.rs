@@ -186,7 +186,10 @@ fn all_at_once_without_power() {
 /// The DC's crmd, or its whole machine, is killed in the middle of commits.
 #[test]
 fn the_dc_is_killed_in_the_middle_of_commits() {
-    for seed in 0..2000 {
+    let mut under_way = 0;
+    let seeds = super::seeds(1000);
+    let count = seeds.clone().count();
+    for seed in seeds {
         let mut random = Random::new(seed);
         let nodes = 3 + random.below(3) as usize;
         let mut bed = settled(seed, nodes);
@@ -197,6 +200,7 @@ fn the_dc_is_killed_in_the_middle_of_commits() {
         }
         bed.run(random.below(40));
         let dc = (0..nodes).find(|n| bed.agree(*n).is_dc()).expect("somebody is");
+        under_way += usize::from(bed.changes.values().any(|(_, _, fate)| *fate == Fate::Open));
         if random.chance(50) {
             bed.kill(dc);
         } else {
@@ -224,4 +228,97 @@ fn the_dc_is_killed_in_the_middle_of_commits() {
             bed.check_changes(n, &what);
         }
     }
+    println!("{count} kills of the DC, {under_way} of them with changes under way");
+    assert!(under_way * 2 > count, "{under_way} of {count}");
+}
+
+fn attribute(n: usize) -> Edit {
+    let id = format!("uuid-ha-host{}", n + 1);
+    let pair = Element::new("nvpair")
+        .with("id", format!("status-{id}-pingd"))
+        .with("name", "pingd")
+        .with("value", 100);
+    let set = Element::new("instance_attributes")
+        .with("id", format!("status-{id}"))
+        .holding(pair);
+    let attributes = Element::new("transient_attributes").with("id", &id).holding(set);
+    Edit::Modify {
+        section: "status".into(),
+        xml: Element::new("node_state").with("id", id).holding(attributes),
+        or_create: false,
+    }
+}
+
+fn has_attribute(bed: &Bed, at: usize, of: usize) -> bool {
+    let id = format!("uuid-ha-host{}", of + 1);
+    let state = bed.agree(at).cib().status().children.iter().find(|s| s.id() == id);
+    state.is_some_and(|s| s.child("transient_attributes").is_some())
+}
+
+/// They are of a life of a node: gone when it is lost, there again when only the network was.
+#[test]
+fn transient_attributes_are_wiped_with_their_node() {
+    let mut bed = settled(7, 3);
+    for n in 0..3 {
+        bed.submit(n, vec![attribute(n)]);
+    }
+    bed.run(200);
+    assert!((0..3).all(|at| (0..3).all(|of| has_attribute(&bed, at, of))));
+    bed.cut_both(0, 1);
+    bed.cut_both(0, 2);
+    bed.run(BOUND);
+    assert!(has_attribute(&bed, 0, 0) && !has_attribute(&bed, 0, 1));
+    assert!(has_attribute(&bed, 1, 1) && !has_attribute(&bed, 1, 0));
+    bed.heal();
+    bed.run(BOUND);
+    assert!(
+        (0..3).all(|at| (0..3).all(|of| has_attribute(&bed, at, of))),
+        "each brings its own"
+    );
+    bed.kill(0);
+    bed.run(500);
+    assert!(!has_attribute(&bed, 1, 0));
+    bed.start(0, 0);
+    bed.run(BOUND);
+    assert!(
+        !has_attribute(&bed, 1, 0) && has_attribute(&bed, 0, 1),
+        "a new life has none"
+    );
+    bed.check_settled("back");
+}
+
+#[test]
+fn nothing_is_answered_before_all_have_it_on_disk() {
+    let mut bed = settled(8, 3);
+    bed.disk = 5000;
+    for n in 0..20 {
+        let change = bed.create(n % 3);
+        let begun = bed.now;
+        while *fate(&bed, change) == Fate::Open {
+            bed.run(1);
+        }
+        assert!((0..3).all(|n| bed.on_disk(n, change)), "after {} ms", bed.now - begun);
+    }
+}
+
+/// A write to a disk that hangs does not hang the submitter for ever, and the cluster goes on when it is over.
+#[test]
+fn a_disk_that_hangs_is_waited_for_a_minute() {
+    let mut bed = settled(9, 3);
+    bed.hung = Some(2);
+    let change = bed.create(0);
+    bed.run(59_000);
+    assert_eq!(*fate(&bed, change), Fate::Open);
+    bed.run(2000);
+    assert!(
+        matches!(fate(&bed, change), Fate::Refused(124, _)),
+        "{:?}",
+        fate(&bed, change)
+    );
+    bed.unhang();
+    bed.run(BOUND);
+    let change = bed.create(0);
+    bed.run(500);
+    assert_eq!(*fate(&bed, change), Fate::Committed { quorum: true });
+    bed.check_settled("answers again");
 }

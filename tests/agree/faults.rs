@@ -60,15 +60,7 @@ fn play(seed: u64) {
 
 #[test]
 fn whatever_happens_nothing_answered_with_quorum_is_lost() {
-    let count = std::env::var("HA_TEST_COUNT")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1500);
-    let first = std::env::var("HA_TEST_SEED")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0);
-    for seed in first..first + count {
+    for seed in super::seeds(300) {
         play(seed);
     }
 }

@@ -1,6 +1,7 @@
 //! What this node does for the DC: operations of agents by lrmd, and what is written of their ends.
 
 use super::words::{self, Reply};
+use crate::agents::operation::is_own;
 use crate::agents::{Agent, Finished, Known, Order, Status};
 use crate::cib::{Cib, Edit, Element};
 use crate::policy::record::Record;
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What an agent is called that does not exist; as the history has it.
 const NOT_INSTALLED: i32 = 5;
 const GENERIC: i32 = 1;
+/// More orders than any transition has on its way on one node.
+const MOST_HELD: usize = 4096;
 
 /// What came of something.
 #[derive(Debug)]
@@ -41,8 +44,12 @@ pub struct Here {
     last: u64,
     /// By key: sent to lrmd and not over. A recurring one is over, here, with its first result.
     running: BTreeMap<String, (u64, Operation)>,
+    /// For an lrmd that is not there yet.
+    held: Vec<Operation>,
     /// By resource: its agent.
     agents: BTreeMap<String, Agent>,
+    /// By resource: what it was started with. It is stopped with that, whatever is configured by then.
+    started_with: BTreeMap<String, BTreeMap<String, String>>,
     /// This node's part of the status, as it is known here, whoever is DC.
     mirror: Cib,
     /// lrmd was there before.
@@ -59,7 +66,9 @@ impl Here {
             uname: uname.to_owned(),
             last: 0,
             running: BTreeMap::new(),
+            held: Vec::new(),
             agents: BTreeMap::new(),
+            started_with: BTreeMap::new(),
             mirror: Cib::empty(),
             met: false,
             asked: BTreeSet::new(),
@@ -105,7 +114,8 @@ impl Here {
     }
 
     /// An order of the DC.
-    pub fn run(&mut self, wall: Wall, cib: &Cib, operation: Operation) -> Vec<Out> {
+    pub fn run(&mut self, wall: Wall, cib: &Cib, mut operation: Operation) -> Vec<Out> {
+        self.as_started(&mut operation);
         let provider = Some(&*operation.provider).filter(|p| !p.is_empty());
         let agent = match Agent::new(&operation.class, provider, &operation.kind) {
             Ok(agent) => agent,
@@ -133,12 +143,34 @@ impl Here {
             params: operation.params.clone(),
             key: operation.key.clone(),
         };
-        if !self.lrm.exec(order) {
-            let why = "lrmd is not running".to_owned();
-            return self.failed(wall, cib, &operation, GENERIC, Status::Failed, why);
+        // It is started with this program, or again when it died: a moment later it is there.
+        if !self.lrm.is_connected() || !self.lrm.exec(order) {
+            if self.held.len() < MOST_HELD {
+                self.held.push(operation);
+            }
+            return Vec::new();
         }
         self.running.insert(operation.key.clone(), (id, operation));
         Vec::new()
+    }
+
+    fn as_started(&mut self, operation: &mut Operation) {
+        let own = |params: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let own = params.iter().filter(|(name, _)| is_own(name));
+            own.map(|(n, v)| (n.clone(), v.clone())).collect()
+        };
+        if operation.name != "stop" {
+            let params = own(&operation.params);
+            self.started_with.insert(operation.rsc.clone(), params);
+        } else if let Some(params) = self.started_with.get(&operation.rsc) {
+            operation.params.retain(|name, _| !is_own(name));
+            operation.params.extend(params.clone());
+        }
+    }
+
+    /// Orders that were not begun are the old DC's: a new one gives its own.
+    pub fn drop_held(&mut self) {
+        self.held.clear();
     }
 
     /// It was not even begun.
@@ -176,6 +208,7 @@ impl Here {
     pub fn forget(&mut self, cib: &Cib, rsc: &str, failures: bool) -> Vec<Out> {
         self.lrm.forget(rsc);
         self.agents.remove(rsc);
+        self.started_with.remove(rsc);
         let mut edits = history::forgotten(self.node(), rsc);
         if failures {
             let attributes = history::attributes_of(cib, self.node());
@@ -202,7 +235,12 @@ impl Here {
         let mut out = Vec::new();
         for event in self.lrm.turn(now) {
             match event {
-                Event::Connected { known } => out.extend(self.connected(cib, known)),
+                Event::Connected { known } => {
+                    out.extend(self.connected(cib, known));
+                    for operation in std::mem::take(&mut self.held) {
+                        out.extend(self.run(wall, cib, operation));
+                    }
+                }
                 Event::Gone => out.extend(self.gone()),
                 Event::Pending { .. } => {}
                 Event::Refused { id, why } => out.extend(self.refused(wall, cib, id, why)),

@@ -251,8 +251,9 @@ impl Program {
             );
         }
         match self.stop {
+            Stop::Asked { until, .. } if self.agree.is_active() => at.min(until),
             Stop::Asked { since, until } => at.min(until).min(since + NOBODY),
-            _ => at,
+            Stop::No | Stop::Released | Stop::Leaving | Stop::Left => at,
         }
     }
 

@@ -196,6 +196,7 @@ impl Program {
 
     fn view(&mut self, view: &View) -> Done {
         let now = sys::now();
+        self.here.drop_held();
         if !self.agree.is_dc() && self.dc.take().is_some() {
             log::info!("node {}: is not the DC any more", self.me);
             self.fences.clear();
