@@ -162,7 +162,7 @@ install_programs() {
 		esac
 		case $name in
 		cl_status | hb_lab) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
-		heartbeat | meatclient | drbdctl | hb_* | crm_* | crmadmin | cibadmin | attrd_updater) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
+		heartbeat | meatclient | drbdctl | hb_* | crm | crm_* | crmadmin | cibadmin | attrd_updater) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
 }

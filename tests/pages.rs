@@ -13,6 +13,7 @@ const FOREIGN: &[&str] = &[
     "ifconfig.8",
     "ip.8",
     "namespaces.7",
+    "vi.1",
 ];
 
 fn root() -> &'static Path {

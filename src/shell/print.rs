@@ -67,6 +67,10 @@ pub fn meaning(element: &Element) -> Element {
     }
     match &*e.name {
         "node" => {
+            // A line that gives no id means the name.
+            if let (None, Some(uname)) = (e.get("id"), e.get("uname").map(str::to_owned)) {
+                e.set("id", uname);
+            }
             if matches!(e.get("type"), Some("normal" | "member")) {
                 e.unset("type");
             }

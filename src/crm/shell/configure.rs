@@ -2,7 +2,7 @@
 
 use super::Display;
 use super::session::{Call, Done, Failure, Manner, Session};
-use crate::cib::{Cib, Element, Refusal};
+use crate::cib::{Cib, Element};
 use crate::crm::client::AccessError;
 use crate::policy::{plan, show, summary};
 use crate::shell::draft::{Draft, Mode};
@@ -227,7 +227,12 @@ impl Session {
 
     /// What is wrong with a configuration, said; an error when some of it is.
     pub fn report(&mut self, draft: &Draft) -> Done {
-        let findings = verify::verify(draft, &|a| self.agents.meta(a), crate::sys::wall());
+        let mut findings = verify::verify(draft, &|a| self.agents.meta(a), crate::sys::wall());
+        let cib = draft.cib();
+        let of_policy = crate::crm::verify::findings(&cib, &crate::crm::tool::view(&cib));
+        findings
+            .errors
+            .extend(of_policy.errors.into_iter().map(|(_, text)| text));
         self.tell(&findings);
         if findings.errors.is_empty() {
             Ok(())
@@ -496,11 +501,5 @@ fn edit_text(text: &str) -> Result<String, Failure> {
             "{editor}: ended with {status}; nothing was changed"
         ))),
         Err(e) => Err(Failure::Text(format!("{editor}: {e}"))),
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Text(refusal.to_string())
     }
 }

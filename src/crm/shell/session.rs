@@ -475,28 +475,24 @@ impl Session {
     fn root(&mut self, call: Call<'_>) -> Done {
         match call.name {
             "status" => {
-                let cib = match self.access().cib() {
-                    Ok(cib) => cib,
-                    Err(AccessError::NotConnected(why)) => {
-                        self.debug(&why);
-                        self.failed = true;
-                        // The words of the classic program, on which scripts rely.
-                        say(
-                            &mut io::stderr().lock(),
-                            "Connection to cluster failed: connection failed\n",
-                        );
-                        return Ok(());
-                    }
-                    Err(e) => return Err(e.into()),
-                };
                 let options = crate::text::status::Options::of_words(call.texts());
-                let text = crate::text::status::status(&cib, options, crate::sys::wall(), &crate::crm::tool::date);
-                self.out(&text);
-                Ok(())
+                match crate::crm::mon::once(&mut self.access(), options) {
+                    Ok(text) => {
+                        self.out(&text);
+                        Ok(())
+                    }
+                    Err(failure) => {
+                        // The words of the classic program first, on which scripts rely.
+                        say(&mut io::stderr().lock(), &format!("{}\n", failure.text));
+                        Err(Failure::Said)
+                    }
+                }
             }
             _ => {
-                let draft = Draft::new(self.access().cib()?);
-                self.report(&draft)
+                call.at_most(0)?;
+                let args = ["-L", "-V"].map(str::to_owned);
+                let outcome = crate::crm::verify::run(&args, self.access());
+                self.told(outcome)
             }
         }
     }
