@@ -155,7 +155,8 @@ impl Steps<'_> {
 
     /// Failures of what is no longer configured like that count no more.
     fn clear_failures(&mut self, r: R, n: N) {
-        if fail_count(self.input, &self.input.resources[r].plain, n).0 > Score::ZERO {
+        let managed = self.places.managed(self.input, self.state, r);
+        if managed && fail_count(self.input, &self.input.resources[r].plain, n).0 > Score::ZERO {
             let mut act = Act::new(Kind::ClearFailCount, Some(r), Some(n));
             act.optional = false;
             self.graph.add(act);
