@@ -1,7 +1,9 @@
-//! Clones and master/slave sets: which instance goes where, and which are promoted.
+//! Clones: which instance goes where, and what a clone is to those who go with it.
 
-use super::input::{Clones, Colocation, N, R, Role, Shape, Target, WithoutQuorum};
-use super::place::{Placer, Scores, Wishes, factor, is_managed};
+use super::input::{Clones, Colocation, N, R, Role, Shape};
+use super::masters::{add_promotion_scores, best_said, promote};
+use super::place::{Placer, Scores};
+use super::wishes::{Wishes, factor};
 use crate::cib::Score;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -41,7 +43,7 @@ pub(super) fn assign(placer: &mut Placer<'_>, clone: R) {
 }
 
 /// The node an instance runs on, if it does.
-fn current(placer: &Placer<'_>, instance: R) -> Option<N> {
+pub(super) fn current(placer: &Placer<'_>, instance: R) -> Option<N> {
     let primitives = placer.input.primitives(instance);
     primitives
         .iter()
@@ -247,200 +249,5 @@ pub(super) fn go_with(placer: &mut Placer<'_>, r: R, c: &Colocation) {
         let head = input.primitives(i).first().copied().unwrap_or(i);
         // An instance that has no place counts as one that is nowhere.
         placer.go_with_primitive(r, c, head);
-    }
-}
-
-/// Whether what is said of a node is about this instance: it is the one there, or may be the one; and is not banned.
-fn counts(placer: &Placer<'_>, r: R, n: N) -> bool {
-    let (input, state) = (placer.input, placer.state);
-    let knows = |r: R, n: N| {
-        state
-            .on
-            .get(&(r, n))
-            .is_some_and(|h| h.known || h.role != Role::Stopped)
-    };
-    let allowed = placer.scores[r][n].is_some_and(|s| s >= Score::ZERO);
-    let same_plain = |i: &R| input.resources[*i].plain == input.resources[r].plain;
-    let nothing_known = !(0..input.nodes.len()).any(|m| knows(r, m));
-    let meant = match input.clone_of(r) {
-        Some((_, clones)) if !clones.unique => {
-            let mut all = clones
-                .instances
-                .iter()
-                .flat_map(|i| input.primitives(*i))
-                .filter(same_plain);
-            match all.find(|i| state.role(*i, n) != Role::Stopped) {
-                Some(active) => active == r,
-                None => state.knows(&input.resources[r].plain, n),
-            }
-        }
-        _ => false,
-    };
-    allowed && (meant || nothing_known || knows(r, n))
-}
-
-/// What the agents said with crm_master about a node.
-fn said_score(placer: &Placer<'_>, instance: R, n: N) -> Option<Score> {
-    let of_one = |r: R| {
-        if !counts(placer, r, n) {
-            return None;
-        }
-        let rsc = &placer.input.resources[r];
-        let attributes = &placer.input.nodes[n].attributes;
-        let by_name = |id: &str| attributes.get(&format!("master-{id}")).and_then(|v| Score::parse(v));
-        by_name(&rsc.plain).or_else(|| by_name(&rsc.id))
-    };
-    let scores: Vec<Score> = placer
-        .input
-        .primitives(instance)
-        .into_iter()
-        .filter_map(of_one)
-        .collect();
-    let sum = scores.iter().fold(Score::ZERO, |sum, s| sum + *s);
-    (!scores.is_empty()).then_some(sum)
-}
-
-/// The most that is said for an instance of a master/slave set on a node where it could be. The place of a group is its
-/// own affair.
-fn best_said(placer: &Placer<'_>, instance: R) -> Score {
-    let input = placer.input;
-    if !input.is_promotable(instance) || input.primitive(instance).is_none() {
-        return Score::ZERO;
-    }
-    let nodes = (0..input.nodes.len()).filter(|n| input.nodes[*n].is_usable());
-    let said = nodes.filter_map(|n| said_score(placer, instance, n)).max();
-    said.unwrap_or_default().max(Score::ZERO)
-}
-
-/// A node where an instance would be promoted is the better place for it.
-fn add_promotion_scores(placer: &mut Placer<'_>, clones: &Clones) {
-    for &i in &clones.instances {
-        // The place of a group is its own affair.
-        if !matches!(placer.input.resources[i].shape, Shape::Primitive(_)) {
-            continue;
-        }
-        let head = i;
-        for n in 0..placer.input.nodes.len() {
-            let open = placer.scores[head][n].is_some_and(|s| s >= Score::ZERO) && placer.input.nodes[n].is_usable();
-            if let Some(score) = said_score(placer, i, n)
-                && open
-                && score > Score::ZERO
-            {
-                placer.add(head, n, score);
-            }
-        }
-    }
-}
-
-fn promote(placer: &mut Placer<'_>, clone: R, clones: &Clones, max: usize, per_node: usize) {
-    let input = placer.input;
-    let head = |i: R| input.primitives(i).first().copied().unwrap_or(i);
-    let target = input.resources[clone].target;
-    // The node table of the set now tells how much each node's instance wants to be promoted.
-    let mut wants: Scores = vec![None; input.nodes.len()];
-    let mut priority: BTreeMap<R, Score> = BTreeMap::new();
-    for &i in &clones.instances {
-        let Some(n) = placer.assigned[head(i)].flatten() else {
-            continue;
-        };
-        // Without a word from the agent nothing is promoted unless a constraint asks for it.
-        let mut score = said_score(placer, i, n).unwrap_or(Score::new(-1));
-        if !is_managed(input, placer.state, i) && placer.state.role(i, n) == Role::Master {
-            // It stays the master whatever is said.
-            score = Score::INFINITY;
-        }
-        for location in input
-            .locations
-            .iter()
-            .filter(|l| l.of_master && l.rsc == clone && l.node == n)
-        {
-            score = score + location.score;
-        }
-        for k in placer.this_with[clone].clone() {
-            let c = placer.colocations[k].clone();
-            if c.rsc_role == Some(Role::Master) {
-                score = score + promotion_with(placer, &c, n);
-            }
-        }
-        placer.promotion.push((i, n, score));
-        priority.insert(i, score);
-        let here = placer.scores[clone][n].unwrap_or_default();
-        wants[n] = Some(wants[n].map_or(here + score, |w| w.max(here + score)));
-    }
-    for k in placer.with_this[clone].clone() {
-        let c = placer.colocations[k].clone();
-        if c.with_role == Some(Role::Master) {
-            placer.hear(
-                c.rsc,
-                &mut wants,
-                c.attribute.as_deref(),
-                factor(c.score),
-                Wishes::Positive,
-            );
-        }
-    }
-    // Of equals the one that was placed first: among others, those that have failed come last.
-    let placed = placer.turns[clone].iter().copied();
-    let mut order: Vec<R> = placed.filter(|i| priority.contains_key(i)).collect();
-    let was = |placer: &Placer<'_>, i: R| {
-        let roles = input.primitives(i).into_iter().map(|p| placer.state.strongest(p));
-        roles.max().unwrap_or_default()
-    };
-    order.sort_by_key(|i| {
-        let n = placer.assigned[head(*i)]
-            .flatten()
-            .expect("only placed ones are in the list");
-        (Reverse(wants[n]), Reverse(was(placer, *i)))
-    });
-    let mut turns = order.clone();
-    turns.extend(placer.turns[clone].iter().filter(|i| !order.contains(i)));
-    placer.turns[clone] = turns;
-    let frozen = !input.settings.quorate && input.settings.without_quorum == WithoutQuorum::Freeze;
-    let mut promoted: BTreeMap<N, usize> = BTreeMap::new();
-    for i in order {
-        let n = placer.assigned[head(i)]
-            .flatten()
-            .expect("only placed ones are in the list");
-        let managed = is_managed(input, placer.state, head(i));
-        let is_master = was(placer, i) == Role::Master;
-        let here = promoted.entry(n).or_default();
-        let room = *here < per_node;
-        // Of a group all must be there, and none be ranked below zero.
-        let members = input.primitives(i);
-        let complete = members.iter().all(|p| placer.assigned[*p].flatten().is_some())
-            && (members.len() == 1 && members[0] == i
-                || members.iter().all(|p| input.resources[*p].priority >= Score::ZERO));
-        let may = match managed {
-            false => is_master,
-            true => {
-                target == Target::Any
-                    && complete
-                    && priority[&i] >= Score::ZERO
-                    && input.nodes[n].is_usable()
-                    && room
-                    && (!frozen || is_master)
-            }
-        };
-        if may && (promoted.values().sum::<usize>() < max || !managed) {
-            *promoted.entry(n).or_default() += 1;
-            for p in input.primitives(i) {
-                placer.role[p] = Role::Master;
-            }
-        }
-    }
-}
-
-/// What a constraint on the master's place says about being promoted on `n`.
-fn promotion_with(placer: &mut Placer<'_>, c: &Colocation, n: N) -> Score {
-    placer.assign(c.with);
-    let input = placer.input;
-    let there = input.primitives(c.with).into_iter().any(|r| {
-        let role_fits = c.with_role.is_none_or(|role| placer.role[r] == role);
-        placer.assigned[r].flatten() == Some(n) && role_fits
-    });
-    match there {
-        true => c.score,
-        false if c.score == Score::INFINITY => Score::BANNED,
-        false => Score::ZERO,
     }
 }

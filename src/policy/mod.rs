@@ -1,12 +1,12 @@
 //! The crm's policy: from a CIB to where each resource belongs, and what is to be done for it, in which order.
 //!
 //! * [`input`]: nodes, resources and constraints with everything about them brought together;
-//! * [`unpack`], [`constraints`]: the same from the CIB's configuration;
+//! * [`unpack`], `nodes`, `constraints`: the same from the CIB's configuration;
 //! * [`rules`]: rules with expressions and dates;
 //! * [`history`]: what the CIB's status says: what runs where, and what failed (`entry`: a line of it, `replay`: all lines
 //!   in turn, `failures`, `definition`: whether it still is what is configured);
-//! * [`place`], [`clones`]: scores, and the node and role they give each resource;
-//! * `graph`, `steps`, `orders`: every act that could be, and what each means for the others;
+//! * [`place`], `scores`, `wishes`, `clones`, `masters`: the node and role that each resource is given;
+//! * `graph`, `steps`, `looks`, `orders`: every act that could be, and what each means for the others;
 //! * [`plan`]: the actions, each with those it waits for;
 //! * [`record`]: what an operation leaves in the status.
 //!
@@ -21,6 +21,10 @@ mod failures;
 mod graph;
 pub mod history;
 pub mod input;
+mod looks;
+mod managed;
+mod masters;
+mod nodes;
 mod notify;
 mod orders;
 pub mod place;
@@ -28,7 +32,9 @@ pub mod plan;
 pub mod record;
 mod replay;
 pub mod rules;
+mod scores;
 pub mod show;
 mod steps;
 pub mod summary;
 pub mod unpack;
+mod wishes;

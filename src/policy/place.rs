@@ -5,7 +5,9 @@
 
 use super::clones;
 use super::history::State;
-use super::input::{Colocation, Input, MultipleActive, N, R, Role, Shape, Target, WithoutQuorum};
+use super::input::{Colocation, Input, N, R, Role, Shape, Target, WithoutQuorum};
+use super::managed::{current, is_managed};
+use super::wishes::{Wishes, factor};
 use crate::cib::Score;
 use std::cmp::Reverse;
 
@@ -28,37 +30,6 @@ impl Places {
     pub fn managed(&self, input: &Input, state: &State, r: R) -> bool {
         is_managed(input, state, r)
     }
-}
-
-pub(super) fn is_managed(input: &Input, state: &State, r: R) -> bool {
-    let blocks = |r: R| input.resources[r].multiple_active == MultipleActive::Block && state.running_on(r).len() > 1;
-    // One of a group stands for all of it.
-    let group = input.resources[r]
-        .parent
-        .filter(|p| matches!(input.resources[*p].shape, Shape::Group(_)));
-    let too_many = blocks(r) || group.is_some_and(|g| input.children(g).iter().any(|m| blocks(*m)));
-    // Told to fence and without anything to do it, the cluster touches nothing.
-    let helpless = input.settings.fencing && !input.settings.can_fence;
-    !is_left_alone(input, state, r) && !too_many && !helpless
-}
-
-/// By the word of the administrator, or after a failure that only he can mend.
-fn is_left_alone(input: &Input, state: &State, r: R) -> bool {
-    let rsc = &input.resources[r];
-    let running = state.running_on(r);
-    let blocked = running.iter().any(|n| state.on[&(r, *n)].blocked);
-    let kept = rsc.orphan && !input.settings.stop_orphans;
-    let frozen = running.iter().any(|n| input.nodes[*n].maintenance);
-    !rsc.managed || blocked || kept || frozen
-}
-
-/// Where a primitive is. A fencing device needs no fencing itself: what a dead node holds of it does not count while
-/// there is another.
-pub(super) fn current(input: &Input, state: &State, r: R) -> Option<N> {
-    let running = state.running_on(r);
-    let is_device = input.primitive(r).is_some_and(|p| p.class == "stonith");
-    let clean = running.iter().find(|n| !is_device || !input.nodes[**n].unclean);
-    clean.or(running.first()).copied()
 }
 
 pub fn place(input: &Input, state: &State) -> Places {
@@ -94,18 +65,10 @@ pub(super) struct Placer<'a> {
     /// Resources given to each node so far.
     pub(super) load: Vec<usize>,
     /// In the middle of being placed, or of having its wishes asked: loops of constraints end there.
-    busy: Vec<bool>,
-    merging: Vec<bool>,
+    pub(super) busy: Vec<bool>,
+    pub(super) merging: Vec<bool>,
     /// Of clones: the instances in the order in which they were placed, or promoted.
     pub(super) turns: Vec<Vec<R>>,
-}
-
-/// How the wishes of dependents are added.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wishes {
-    All,
-    /// Never more than a nudge: what would make a good node a bad one is left out.
-    Positive,
 }
 
 impl<'a> Placer<'a> {
@@ -182,85 +145,6 @@ impl<'a> Placer<'a> {
         }
         for list in &mut self.with_this {
             list.sort_by_key(|i| key(self.colocations[*i].rsc));
-        }
-    }
-
-    pub(super) fn add(&mut self, r: R, n: N, score: Score) {
-        let here = &mut self.scores[r][n];
-        *here = Some(here.map_or(score, |old| old + score));
-    }
-
-    /// A score for a resource and for what it is made of: of a group the first member, of a clone every instance.
-    fn locate(&mut self, r: R, n: N, score: Score) {
-        self.add(r, n, score);
-        match &self.input.resources[r].shape {
-            Shape::Primitive(_) => {}
-            Shape::Group(members) => {
-                for (i, member) in members.iter().enumerate() {
-                    self.locate(*member, n, if i == 0 { score } else { Score::ZERO });
-                }
-            }
-            Shape::Clone(clones) => {
-                for instance in &clones.instances {
-                    self.locate(*instance, n, score);
-                }
-            }
-        }
-    }
-
-    /// From a node, with all that is in it.
-    fn ban(&mut self, r: R, n: N) {
-        self.add(r, n, Score::BANNED);
-        for child in self.input.children(r) {
-            self.ban(*child, n);
-        }
-    }
-
-    fn locations(&mut self) {
-        for location in self.input.locations.iter().filter(|l| !l.of_master) {
-            self.locate(location.rsc, location.node, location.score);
-        }
-    }
-
-    fn failures(&mut self) {
-        for (r, rsc) in self.input.resources.iter().enumerate() {
-            if !matches!(rsc.shape, Shape::Primitive(_)) {
-                continue;
-            }
-            // Of a clone whose instances are all the same, no instance is better than the one that failed.
-            let banned = match self.input.clone_of(r) {
-                Some((clone, clones)) if !clones.unique => clone,
-                _ => r,
-            };
-            for n in 0..self.input.nodes.len() {
-                let has_failed = self.state.banned.contains_key(&(rsc.plain.clone(), n));
-                if has_failed || self.state.stopped_everywhere.contains(&r) {
-                    self.ban(banned, n);
-                }
-                if self.state.not_stopped.contains(&(r, n)) {
-                    self.ban(r, n);
-                }
-            }
-        }
-    }
-
-    fn stickiness(&mut self) {
-        for (r, rsc) in self.input.resources.iter().enumerate() {
-            if is_left_alone(self.input, self.state, r) {
-                // It stays where it is, so that is what it wishes for.
-                for n in self.state.running_on(r) {
-                    self.add(r, n, Score::INFINITY);
-                }
-                continue;
-            }
-            if !matches!(rsc.shape, Shape::Primitive(_)) || !rsc.managed || rsc.stickiness == Score::ZERO {
-                continue;
-            }
-            if let [n] = self.state.running_on(r)[..]
-                && self.scores[r][n].is_some()
-            {
-                self.add(r, n, rsc.stickiness);
-            }
         }
     }
 
@@ -388,135 +272,5 @@ impl<'a> Placer<'a> {
             Some(n) if score(best) > Score::ZERO && score(n) == score(best) => Some(n),
             _ => Some(best),
         }
-    }
-
-    fn value(&self, n: N, attribute: Option<&str>) -> Option<String> {
-        match attribute {
-            None | Some("#uname") => Some(self.input.nodes[n].uname.clone()),
-            Some(name) => self.input.nodes[n].attributes.get(name).cloned(),
-        }
-    }
-
-    /// What it means for `r`'s scores that it goes with what `c` names, which is placed.
-    pub(super) fn go_with(&mut self, r: R, c: &Colocation) {
-        if c.rsc_role == Some(Role::Master) {
-            return;
-        }
-        let primary = match &self.input.resources[c.with].shape {
-            Shape::Primitive(_) => Some(c.with),
-            Shape::Group(members) if c.score == Score::INFINITY => members.last().copied(),
-            Shape::Group(members) => members.first().copied(),
-            Shape::Clone(_) => {
-                clones::go_with(self, r, c);
-                return;
-            }
-        };
-        if let Some(primary) = primary {
-            self.go_with_primitive(r, c, primary);
-        }
-    }
-
-    pub(super) fn go_with_primitive(&mut self, r: R, c: &Colocation, primary: R) {
-        let Some(place) = self.assigned[primary] else { return };
-        if c.with_role.is_some_and(|role| role != self.role[primary]) {
-            return;
-        }
-        let wanted = place.and_then(|n| self.value(n, c.attribute.as_deref()));
-        let mut work = self.scores[r].clone();
-        for (n, score) in work.iter_mut().enumerate() {
-            let Some(old) = *score else { continue };
-            *score = Some(match (&wanted, self.value(n, c.attribute.as_deref())) {
-                (None, _) if c.score < Score::ZERO => old,
-                (None, _) => old + -c.score,
-                (Some(w), Some(v)) if *w == v => {
-                    if c.score < Score::INFINITY {
-                        old + c.score
-                    } else {
-                        old
-                    }
-                }
-                (Some(_), _) if c.score >= Score::INFINITY => Score::BANNED,
-                (Some(_), _) => old,
-            });
-        }
-        if c.score.is_infinite() || self.any_left(&work) {
-            self.scores[r] = work;
-        }
-    }
-
-    /// Adds the wishes of `who`, and of those who go with it, to `work`, unless they leave no node.
-    pub(super) fn hear(&mut self, who: R, work: &mut Scores, attribute: Option<&str>, factor: f64, wishes: Wishes) {
-        if self.merging[who] {
-            return;
-        }
-        self.merging[who] = true;
-        let before = work.clone();
-        let input = self.input;
-        if let Shape::Group(members) = &input.resources[who].shape {
-            // The first speaks for all: each of the others goes with the one before it.
-            if let Some(first) = members.first() {
-                self.hear(*first, work, attribute, factor, wishes);
-            }
-            self.merging[who] = false;
-            return;
-        }
-        self.add_wishes(who, work, attribute, factor, wishes);
-        if self.any_left(work) {
-            for i in self.with_this[who].clone() {
-                let c = self.colocations[i].clone();
-                // Who goes with a group is heard when the group is placed, not by those that the group goes with.
-                if c.with != who && !self.busy[c.with] {
-                    continue;
-                }
-                self.hear(c.rsc, work, c.attribute.as_deref(), self::factor(c.score), wishes);
-            }
-        } else {
-            *work = before;
-        }
-        self.merging[who] = false;
-    }
-
-    fn add_wishes(&self, who: R, work: &mut Scores, attribute: Option<&str>, factor: f64, wishes: Wishes) {
-        for (n, score) in work.iter_mut().enumerate() {
-            let Some(old) = *score else { continue };
-            let wish = match attribute {
-                None | Some("#uname") => self.scores[who][n],
-                attribute => {
-                    // The best of the nodes that have the same value.
-                    let value = self.value(n, attribute);
-                    let same = (0..self.input.nodes.len()).filter(|m| self.value(*m, attribute) == value);
-                    same.filter_map(|m| self.scores[who][m]).max()
-                }
-            };
-            let wish = wish.unwrap_or(Score::BANNED);
-            if factor < 0.0 && wish < Score::ZERO {
-                continue; // Not wanting a node is no reason for others to want it.
-            }
-            let new = old + scaled(wish, factor);
-            if wishes == Wishes::Positive && new < Score::ZERO && old >= Score::ZERO {
-                if old > Score::ZERO {
-                    *score = Some(Score::new(1));
-                }
-                continue;
-            }
-            *score = Some(new);
-        }
-    }
-}
-
-pub(super) fn factor(score: Score) -> f64 {
-    f64::from(score.value()) / f64::from(Score::INFINITY.value())
-}
-
-/// Rounded; what is not nothing stays at least 1.
-fn scaled(wish: Score, factor: f64) -> Score {
-    let exact = f64::from(wish.value()) * factor;
-    // Scores are at most a million: no rounding of the float is lost.
-    #[expect(clippy::cast_possible_truncation)]
-    let rounded = exact.round() as i64;
-    match rounded {
-        0 if exact > 0.0 => Score::new(1),
-        0 if exact < 0.0 => Score::new(-1),
-        rounded => Score::new(rounded),
     }
 }

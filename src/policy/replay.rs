@@ -129,7 +129,10 @@ impl Replay<'_> {
         let recurs = e.operation == "monitor" && !e.interval.is_zero();
         if has_expired(self.input, self.r, e.at, [(&*e.operation, e.interval)].into_iter()) {
             if recurs {
-                self.here.recurring.insert((e.operation.clone(), e.interval));
+                // Nobody knows what it says today: it begins anew.
+                let key = (e.operation.clone(), e.interval);
+                self.here.recurring.insert(key.clone());
+                self.here.changed_monitors.insert(key);
             }
             return;
         }

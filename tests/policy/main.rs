@@ -28,7 +28,7 @@ fn golden(case: &Path) -> PathBuf {
 #[test]
 fn golden_cases() {
     let cases = cases();
-    assert!(cases.len() >= 150, "only {} golden cases", cases.len());
+    assert!(cases.len() >= 270, "only {} golden cases", cases.len());
     let mut wrong = String::new();
     for case in &cases {
         let cib = Element::parse(&std::fs::read_to_string(case).unwrap()).unwrap();

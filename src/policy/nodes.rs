@@ -1,0 +1,96 @@
+//! The cluster's properties, and its nodes with their state.
+
+use super::input::{Node, Settings, WithoutQuorum};
+use super::rules::truth;
+use super::unpack::{Pairs, set_of};
+use crate::cib::{Cib, words};
+use crate::time::{Duration, Wall};
+
+pub(super) fn settings(cib: &Cib, now: Wall) -> Settings {
+    let written = set_of(cib.section("crm_config"), "cluster_property_set", now);
+    let properties: Pairs = written.into_iter().map(|(n, v)| (n.replace('_', "-"), v)).collect();
+    let say = |name: &str| properties.get(name).map(|v| &**v);
+    let yes = |name: &str, otherwise| truth(&properties, name, otherwise);
+    let time = |name: &str| say(name).and_then(words::interval);
+    Settings {
+        now,
+        quorate: cib.root().get("have-quorum").and_then(words::truth).unwrap_or(false),
+        without_quorum: match say("no-quorum-policy") {
+            Some("ignore") => WithoutQuorum::Ignore,
+            Some("freeze") => WithoutQuorum::Freeze,
+            // Without fencing nobody can be made to go.
+            Some("suicide") if yes("stonith-enabled", true) => WithoutQuorum::Suicide,
+            _ => WithoutQuorum::Stop,
+        },
+        fencing: yes("stonith-enabled", true),
+        can_fence: false,
+        fence_action: say("stonith-action").unwrap_or("reboot").replace("poweroff", "off"),
+        startup_fencing: yes("startup-fencing", true),
+        symmetric: yes("symmetric-cluster", true),
+        maintenance: yes("maintenance-mode", false),
+        start_failure_is_fatal: yes("start-failure-is-fatal", true),
+        probes: yes("enable-startup-probes", true),
+        stop_all: yes("stop-all-resources", false),
+        stop_orphans: yes("stop-orphan-resources", true),
+        cancel_orphan_actions: yes("stop-orphan-actions", true),
+        // 20 s, as in every version of Pacemaker.
+        default_timeout: time("default-action-timeout").unwrap_or(Duration::from_secs(20)),
+        feature_set: cib.root().get("crm_feature_set").unwrap_or_default().to_owned(),
+    }
+}
+
+pub(super) fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    let configured = cib.section("nodes").into_iter().flat_map(|s| s.children_named("node"));
+    for element in configured {
+        nodes.push(Node {
+            id: element.id().to_owned(),
+            uname: element.get("uname").unwrap_or_default().to_owned(),
+            ping: element.get("type") == Some("ping"),
+            attributes: set_of(Some(element), "instance_attributes", settings.now),
+            unclean: settings.fencing && settings.startup_fencing,
+            lost: "node is unclean",
+            ..Node::default()
+        });
+    }
+    for state in cib.status().children_named("node_state") {
+        let (id, uname) = (state.id(), state.get("uname").unwrap_or_default());
+        // Of a node that is no longer configured the status says nothing that matters.
+        let Some(at) = nodes.iter().position(|n| n.id == id || n.uname == uname) else {
+            continue;
+        };
+        let node = &mut nodes[at];
+        let is = |name: &str, value: &str| state.get(name) == Some(value);
+        let yes = |name: &str| state.get(name).and_then(words::truth).unwrap_or(false);
+        let (there, running, joined) = (yes("in_ccm"), is("crmd", "online"), is("join", "member"));
+        node.seen = true;
+        node.transient = set_of(state.child("transient_attributes"), "instance_attributes", settings.now);
+        node.attributes.extend(node.transient.clone());
+        let shutdown = |v: &str| v.trim().parse::<u64>().is_ok_and(|t| t > 0);
+        node.shutting_down =
+            node.transient.get("shutdown").is_some_and(|v| shutdown(v)) || state.get("shutdown").is_some_and(shutdown);
+        let expected = is("expected", "member");
+        (node.online, node.pending, node.unclean) = match settings.fencing {
+            false => (
+                there && running && joined,
+                false,
+                there && !running && expected && !node.shutting_down,
+            ),
+            true if node.shutting_down => (running, false, false),
+            // It left as it should; it may be on its way back.
+            true if !expected => (there, there || running, false),
+            true => (there, running && !joined, !there || !running),
+        };
+        node.pending &= !node.unclean;
+        node.lost = match (node.unclean, there) {
+            (false, _) => "",
+            (true, false) => "peer is no longer part of the cluster",
+            (true, true) => "peer process is no longer available",
+        };
+    }
+    for node in &mut nodes {
+        node.standby = truth(&node.attributes, "standby", false);
+        node.maintenance = truth(&node.attributes, "maintenance", false);
+    }
+    nodes
+}
