@@ -5,6 +5,7 @@ use super::changes::attributes::{self, Kind, Owner};
 use super::client::Access;
 use super::protocol::{Attribute, code};
 use super::tool::{self, Failure, Outcome, flag, node_name, one, value, verbose};
+use super::transient::promotion;
 use crate::cib::{Cib, Element};
 use clap::{Arg, ArgMatches, Command};
 use std::fmt::Write;
@@ -202,7 +203,16 @@ pub fn crm_attribute(args: &[String], mut access: Access) -> Outcome {
         .arg(
             value("name", 'n', "NAME", "the attribute")
                 .visible_alias("attr-name")
-                .required(true),
+                .required_unless_present("promotion"),
+        )
+        .arg(
+            Arg::new("promotion")
+                .short('p')
+                .long("promotion")
+                .value_name("RSC")
+                .num_args(0..=1)
+                .require_equals(true)
+                .help("not an attribute but the promotion score of RSC, as crm_master does"),
         )
         .arg(node_option())
         .arg(
@@ -226,6 +236,9 @@ pub fn crm_attribute(args: &[String], mut access: Access) -> Outcome {
         .arg(quiet_option())
         .arg(verbose());
     tool::run(command, args, |m, out| {
+        if m.contains_id("promotion") {
+            return promotion(m, &mut access, one(m, "promotion"), out);
+        }
         let cib = access.cib()?;
         let name = one(m, "name").unwrap_or_default();
         let of_node = one(m, "node").is_some() || one(m, "lifetime").is_some();

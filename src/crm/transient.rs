@@ -91,40 +91,48 @@ pub fn crm_master(args: &[String], mut access: Access) -> Outcome {
         .arg(quiet_option())
         .arg(verbose());
     tool::run(command, args, |m, out| {
-        let instance = std::env::var("OCF_RESOURCE_INSTANCE").ok();
-        let rsc = one(m, "resource")
-            .map(str::to_owned)
-            .or(instance.filter(|i| !i.is_empty()));
-        let rsc = rsc.ok_or_else(|| {
-            Failure::usage("which resource? This is for agents, which find it in OCF_RESOURCE_INSTANCE; -r names one")
-        })?;
-        // All instances of a clone that are alike have one score a node.
-        let name = format!("master-{}", rsc.split(':').next().unwrap_or(&rsc));
-        if let Some(value) = one(m, "update")
-            && !matches!(one(m, "lifetime"), Some("forever" | "nodes"))
-        {
-            put(&mut access, m, &name, Some(value), Duration::ZERO)?;
-            return Ok(code::OK);
-        }
-        let cib = access.cib()?;
-        let node = the_node(m, &mut access, &cib)?;
-        // Agents mean the present life of the node unless they say otherwise.
-        let scope = match one(m, "lifetime") {
-            Some("forever" | "nodes") => Scope::Node(node),
-            _ => Scope::Status(node),
-        };
-        if let Some(value) = one(m, "update") {
-            set(&mut access, &cib, &scope, &name, value)?;
-        } else if m.get_flag("delete") {
-            let mut silent = String::new();
-            delete(&mut access, &cib, &scope, (None, None), &name, &mut silent)?;
-        } else {
-            let default = one(m, "default").map(str::to_owned);
-            let value = get(&cib, &scope, &name)?.or(default).ok_or_else(missing)?;
-            show(out, m.get_flag("quiet"), scope.word(), &name, &value);
-        }
-        Ok(code::OK)
+        promotion(m, &mut access, one(m, "resource"), out)
     })
+}
+
+/// The promotion score of a resource on a node, of the agent that calls this unless it is named.
+pub(super) fn promotion(
+    m: &ArgMatches,
+    access: &mut Access,
+    rsc: Option<&str>,
+    out: &mut String,
+) -> Result<u8, Failure> {
+    let instance = std::env::var("OCF_RESOURCE_INSTANCE").ok();
+    let rsc = rsc.map(str::to_owned).or(instance.filter(|i| !i.is_empty()));
+    let rsc = rsc.ok_or_else(|| {
+        Failure::usage("which resource? This is for agents, which find it in OCF_RESOURCE_INSTANCE; -r names one")
+    })?;
+    // All instances of a clone that are alike have one score a node.
+    let name = format!("master-{}", rsc.split(':').next().unwrap_or(&rsc));
+    if let Some(value) = one(m, "update")
+        && !matches!(one(m, "lifetime"), Some("forever" | "nodes"))
+    {
+        put(access, m, &name, Some(value), Duration::ZERO)?;
+        return Ok(code::OK);
+    }
+    let cib = access.cib()?;
+    let node = the_node(m, access, &cib)?;
+    // Agents mean the present life of the node unless they say otherwise.
+    let scope = match one(m, "lifetime") {
+        Some("forever" | "nodes") => Scope::Node(node),
+        _ => Scope::Status(node),
+    };
+    if let Some(value) = one(m, "update") {
+        set(access, &cib, &scope, &name, value)?;
+    } else if m.get_flag("delete") {
+        let mut silent = String::new();
+        delete(access, &cib, &scope, (None, None), &name, &mut silent)?;
+    } else {
+        let default = one(m, "default").map(str::to_owned);
+        let value = get(&cib, &scope, &name)?.or(default).ok_or_else(missing)?;
+        show(out, m.get_flag("quiet"), scope.word(), &name, &value);
+    }
+    Ok(code::OK)
 }
 
 pub fn attrd_updater(args: &[String], mut access: Access) -> Outcome {

@@ -117,7 +117,11 @@ fn s0_03_crm_verify_names_stonith_until_it_is_switched_off_and_s0_04_a_commit_is
     for node in TWO {
         // At once: the prompt returns when all have it.
         let said = verify(node, "-L");
-        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""), "{node}");
+        assert_eq!(
+            (said.code, said.out.as_str(), said.err.as_str()),
+            (Some(0), "", ""),
+            "{node}"
+        );
         let file = c.c.lab.files(node).state().join("crm/cib.xml");
         let text = std::fs::read_to_string(file).expect("cib.xml");
         assert!(text.contains("name=\"stonith-enabled\" value=\"false\""), "{text}");
@@ -341,7 +345,11 @@ fn s1_01_the_article_is_pasted_as_it_is_and_s1_02_a_service_that_is_stopped_move
     let config = c.cib("compute-2").expect("a CIB").configuration().to_bare();
     assert!(!config.contains("\"www\"") && config.contains("\"vip\""), "{config}");
     let stopped = c.c.shell("compute-1", "\"$HA_INITDIR\"/apache2 status");
-    assert_eq!(stopped.code, Some(3), "what is configured no more is stopped: {stopped:?}");
+    assert_eq!(
+        stopped.code,
+        Some(3),
+        "what is configured no more is stopped: {stopped:?}"
+    );
 }
 
 #[test]
@@ -420,7 +428,10 @@ fn s1_05_a_script_whose_status_lies_is_named_with_its_exit_code() {
         .lines()
         .find(|l| l.contains("odd_monitor_1000"))
         .expect("the line");
-    assert!(line.contains("node=node") && line.contains("rc=7") && line.ends_with("not running"), "{shown}");
+    assert!(
+        line.contains("node=node") && line.contains("rc=7") && line.ends_with("not running"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -456,10 +467,7 @@ fn s1_06_the_default_time_limit_and_a_start_that_may_fail() {
     // It failed there once, and is tried again: no node is ruled out.
     c.c.wait("it runs", || !c.runs("node1", "shy").is_empty());
     let failures = c.c.run("node1", &["crm_mon", "-1rf"]).good("crm_mon");
-    assert!(
-        failures.contains("fail-count=1 "),
-        "{failures}"
-    );
+    assert!(failures.contains("fail-count=1 "), "{failures}");
     crm(
         &c,
         "node1",
