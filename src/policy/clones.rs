@@ -76,11 +76,7 @@ fn distribute(placer: &mut Placer<'_>, clone: R, clones: &Clones) {
     let available = input.nodes.iter().filter(|n| n.is_usable()).count();
     // Wishes of those who go with it matter only when some node goes without.
     let all = clones.max < available;
-    let evenly = if available == 0 {
-        1
-    } else {
-        (clones.max / available).max(1)
-    };
+    let evenly = clones.max.checked_div(available).unwrap_or(1).max(1);
     let mut counts: BTreeMap<N, usize> = BTreeMap::new();
     let mut placed = 0;
     for &i in &order {

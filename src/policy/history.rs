@@ -217,8 +217,12 @@ impl Reader {
         else {
             return;
         };
+        // Groups and clones have no history of their own: such a line is a mistake, or older than what is configured.
+        let Some(primitive) = input.primitive(pattern) else {
+            return;
+        };
         let plain = input.resources[pattern].plain.clone();
-        let (here, verdicts) = history(input, pattern, node, &entries);
+        let (here, verdicts) = history(input, pattern, primitive, node, &entries);
         if !entries.is_empty() {
             self.state.traces.insert((plain.clone(), node));
         }
@@ -355,9 +359,8 @@ enum Verdict {
 }
 
 /// Plays a resource's history on a node, oldest entry first.
-fn history(input: &Input, r: R, node: N, entries: &[Entry]) -> (Here, Vec<Verdict>) {
+fn history(input: &Input, r: R, primitive: &Primitive, node: N, entries: &[Entry]) -> (Here, Vec<Verdict>) {
     let rsc = &input.resources[r];
-    let primitive = input.primitive(r).expect("a history is a primitive's");
     let slaves = input.clone_of(r).is_some_and(|(_, c)| c.promotable.is_some());
     let started = if slaves { Role::Slave } else { Role::Started };
     let mut here = Here::default();

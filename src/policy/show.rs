@@ -173,7 +173,7 @@ fn set(input: &Input, state: &State, r: R, instances: &[R], level: usize, out: &
     }
 }
 
-/// `web	(ocf:heartbeat:apache):	 Started node1`.
+/// `web(ocf:heartbeat:apache): Started node1`, with tabs around the agent's name.
 pub fn primitive(input: &Input, state: &State, r: R) -> String {
     let rsc = &input.resources[r];
     let agent = input

@@ -39,7 +39,7 @@ pub fn outcome(file: &Path) -> Option<Outcome> {
     // Its simulator writes a cancelled monitor back as one that succeeded: what was stopped appears to run again.
     places.retain(|place| {
         let mut words = place.split(' ');
-        let (rsc, node) = (words.next().unwrap_or_default(), words.last().unwrap_or_default());
+        let (rsc, node) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
         let cancelled = actions
             .iter()
             .any(|a| a.starts_with(&format!("{rsc} cancel=")) && a.ends_with(node));

@@ -672,7 +672,7 @@ impl Maker {
             for (name, value) in ["in_ccm", "crmd", "join", "expected"].iter().zip(words) {
                 e.set(name, value);
             }
-            let clean = kind >= 82 && kind < 88;
+            let clean = (82..88).contains(&kind);
             let mut attributes = Vec::new();
             let mut lrm = Element::new("lrm_resources");
             if !fresh && !clean {
