@@ -9,7 +9,7 @@ use super::parse::{Member, Object, Statement, section_of};
 use super::words::Complaint;
 use super::{parse, print};
 use crate::cib::{Cib, Edit, Element};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The configuration as it was read, and as it is to be.
 #[derive(Clone, Debug)]
@@ -69,9 +69,11 @@ impl Draft {
     /// The keys of the objects that are new or other than they were.
     pub fn changed(&self) -> BTreeSet<String> {
         let before = objects(self.base.configuration());
-        let same = |o: &Listed<'_>| before.iter().any(|b| b.key() == o.key() && b.element == o.element);
-        let now = objects(&self.now);
-        now.iter().filter(|o| !same(o)).map(Listed::key).collect()
+        let before: BTreeMap<String, &Element> = before.iter().map(|o| (o.key(), o.element)).collect();
+        let now = objects(&self.now).into_iter().map(|o| (o.key(), o.element));
+        now.filter(|(key, element)| before.get(key) != Some(element))
+            .map(|(key, _)| key)
+            .collect()
     }
 
     /// Takes one parsed line in.
