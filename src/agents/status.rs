@@ -154,8 +154,9 @@ mod tests {
     #[test]
     fn exit_codes_by_class_and_question() {
         use Asked::{Monitor, Other};
+        type Row = (Class, Asked, &'static [(i32, i32)]);
         #[rustfmt::skip]
-        let table: &[(Class, Asked, &[(i32, i32)])] = &[
+        let table: &[Row] = &[
             // class            asked    exit code -> that of OCF
             (Class::Ocf,        Monitor, &[(0, 0), (1, 1), (7, 7), (8, 8), (9, 9), (42, 42), (190, 190)]),
             (Class::Ocf,        Other,   &[(0, 0), (1, 1), (5, 5), (6, 6), (255, 255)]),

@@ -1,4 +1,6 @@
+use super::resource::KEPT_OUTPUT;
 use super::*;
+use crate::time::Wall;
 use proptest::prelude::*;
 
 /// A machine that writes down what it is told to do, one word each.

@@ -53,6 +53,8 @@ const MOST_WAITING: usize = 4 * 1024 * 1024;
 const READS_A_TURN: usize = 16;
 
 /// What lrmd has said.
+// Handed on one by one; what is in a box had to be taken out of it at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// There is an lrmd, and this is what it knows: of the orders given before a `Gone` nothing else is going on.
