@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ha::crm::tool::main("attrd_updater", ha::crm::attribute::attrd_updater)
+    ha::crm::tool::main("attrd_updater", ha::crm::transient::attrd_updater)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ha::crm::tool::main("crm_failcount", ha::crm::attribute::crm_failcount)
+    ha::crm::tool::main("crm_failcount", ha::crm::transient::crm_failcount)
 }

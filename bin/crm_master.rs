@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ha::crm::tool::main("crm_master", ha::crm::attribute::crm_master)
+    ha::crm::tool::main("crm_master", ha::crm::transient::crm_master)
 }

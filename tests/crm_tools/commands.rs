@@ -4,7 +4,7 @@ use super::Copy;
 use ha::cib::Cib;
 use ha::crm::client::Access;
 use ha::crm::tool::{Outcome, Tool};
-use ha::crm::{admin, attribute, mon, node, resource, verify};
+use ha::crm::{admin, attribute, mon, node, resource, transient, verify};
 
 fn tool(name: &str) -> Tool {
     match name {
@@ -14,9 +14,9 @@ fn tool(name: &str) -> Tool {
         "cibadmin" => admin::run,
         "crm_attribute" => attribute::crm_attribute,
         "crm_standby" => attribute::crm_standby,
-        "crm_failcount" => attribute::crm_failcount,
-        "crm_master" => attribute::crm_master,
-        "attrd_updater" => attribute::attrd_updater,
+        "crm_failcount" => transient::crm_failcount,
+        "crm_master" => transient::crm_master,
+        "attrd_updater" => transient::attrd_updater,
         "crm_node" => node::crm_node,
         "crmadmin" => node::crmadmin,
         "crm_error" => node::crm_error,
