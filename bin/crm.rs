@@ -16,6 +16,7 @@ fn command() -> Command {
         Arg::new(name).long(name).short(short).value_name(word).help(help)
     };
     Command::new("crm")
+        .override_usage("crm [OPTIONS] [LEVEL [COMMAND [ARGUMENT ...]]]")
         .about("Shows and changes the configuration and the state of the cluster")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
@@ -55,7 +56,8 @@ fn command() -> Command {
         ))
         .arg(
             Arg::new("words")
-                .value_name("LEVEL [COMMAND [ARGUMENT ...]]")
+                .value_name("WORD")
+                .help("a level, a command of it, its arguments")
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true),

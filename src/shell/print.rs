@@ -99,7 +99,7 @@ pub fn meaning(element: &Element) -> Element {
     e.attributes.sort();
     e.children = e.children.iter().map(meaning).collect();
     if !["resource_set", "rule", "rsc_location", "tag", "fencing-topology"].contains(&&*e.name) {
-        e.children.sort_by(|a, b| kind_rank(a).cmp(&kind_rank(b)));
+        e.children.sort_by_key(kind_rank);
     }
     e
 }

@@ -128,6 +128,22 @@ fn prompts_levels_and_the_working_copy() {
     assert!(bed.text().contains("\"webserver\""));
 }
 
+/// What a terminal sends for text that is pasted, and a text that comes line by line ahead of the prompts.
+#[test]
+fn the_article_is_pasted() {
+    let article = super::commands::ARTICLE.replace('\n', "\r");
+    for paste in [format!("\x1b[200~{article}\x1b[201~\r"), article] {
+        let bed = Bed::new("paste");
+        let mut talk = Talk::begin(&bed, &["configure"]);
+        talk.expect("crm(live)configure# ");
+        talk.send(&paste);
+        talk.send("show changed\rget_property no-quorum-policy\rquit\r");
+        talk.expect("ignore");
+        assert_eq!(talk.end(), 0);
+        assert_eq!(bed.well(&["configure", "show"]), super::commands::SHOWN);
+    }
+}
+
 #[test]
 fn tab_completes_and_up_repeats() {
     let bed = Bed::new("tab");

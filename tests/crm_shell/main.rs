@@ -19,6 +19,7 @@ const CIB: &str = r#"<cib epoch="1" num_updates="0" admin_epoch="0" validate-wit
     <node_state id="u1" uname="compute-1" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="u1"><lrm_resources>
       <lrm_resource id="busy" type="apache2" class="lsb"><lrm_rsc_op id="busy_last_0" operation_key="busy_start_0" operation="start" interval="0" call-id="2" rc-code="0" op-status="0" transition-key="1:1:0:x" transition-magic="0:0;1:1:0:x" last-rc-change="1795248944" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/></lrm_resource>
     </lrm_resources></lrm></node_state>
+    <node_state id="u2" uname="compute-2" in_ccm="false" crmd="offline" join="down" expected="down"/>
   </status>
 </cib>
 "#;

@@ -488,7 +488,7 @@ fn s3_06_a_stand_in_for_a_virtual_machine_on_a_cloned_file_system_moves_with_a_c
     let Some(c) = Crm::started("s3-06", &THREE) else { return };
     let shared = c.c.lab.files("client").root.join("images").display().to_string();
     std::fs::create_dir_all(&shared).expect("made");
-    let place = "/mnt";
+    let place = "/srv";
     typed(
         &c,
         "node1",

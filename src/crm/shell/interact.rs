@@ -24,10 +24,7 @@ const REMEMBERED: usize = 500;
 /// Reads and runs lines until one leaves; 0, or 1 when the last of them went wrong.
 pub fn converse(session: Session) -> u8 {
     let shared = Rc::new(RefCell::new(session));
-    let config = Config::builder()
-        .completion_type(CompletionType::List)
-        .auto_add_history(true)
-        .build();
+    let config = Config::builder().completion_type(CompletionType::List).build();
     let history = MemHistory::with_config(&config);
     let made = Editor::<Completing, MemHistory>::with_history(config, history);
     let mut editor = match made {
@@ -44,39 +41,49 @@ pub fn converse(session: Session) -> u8 {
         session: Rc::clone(&shared),
     }));
     let history = history_file();
-    for line in history
-        .iter()
-        .flat_map(|f| std::fs::read_to_string(f))
-        .flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>())
-    {
+    let before = history
+        .as_ref()
+        .and_then(|f| std::fs::read_to_string(f).ok())
+        .unwrap_or_default();
+    for line in before.lines() {
         let _ = editor.add_history_entry(line);
     }
-    shared.borrow_mut().asker = Some(Box::new(ask));
+    // Questions come from the same editor: what was typed ahead is their answer.
+    let editor = Rc::new(RefCell::new(editor));
+    let asking = Rc::clone(&editor);
+    shared.borrow_mut().asker = Some(Box::new(move |question| asking.borrow_mut().readline(question).ok()));
     let mut entered = Vec::new();
     let mut joiner = Joiner::default();
-    loop {
+    'lines: loop {
         let prompt = match joiner.is_open() {
             true => "> ".to_owned(),
             false => shared.borrow().prompt(),
         };
-        match editor.readline(&prompt) {
-            Ok(line) => {
-                entered.push(line.clone());
-                let Some(command) = joiner.feed(&line) else {
-                    continue;
-                };
-                let mut session = shared.borrow_mut();
-                session.failed = false;
-                session.line(&command);
-                if session.left {
-                    break;
-                }
+        let got = editor.borrow_mut().readline(&prompt);
+        let text = match got {
+            Ok(text) => text,
+            Err(ReadlineError::Interrupted) => {
+                // A line begun is dropped.
+                joiner = Joiner::default();
+                continue;
             }
-            // A line begun is dropped.
-            Err(ReadlineError::Interrupted) => joiner = Joiner::default(),
             Err(_) => {
                 shared.borrow_mut().leave_all();
                 break;
+            }
+        };
+        // Text that is pasted comes as one, however many lines it has.
+        for line in text.lines() {
+            let _ = editor.borrow_mut().add_history_entry(line);
+            entered.push(line.to_owned());
+            let Some(command) = joiner.feed(line) else {
+                continue;
+            };
+            let mut session = shared.borrow_mut();
+            session.failed = false;
+            session.line(&command);
+            if session.left {
+                break 'lines;
             }
         }
     }
@@ -86,12 +93,6 @@ pub fn converse(session: Session) -> u8 {
         remember(&file, &entered);
     }
     u8::from(session.failed)
-}
-
-/// A question outside the conversation's history.
-fn ask(question: &str) -> Option<String> {
-    let mut editor = Editor::<(), MemHistory>::with_history(Config::default(), MemHistory::new()).ok()?;
-    editor.readline(question).ok()
 }
 
 /// `~/.crm_history`

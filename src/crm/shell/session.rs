@@ -338,7 +338,8 @@ impl Session {
 
     fn refuse(&mut self, name: &str, command: &Command, failure: Failure) {
         let context = match self.level() {
-            Level::Root => String::new(),
+            Level::Root if name.is_empty() => String::new(),
+            Level::Root => format!("{name}: "),
             level if name.is_empty() || name == level.name() => format!("{}: ", level.name()),
             level => format!("{}.{name}: ", level.name()),
         };

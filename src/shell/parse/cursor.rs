@@ -17,12 +17,6 @@ impl<'a> Cursor<'a> {
         self.words.get(self.at)
     }
 
-    pub fn next(&mut self) -> Option<&'a Word> {
-        let word = self.peek()?;
-        self.at += 1;
-        Some(word)
-    }
-
     pub fn next_if(&mut self, wanted: impl Fn(&Word) -> bool) -> Option<&'a Word> {
         let word = self.peek().filter(|w| wanted(w))?;
         self.at += 1;
@@ -66,6 +60,16 @@ impl<'a> Cursor<'a> {
             None => Ok(()),
             Some(_) => Err(self.expected(what)),
         }
+    }
+}
+
+impl<'a> Iterator for Cursor<'a> {
+    type Item = &'a Word;
+
+    fn next(&mut self) -> Option<&'a Word> {
+        let word = self.peek()?;
+        self.at += 1;
+        Some(word)
     }
 }
 

@@ -63,11 +63,10 @@ pub fn primitive(cursor: &mut Cursor<'_>, element: &str) -> Result<Object, Compl
     cursor.next();
     let mut operations: Option<Element> = None;
     // Pairs that follow the agent without a word before them are its parameters.
-    if description(cursor, &mut made) || cursor.peek().is_some_and(is_plain_pair) {
-        if cursor.peek().is_some_and(is_plain_pair) {
-            made.children
-                .push(set_of(cursor, "instance_attributes", &id, &mut ids)?);
-        }
+    description(cursor, &mut made);
+    if cursor.peek().is_some_and(is_plain_pair) {
+        made.children
+            .push(set_of(cursor, "instance_attributes", &id, &mut ids)?);
     }
     while let Some(word) = cursor.next() {
         let opens = SETS[..3].iter().find(|(keyword, _)| word.is(keyword));
@@ -116,14 +115,11 @@ fn is_plain_pair(word: &Word) -> bool {
 }
 
 /// `description="what it is for"` belongs to the object itself.
-fn description(cursor: &mut Cursor<'_>, object: &mut Element) -> bool {
-    let Some(word) = cursor.next_if(|w| w.pair().is_some_and(|(n, _)| n == "description")) else {
-        return false;
-    };
-    if let Some((_, text)) = word.pair() {
+fn description(cursor: &mut Cursor<'_>, object: &mut Element) {
+    let word = cursor.next_if(|w| w.pair().is_some_and(|(n, _)| n == "description"));
+    if let Some((_, text)) = word.and_then(|w| w.pair()) {
         object.set("description", text);
     }
-    true
 }
 
 fn set_of(cursor: &mut Cursor<'_>, element: &str, id: &str, ids: &mut Ids) -> Result<Element, Complaint> {
