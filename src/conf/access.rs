@@ -24,7 +24,7 @@ pub const DEFAULT: &str = "default";
 pub const OWN_USER: &str = "hacluster";
 
 /// In force unless ha.cf has a line for the same client; as in heartbeat 3.0.6.
-const DEFAULTS: [(&str, &[&str], &[&str]); 7] = [
+const DEFAULTS: [(&str, &[&str], &[&str]); 8] = [
     (ANON, &["root"], &["haclient"]),
     ("ccm", &[OWN_USER], &[]),
     // In heartbeat 3.0.6 with `crm on` only. Root: where there is no other user (hb_lab).

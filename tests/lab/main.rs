@@ -11,6 +11,8 @@ mod clients;
 mod cluster;
 mod configured;
 mod crm;
+mod crm_gaps;
+mod crm_kills;
 mod crm_moves;
 mod crm_partitions;
 mod differing;

@@ -140,7 +140,7 @@ impl Program {
                 self.door.server.drop_client(client);
                 return Ok(());
             }
-            Request::Cluster => Answer::Cluster(self.cluster()),
+            Request::Cluster => Answer::Cluster(Box::new(self.cluster())),
             Request::Cib { offset } => self.door.read(client, offset, self.agree.cib()),
             Request::Apply { text, last, program } => {
                 let talk = self.door.talks.entry(client).or_default();
