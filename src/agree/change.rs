@@ -193,7 +193,7 @@ pub(super) fn check_sum(cib: &Cib, configuration: bool) -> Option<String> {
     const NOW_AND_THEN: u64 = 64;
     if configuration {
         Some(document::digest(cib.configuration()))
-    } else if cib.version().num_updates % NOW_AND_THEN == 0 {
+    } else if cib.version().num_updates.is_multiple_of(NOW_AND_THEN) {
         Some(document::digest(cib.root()))
     } else {
         None

@@ -385,7 +385,7 @@ impl Agree {
             chair: is_dc.then(|| Chair::new(now)),
         });
         self.out.push(Action::View(view));
-        self.to_dc(message);
+        self.tell_dc(message);
         for (from, message) in std::mem::take(&mut self.early) {
             self.take(now, from, message);
         }
@@ -495,7 +495,7 @@ impl Agree {
         self.out.push(Action::Send { to, message });
     }
 
-    pub(super) fn to_dc(&mut self, message: Message) {
+    pub(super) fn tell_dc(&mut self, message: Message) {
         if let Some(dc) = self.view.as_ref().map(|v| v.dc) {
             self.post(dc, message);
         }
@@ -739,7 +739,7 @@ impl Agree {
             messages.push(message);
         }
         for message in messages {
-            self.to_dc(message);
+            self.tell_dc(message);
         }
     }
 

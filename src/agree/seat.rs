@@ -107,11 +107,11 @@ impl Agree {
         let seat = &mut view.seat;
         if round <= seat.round() {
             // It has not heard our answer.
-            if let Stage::Synced { round: ours, said } = &seat.stage {
-                if *ours == round {
-                    let said = said.clone();
-                    self.to_dc(said);
-                }
+            if let Stage::Synced { round: ours, said } = &seat.stage
+                && *ours == round
+            {
+                let said = said.clone();
+                self.tell_dc(said);
             }
             return;
         }
@@ -223,7 +223,7 @@ impl Agree {
             said: said.clone(),
         };
         view.seat.again_at = now + AGAIN;
-        self.to_dc(said);
+        self.tell_dc(said);
     }
 
     pub(super) fn on_stored(&mut self, now: Instant, token: u64) {
@@ -285,7 +285,7 @@ impl Agree {
             };
             let Some(configuration) = self.make_theirs(n, &message, &text.unwrap_or_default()) else {
                 let ask = self.message("crm-resync");
-                self.to_dc(ask);
+                self.tell_dc(ask);
                 return;
             };
             self.made(n, configuration);
@@ -374,7 +374,7 @@ impl Agree {
                 .message("crm-ack")
                 .with("round", self.round().to_string())
                 .with("n", up_to.to_string());
-            self.to_dc(ack);
+            self.tell_dc(ack);
         }
     }
 
@@ -392,11 +392,11 @@ impl Agree {
         match &view.seat.stage {
             Stage::Claimed => {
                 let claim = view.seat.claim.clone();
-                self.to_dc(claim);
+                self.tell_dc(claim);
             }
             Stage::Synced { said, .. } => {
                 let said = said.clone();
-                self.to_dc(said);
+                self.tell_dc(said);
             }
             Stage::Copying { .. } | Stage::Storing { .. } | Stage::Following { .. } => {}
         }

@@ -21,6 +21,10 @@ const PART_OF_LINE: u64 = 2;
 /// Start and stop bit.
 const BITS_A_BYTE: u64 = 10;
 
+/// Acknowledgements come once in sixteen numbers at the latest, and beats alone are numbers enough. A peer that has sent
+/// none for so many keepalives and deadtime hears nothing of us any more: it counts us as dead, and is not waited for.
+const BEATS_TO_ACK: u32 = 20;
+
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     /// Bytes of clients that a serial line has not had the time for yet.
@@ -32,14 +36,14 @@ pub(super) struct Flow {
 impl Core {
     /// How many messages clients may send now; 0 while a peer is behind with its acknowledgements.
     pub fn room_for_clients(&mut self, now: Now) -> usize {
-        let unacked = match self.acked_by_all() {
+        let unacked = match self.acked_by_all(now.mono) {
             Some(acked) => self.history.newest().0.saturating_sub(acked.0),
             // A peer of an old version acknowledges nothing: nobody can be waited for.
             None => 0,
         };
         let bytes = self
             .history
-            .bytes_after(self.acked_by_all().unwrap_or(self.history.newest()));
+            .bytes_after(self.acked_by_all(now.mono).unwrap_or(self.history.newest()));
         let mut room = MAX_UNACKED.saturating_sub(unacked);
         if bytes > MAX_UNACKED_BYTES || !self.line_is_free(now.mono) {
             room = 0;
@@ -81,7 +85,8 @@ impl Core {
     }
 
     /// Up to where every living peer has everything: `None` when one of them does not say.
-    fn acked_by_all(&self) -> Option<Seq> {
+    fn acked_by_all(&self, now: Instant) -> Option<Seq> {
+        let patience = self.cf.deadtime + self.cf.keepalive * BEATS_TO_ACK;
         let mut all = self.history.newest();
         for node in &self.nodes {
             if node.name == self.me || node.is_ping() || node.is_dead() || node.heard.is_none() {
@@ -90,14 +95,17 @@ impl Core {
             if !node.speaks_protocol {
                 return None;
             }
+            if now - node.acked_at > patience {
+                continue;
+            }
             all = all.min(node.acked);
         }
         Some(all)
     }
 
     /// A peer has acknowledged: what all have need not be kept when there is much of it.
-    pub(super) fn release_history(&mut self) {
-        if let Some(acked) = self.acked_by_all() {
+    pub(super) fn release_history(&mut self, now: Instant) {
+        if let Some(acked) = self.acked_by_all(now) {
             self.history.release(acked);
         }
     }

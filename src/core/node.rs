@@ -107,6 +107,8 @@ pub struct Node {
     pub joined: bool,
     /// It has acknowledged everything up to here.
     pub acked: Seq,
+    /// When it said so last, or began to count.
+    pub acked_at: Instant,
 }
 
 impl Node {
@@ -140,6 +142,7 @@ impl Node {
             site: String::new(),
             joined: false,
             acked: Seq(0),
+            acked_at: now,
         }
     }
 

@@ -245,7 +245,8 @@ impl Core {
                 };
                 if acked <= self.history.newest() {
                     self.nodes[i].acked = self.nodes[i].acked.max(acked);
-                    self.release_history();
+                    self.nodes[i].acked_at = now.mono;
+                    self.release_history(now.mono);
                 }
             }
             kind if kind.starts_with("NS_hb_") && !self.nodes[i].is_dead() => self.up.push_back(Up::Aside {
@@ -293,6 +294,7 @@ impl Core {
             node.succeeded = known.is_some() && !node.is_dead();
             // It begins to count, and to acknowledge, with what we say from now on.
             node.acked = self.history.newest();
+            node.acked_at = now.mono;
             node.begin_figures();
             if let Some(known) = known {
                 log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
@@ -309,6 +311,7 @@ impl Core {
             }
             node.window.restart_at(seq);
             node.acked = self.history.newest();
+            node.acked_at = now.mono;
             log::error!("CRIT: Cluster node {name} returning after partition.");
             let said = node.said;
             self.revive(now, i, said);

@@ -563,6 +563,16 @@ fn clients_wait_while_a_peer_does_not_acknowledge_and_go_on_when_it_does() {
     assert_eq!(a.room_for_clients(at(40)), 0);
     a.receive(at(50), MediumId(0), &ack(newest + 9));
     assert_eq!(a.room_for_clients(at(50)), 250);
+    // One that hears nothing of us any more, while we hear it, holds nobody up for ever.
+    for _ in 0..300 {
+        a.send_for_client(at(55), talk()).unwrap();
+    }
+    let (patience, newest) = (500 + 20 * 100, a.history.newest().0);
+    assert_eq!(a.room_for_clients(at(50 + patience)), 0);
+    assert_eq!(a.room_for_clients(at(50 + patience + 1)), 250);
+    a.receive(at(60 + patience), MediumId(0), &ack(newest - 100));
+    assert_eq!(a.room_for_clients(at(60 + patience)), 150, "it hears us again");
+    a.receive(at(60 + patience), MediumId(0), &ack(newest));
     let too_large = a.send_for_client(at(60), talk().with("x", "x".repeat(60_001)));
     assert!(too_large.unwrap_err().starts_with("EMSGSIZE"));
     // A node of an old version acknowledges nothing and is not waited for.

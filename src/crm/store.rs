@@ -64,8 +64,9 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    /// Digest of what `cib.xml` holds, and the mark, as this process wrote or read them.
+    /// Digest of what `cib.xml` holds, and its configuration's; the mark: as this process wrote or read them.
     written: Option<String>,
+    configured: Option<String>,
     marked: Option<Mark>,
 }
 
@@ -81,6 +82,7 @@ impl Store {
         Self {
             dir: dir.into(),
             written: None,
+            configured: None,
             marked: None,
         }
     }
@@ -109,6 +111,7 @@ impl Store {
                     ));
                 }
                 self.written = Some(good.digest);
+                self.configured = Some(configured(&good.cib));
                 good.cib
             }
             Ok(None) => {
@@ -182,6 +185,7 @@ impl Store {
                 ),
             ));
             self.put(&good.cib.stored(), &good.digest)?;
+            self.configured = Some(configured(&good.cib));
             return Ok(good.cib);
         }
         said.push((
@@ -262,11 +266,13 @@ impl Store {
     /// Writes what is new of it. A file that somebody changed meanwhile is kept, and said (`Ok(Some(..))`).
     pub fn write(&mut self, cib: &Cib, mark: &Mark) -> Result<Option<String>, StoreError> {
         let mut said = None;
-        let stored = cib.stored();
-        let digest = document::digest(&stored);
-        if self.written.as_ref() != Some(&digest) {
+        // Who is the DC, and whether there is quorum, changes more often and is not worth a version of its own.
+        let new = configured(cib);
+        if self.configured.as_ref() != Some(&new) {
+            let stored = cib.stored();
             said = self.backup()?;
-            self.put(&stored, &digest)?;
+            self.put(&stored, &document::digest(&stored))?;
+            self.configured = Some(new);
         }
         // After the CIB: a mark must not promise what the CIB has not.
         if self.marked.as_ref() != Some(mark) {
@@ -364,6 +370,13 @@ impl Store {
         }
         Ok(path)
     }
+}
+
+/// What makes a new version: the configuration and its number.
+fn configured(cib: &Cib) -> String {
+    let version = cib.version();
+    let digest = document::digest(cib.configuration());
+    format!("{}.{} {digest}", version.admin_epoch, version.epoch)
 }
 
 fn backup_names(n: u32) -> (String, String) {

@@ -226,7 +226,10 @@ fn the_same_is_not_written_twice() {
     let mut store = Store::new(&dir);
     store.load().unwrap();
     let before = fs::metadata(dir.join(FILE)).unwrap().modified().unwrap();
+    let mut cib = cib;
+    cib.set("dc-uuid", "another");
     store.write(&cib, &mark(7)).unwrap();
+    assert_ne!(reload(&dir).mark, mark(7), "it promises more than there is");
     assert_eq!(fs::metadata(dir.join(FILE)).unwrap().modified().unwrap(), before);
     assert_eq!(fs::read_to_string(dir.join(NEXT)).unwrap(), "2");
     fs::remove_dir_all(dir).unwrap();
