@@ -701,12 +701,12 @@ fn one_lrmd_serves_a_door() {
             let order = crmd.order("ocf:test:slow", "t", "start", &[]);
             let number = order.id;
             crmd.lrm.exec(order);
-            match crmd.event(
+            let answer = crmd.event(
                 "answer",
                 |e| matches!(e, Event::Refused { id, .. } | Event::Pending { id, .. } if *id == number),
-            ) {
-                Event::Refused { why, .. } => break why,
-                _ => {}
+            );
+            if let Event::Refused { why, .. } = answer {
+                break why;
             }
         };
         assert!(refused.contains("ending"), "{refused}");
