@@ -653,8 +653,10 @@ mod tests {
             if let Ok(request) = Request::read(&message) {
                 prop_assert_eq!(Request::read(&sent(&request.to_message())), Ok(request));
             }
-            let answers = all.iter().map(|asked| Answer::read(asked, &message)).count();
-            prop_assert_eq!(answers, all.len());
+            // A program that takes crmd's place may answer anything.
+            for asked in &all {
+                let _ = Answer::read(asked, &message);
+            }
         }
 
         #[test]
