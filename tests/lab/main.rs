@@ -12,6 +12,8 @@ mod cluster;
 mod configured;
 mod crm;
 mod crm_articles;
+mod crm_gaps;
+mod crm_kills;
 mod crm_moves;
 mod crm_partitions;
 mod differing;

@@ -11,6 +11,7 @@ use crate::agree::{Action, Committed, Event, Refused, View};
 use crate::cib::edit::Origin;
 use crate::cib::{Edit, Element, words as cib_words};
 use crate::crm::protocol::{Answer, Attribute};
+use crate::crm::tool::date;
 use crate::ids::{ClientId, NodeName};
 use crate::ipc::client::ClientError;
 use crate::msg::Message;
@@ -18,7 +19,7 @@ use crate::policy::unpack;
 use crate::sys;
 use crate::sys::files;
 use crate::sys::interrupt::Interrupt;
-use crate::sys::process;
+
 use crate::time::Duration;
 use crate::transition::Command;
 use crate::transition::history::{self, Node};
@@ -150,7 +151,7 @@ impl Program {
     pub(super) fn submit_as(&mut self, edits: Vec<Edit>, origin: Origin, why: Why) -> Done {
         let id = self.number();
         self.submitted.insert(id, why);
-        let written = process::local_time(sys::wall().0);
+        let written = date(sys::wall());
         self.feed(Event::Submit {
             id,
             edits,
