@@ -62,14 +62,12 @@ fn all(matches: &ArgMatches, runs: usize, file: &Path, document: Element) -> io:
     println!("{} elements, {} bytes", document.walk().count(), file.metadata()?.len());
     let cib = Cib::from_element(document).map_err(|e| io::Error::other(e.to_string()))?;
     for _ in 0..runs {
-        let begin = Instant::now();
+        let (before, begin) = (used(UsageWho::RUSAGE_SELF)?, Instant::now());
         let mut input = unpack::unpack(&cib, Wall(0));
         let state = history::read(&cib, &mut input);
         let actions = plan(&input, &state).actions.len();
-        println!(
-            "the plan alone, without reading the file: {:?}, {actions} actions",
-            begin.elapsed()
-        );
+        let took = (begin.elapsed(), used(UsageWho::RUSAGE_SELF)? - before);
+        report("the plan of", &format!("{actions} actions, the file being read"), took);
     }
     let mut ways = vec!["-R"];
     if matches.get_flag("simulate") {
@@ -77,7 +75,11 @@ fn all(matches: &ArgMatches, runs: usize, file: &Path, document: Element) -> io:
     }
     for way in ways {
         for _ in 0..runs {
-            report("ours", way, run(env!("CARGO_BIN_EXE_crm_simulate"), way, file)?);
+            report(
+                "our crm_simulate",
+                way,
+                run(env!("CARGO_BIN_EXE_crm_simulate"), way, file)?,
+            );
         }
         if !matches.get_flag("rival") {
             continue;
@@ -86,19 +88,18 @@ fn all(matches: &ArgMatches, runs: usize, file: &Path, document: Element) -> io:
             println!("SKIPPED: {DEBIAN} is not there (Debian's package pacemaker-cli-utils)");
             return Ok(());
         }
-        report("Debian's", way, run(DEBIAN, way, file)?);
+        report("Debian's crm_simulate", way, run(DEBIAN, way, file)?);
     }
     Ok(())
 }
 
-fn report(who: &str, way: &str, (wall, user): (Duration, Duration)) {
-    println!("{who} crm_simulate {way}: {wall:?}, of the processor {user:?}");
+fn report(who: &str, what: &str, (wall, user): (Duration, Duration)) {
+    println!("{who} {what}: {wall:?}, of the processor {user:?}");
 }
 
 /// How long a program took, on the clock and of the processor.
 fn run(program: &str, way: &str, file: &Path) -> io::Result<(Duration, Duration)> {
-    let used = || -> io::Result<i64> { Ok(getrusage(UsageWho::RUSAGE_CHILDREN)?.user_time().num_microseconds()) };
-    let (before, begin) = (used()?, Instant::now());
+    let (before, begin) = (used(UsageWho::RUSAGE_CHILDREN)?, Instant::now());
     let status = std::process::Command::new(program)
         .args([way, "-x"])
         .arg(file)
@@ -108,8 +109,13 @@ fn run(program: &str, way: &str, file: &Path) -> io::Result<(Duration, Duration)
     if !status.success() {
         return Err(io::Error::other(format!("{program} {way}: {status}")));
     }
-    let user = u64::try_from(used()? - before).unwrap_or(0);
-    Ok((begin.elapsed(), Duration::from_micros(user)))
+    Ok((begin.elapsed(), used(UsageWho::RUSAGE_CHILDREN)? - before))
+}
+
+/// Of the processor, without what the kernel did.
+fn used(who: UsageWho) -> io::Result<Duration> {
+    let microseconds = getrusage(who)?.user_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(microseconds).unwrap_or(0)))
 }
 
 /// Groups of five, spread over the nodes; each second one likes a node, each fourth goes with the one before it, and each
