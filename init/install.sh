@@ -169,7 +169,7 @@ install_programs() {
 		esac
 		case $name in
 		cl_status | hb_lab) link_program "../lib/heartbeat/$name" "$PREFIX/bin/$name" ;;
-		heartbeat | meatclient | drbdctl | hb_*) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
+		heartbeat | meatclient | drbdctl | hb_* | crm_simulate) link_program "../lib/heartbeat/$name" "$PREFIX/sbin/$name" ;;
 		esac
 	done
 }

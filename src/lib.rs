@@ -16,7 +16,9 @@
 //! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
 //! | [`daemon`] | yes | the three above as one machine: event in, actions out |
+//! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
+//! | [`policy`] | yes | the crm's decisions: a CIB in, places and ordered actions out |
 //! | [`drbd`] | yes | what DRBD says of its devices, and what follows: promotion, split brain |
 //! | [`ocf`] | yes | OCF agents as resources: their words, their time limits, their exit statuses |
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
@@ -56,6 +58,7 @@ pub mod address;
 pub mod auth;
 pub mod check;
 pub mod checks;
+pub mod cib;
 pub mod clients;
 pub mod conf;
 pub mod core;
@@ -73,6 +76,7 @@ pub mod mirror;
 pub mod msg;
 pub mod ocf;
 pub mod paths;
+pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod sys;
