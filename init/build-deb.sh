@@ -126,7 +126,7 @@ foreign() { # OF_PACKAGE PATH...
 
 # The crm has the commands of Pacemaker: one of them can be on a machine.
 conflicts() {
-	if [ -e "$tree/usr/sbin/crm_mon" ] || [ -e "$tree/usr/bin/crm_mon" ] || [ -e "$tree/usr/sbin/crm" ] || [ -e "$tree/usr/bin/crm" ]; then
+	if find "$tree/usr/bin" "$tree/usr/sbin" -name 'crm*' -o -name cibadmin | grep -q .; then
 		echo "Conflicts: pacemaker, pacemaker-cli-utils, crmsh"
 	fi
 }
@@ -168,7 +168,7 @@ leave_out
 debian_forms
 links_of_etc >"$work/links"
 {
-	foreign cluster-glue /usr/sbin/meatclient /usr/share/man/man8/meatclient.8.gz
+	foreign cluster-glue /usr/sbin/meatclient /usr/share/man/man8/meatclient.8.gz /usr/lib/heartbeat/lrmd
 	foreign resource-agents /usr/libexec/heartbeat/send_arp
 	foreign drbd-utils /usr/share/man/man8/drbddisk.8.gz
 } >"$work/foreign"
