@@ -140,7 +140,7 @@ pub struct Group {
     pub contested: bool,
     /// A living peer claimed it at the last look.
     pub claimed: bool,
-    /// Such a claim was dropped; until then somebody else may have it.
+    /// When such a claim was dropped: somebody else may have it.
     pub passed_on: Option<Instant>,
     /// Legacy mode: the holder was asked for it; until then we wait for the answer.
     pub asking: Option<Instant>,

@@ -475,8 +475,8 @@ impl Groups {
                 // Over without a start when another node has the group.
                 at = at.min(later(until, self.bench.now.mono));
             }
-            if let Some(until) = group.passed_on {
-                at = at.min(later(until, self.bench.now.mono));
+            if let Some(dropped) = group.passed_on {
+                at = at.min(later(dropped + PASSED_ON, self.bench.now.mono));
             }
             if let Some(failed) = group.failed_at
                 && group.failures < MAX_FAILURES
