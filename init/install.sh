@@ -56,7 +56,14 @@ trap 'rm -f "$new" "$new.1"' EXIT
 
 say() { printf 'install.sh: %s\n' "$*"; }
 
-sum_of() { cksum <"$1" | awk '{ print $1 "-" $2 }'; }
+# busybox has md5sum everywhere, and cksum not.
+sum_of() {
+	if command -v cksum >/dev/null; then
+		cksum <"$1" | awk '{ print $1 "-" $2 }'
+	else
+		md5sum <"$1" | awk '{ print $1 }'
+	fi
+}
 
 # What the last installation wrote to a file of /etc; empty if it was not ours.
 known_sum() {
@@ -229,16 +236,40 @@ install_service() {
 	for level in 0 1 6; do link "$init" "$rc/rc$level.d/K05heartbeat"; done
 }
 
+# The highest id of a system user or group that is free in that file.
+free_id() { # FILE
+	id=999
+	while grep -q "^[^:]*:[^:]*:$id:" "$1"; do id=$((id - 1)); done
+	echo "$id"
+}
+
+# With the tools of shadow, those of busybox, or none: the lines are the same.
+make_group() {
+	if command -v groupadd >/dev/null; then
+		groupadd -r haclient
+	elif command -v addgroup >/dev/null; then
+		addgroup -S haclient
+	else
+		echo "haclient:x:$(free_id /etc/group):" >>/etc/group
+	fi
+}
+
+make_user() {
+	if command -v useradd >/dev/null; then
+		useradd -r -g haclient -d "$STATEDIR" -s /usr/sbin/nologin -c 'heartbeat' hacluster
+	elif command -v adduser >/dev/null; then
+		adduser -S -D -H -G haclient -h "$STATEDIR" -s /sbin/nologin hacluster
+	else
+		group=$(awk -F : '$1 == "haclient" { print $3 }' /etc/group)
+		echo "hacluster:*:$(free_id /etc/passwd):$group:heartbeat:$STATEDIR:/sbin/nologin" >>/etc/passwd
+	fi
+}
+
 # Only on the machine itself: in a package this is the business of its scripts.
 make_users() {
 	if [ -n "$DESTDIR" ]; then return 0; fi
-	if ! grep -q '^haclient:' /etc/group; then
-		groupadd -r haclient || addgroup -S haclient
-	fi
-	if ! grep -q '^hacluster:' /etc/passwd; then
-		useradd -r -g haclient -d "$STATEDIR" -s /usr/sbin/nologin -c 'heartbeat' hacluster ||
-			adduser -S -D -H -G haclient -h "$STATEDIR" -s /sbin/nologin hacluster
-	fi
+	if ! grep -q '^haclient:' /etc/group; then make_group; fi
+	if ! grep -q '^hacluster:' /etc/passwd; then make_user; fi
 }
 
 install_state() {

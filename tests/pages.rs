@@ -1,7 +1,7 @@
 //! A program and its page say the same: every program has a page, every flag that `--help` prints stands in it, and the
 //! pages are well formed.
 
-use ha::conf::ha_cf::{DIRECTIVES, Effect};
+use ha::conf::ha_cf::{self, DIRECTIVES, Effect};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -127,6 +127,152 @@ fn every_flag_of_help_stands_in_the_page() {
         }
     }
     assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}
+
+/// Flags that `--help` does not show to newcomers, though the page explains them.
+const HIDDEN: &[(&str, &str)] = &[
+    ("heartbeat", "-C"), // with -R
+    ("heartbeat", "-R"), // what a restart of 3.0.6 called itself with
+];
+
+/// The words of the list `Commands:` in a help text.
+fn commands(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|l| *l != "Commands:").skip(1);
+    let names = lines
+        .map_while(|l| l.strip_prefix("  "))
+        .filter(|l| !l.starts_with(' '));
+    let words = names.filter_map(|l| l.split(' ').next());
+    words.filter(|w| *w != "help").map(str::to_owned).collect()
+}
+
+/// The flags that a page explains: those that an item of a list begins with, in mdoc and in man.
+fn explained(page: &str) -> Vec<String> {
+    let heads = page.lines().filter_map(|l| l.strip_prefix(".It Fl "));
+    let heads = heads.flat_map(|l| l.split(" , ").map(str::to_owned).collect::<Vec<_>>());
+    let names = heads.map(|h| format!("-{}", h.trim_start_matches("Fl ").split(' ').next().unwrap_or("")));
+    names.filter(|n| flags(n).len() == 1).collect()
+}
+
+#[test]
+fn every_flag_and_command_of_the_page_is_one() {
+    let built = Path::new(env!("CARGO_BIN_EXE_heartbeat")).parent().unwrap();
+    let (mut bad, mut seen) = (Vec::new(), 0);
+    for program in programs() {
+        let help_of = |words: &[&str]| {
+            let mut command = Command::new(built.join(&program));
+            let output = command.args(words).arg("--help").stdin(Stdio::null()).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mut help = help_of(&[]);
+        let Some(page) = page_of(&program).and_then(|p| text(&p).ok()) else {
+            continue; // the business of a test above
+        };
+        for command in commands(&help) {
+            if !has_word(&plain(&page), &command) {
+                bad.push(format!("{program}: command {command} is in --help but not in the page"));
+            }
+            let of_command = help_of(&[&command]);
+            for flag in flags(&of_command).iter().filter(|f| !has_word(&plain(&page), f)) {
+                bad.push(format!("{program} {command}: {flag} is in --help but not in the page"));
+            }
+            help += &of_command;
+            seen += 1;
+        }
+        let short = Command::new(built.join(&program))
+            .arg("-h")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        if short.status.success() {
+            help += " -h ";
+        }
+        let known = |f: &String| has_word(&help, f) || HIDDEN.contains(&(program.as_str(), f.as_str()));
+        for flag in explained(&page).iter().filter(|f| !known(f)) {
+            bad.push(format!("{program}: {flag} is in the page but not in --help"));
+        }
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+    assert!(seen > 10, "only {seen} commands");
+}
+
+#[test]
+fn pages_have_their_parts_in_order() {
+    let mut bad = Vec::new();
+    for page in pages() {
+        let Ok(text) = text(&page) else { continue };
+        let titles: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix(".Sh ")).collect();
+        let at = |title: &str| titles.iter().position(|t| *t == title);
+        let program = page.extension().is_some_and(|e| e == "1" || e == "8");
+        let mut needed = vec!["NAME", "DESCRIPTION", "SEE ALSO"];
+        if program {
+            needed = vec!["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "SEE ALSO"];
+        }
+        let places: Vec<Option<usize>> = needed.iter().map(|title| at(title)).collect();
+        let in_order = places.iter().all(Option::is_some) && places.is_sorted();
+        if !in_order {
+            bad.push(format!(
+                "{}: {titles:?} without {needed:?} in this order",
+                page.display()
+            ));
+        }
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}
+
+/// A page that no other one names is not found.
+#[test]
+fn every_page_is_named_by_another_one() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let texts: Vec<(PathBuf, String)> = pages()
+        .into_iter()
+        .filter_map(|p| Some((text(&p).ok()?, p)))
+        .map(|(t, p)| (p, t))
+        .collect();
+    for (page, _) in &texts {
+        let (name, section) = (
+            page.file_stem().unwrap().to_str().unwrap(),
+            page.extension().unwrap().to_str().unwrap(),
+        );
+        let reference = format!(".Xr {name} {section}");
+        let refers = |(other, text): &(PathBuf, String)| {
+            let mut lines = text.lines().filter_map(|l| l.strip_prefix(&reference));
+            other != page && lines.any(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        assert!(texts.iter().any(refers), "no page names {name}({section})");
+        assert!(
+            readme.contains(&format!("{name}({section})")),
+            "README.md does not name {name}({section})"
+        );
+    }
+}
+
+/// Nothing that the page of the times proposes is refused or warned about.
+#[test]
+fn the_proposed_times_are_good() {
+    let page = std::fs::read_to_string(root().join("man/hb_timing.7")).unwrap();
+    let names = ["keepalive", "warntime", "deadtime", "initdead"];
+    let table = page.split(".Bl -column").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .take_while(|l| *l != ".El")
+        .filter(|l| l.starts_with(".It ") && !l.contains(" Ic "));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split(" Ta ").skip(1).collect();
+        assert_eq!(cells.len(), names.len(), "{row}");
+        let lines: String = names
+            .iter()
+            .zip(&cells)
+            .map(|(name, time)| format!("{name} {time}\n"))
+            .collect();
+        let text = format!("logfile /var/log/ha-log\n{lines}bcast eth0\nauto_failback on\nnode a b\n");
+        let parsed = ha_cf::parse(Path::new("ha.cf"), &text, &"a".parse().unwrap());
+        assert!(parsed.complaints.is_empty(), "{row}: {:?}", parsed.complaints);
+        let cf = parsed.value.expect("it is good");
+        assert!(cf.deadtime >= 4 * cf.keepalive, "{row}: the page's own rule");
+        count += 1;
+    }
+    assert!(count > 2, "{count} rows");
 }
 
 #[test]

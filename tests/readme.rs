@@ -126,7 +126,7 @@ fn pages_that_are_named_exist() {
     let mut count = 0;
     for (at, _) in readme.match_indices('(') {
         let mut rest = readme[at + 1..].chars();
-        let (Some(number @ ('1' | '5' | '8')), Some(')')) = (rest.next(), rest.next()) else {
+        let (Some(number @ ('1' | '5' | '7' | '8')), Some(')')) = (rest.next(), rest.next()) else {
             continue;
         };
         let name = readme[..at]

@@ -36,6 +36,7 @@ fn shellcheck_finds_nothing() {
         "ha.d/resource.d",
         "ha.d/ocf",
         "init",
+        "init/deb",
         ".ci",
         "tests",
         "tests/interop",

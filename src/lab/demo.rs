@@ -24,9 +24,10 @@ Two machines, node1 and node2, share one service. Clients reach it at one addres
 10.77.0.100, and do not care which machine has it. heartbeat runs on both and gives
 the address and the service to exactly one of them.
 
-The machines are made of namespaces on this computer; the programs in them are the
-real ones. A third machine, the client, asks a thousand times a second who has the
-address. A beat is sent every 100 ms; a machine not heard for 500 ms is dead.
+These machines are simulated on this computer (by namespaces of Linux); the programs in
+them are the real ones. Ten times a second each tells the other that it lives. One that
+is silent for half a second counts as dead, and the other one takes over. A third machine,
+the client, asks a thousand times a second who has the address.
 ";
 
 /// Runs all steps and says how they went: the exit code.
@@ -83,53 +84,67 @@ impl Demo {
     }
 
     fn start(&mut self, screen: &mut Screen) -> Result<(), String> {
-        screen.step(1, "Both machines start heartbeat. node1 is the preferred one.");
+        screen.step(
+            1,
+            "Both machines start heartbeat. The service's home is node1, as long as that works.",
+        );
         for node in ["node1", "node2"] {
             let output = self.lab.start(node);
             went_well(&format!("start of heartbeat on {node}"), output)?;
         }
         self.settled_on(screen, "node1", 0)?;
-        screen.good("node1 has the address and the service answers. node2 stands by.");
+        screen.good("node1 has the address and the service answers. node2 waits, in case node1 fails.");
         Ok(())
     }
 
     fn crash(&mut self, screen: &mut Screen) -> Result<(), String> {
         screen.step(
             2,
-            "node1 loses its power: no goodbye, everything in it is gone at once.",
+            "node1 loses its power: it cannot say goodbye, everything in it is gone at once.",
         );
         let since = Watcher::now();
         self.lab.power_off("node1").map_err(|e| e.to_string())?;
         self.settled_on(screen, "node2", since)?;
         let gap = self.gap("power failure", since);
         screen.good(&format!(
-            "node2 heard no beat for 500 ms and took over. Nobody answered for {gap},\n      counted from the failure; the last beat had come a little before it."
+            "node2 heard nothing for 500 ms and took over. Nobody answered for {gap}, the\n      500 ms in it; you choose how long that silence may be."
         ));
         Ok(())
     }
 
     fn come_back(&mut self, screen: &mut Screen) -> Result<(), String> {
-        screen.step(3, "node1 boots again. auto_failback is on, so the service goes home.");
+        screen.step(
+            3,
+            "node1 boots again. The service goes home (auto_failback on; off: it stays on node2).",
+        );
         let since = Watcher::now();
         went_well("start of heartbeat on node1", self.lab.start("node1"))?;
         self.settled_on(screen, "node1", since)?;
         let gap = self.gap("return", since);
-        screen.good(&format!("node2 handed everything back. Nobody answered for {gap}."));
+        screen.good(&format!("node2 handed it back. Nobody answered for {gap}."));
         Ok(())
     }
 
     fn standby(&mut self, screen: &mut Screen) -> Result<(), String> {
-        screen.step(4, "The administrator needs node1 for maintenance: \"hb_standby\".");
+        screen.step(
+            4,
+            "Somebody wants to repair node1, and types \"hb_standby\" there: the service is to go.",
+        );
         let since = Watcher::now();
         went_well("hb_standby on node1", self.lab.exec("node1", &["hb_standby"]))?;
         self.settled_on(screen, "node2", since)?;
         let gap = self.gap("hb_standby", since);
-        screen.good(&format!("node2 has it; node1 still runs. Nobody answered for {gap}."));
+        screen.good(&format!(
+            "node2 has it, and node1 may be switched off now. Nobody answered for {gap}."
+        ));
         Ok(())
     }
 
     fn stop(&mut self, screen: &mut Screen) -> Result<(), String> {
-        screen.step(5, "node2 is stopped in good order: \"heartbeat -k\".");
+        screen.step(
+            5,
+            "heartbeat on node2 is stopped (\"heartbeat -k\"), as before a shutdown.",
+        );
         let since = Watcher::now();
         went_well("stop of heartbeat on node2", self.lab.stop("node2"))?;
         self.settled_on(screen, "node1", since)?;
@@ -153,7 +168,7 @@ impl Demo {
         if double > 0 {
             return Err(format!("two nodes answered at once, for {:.0} ms", millis(double)));
         }
-        screen.good("There was never a moment with two owners.");
+        screen.good("There was never a moment with two owners, which would split the clients.");
         Ok(())
     }
 

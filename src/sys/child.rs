@@ -281,9 +281,7 @@ pub(super) fn as_at_boot() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
 
-        let mut normal: libc::sched_param = std::mem::zeroed();
-        normal.sched_priority = 0;
-        libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const normal);
+        let _ = super::process::schedule(libc::SCHED_OTHER, 0);
         libc::setpriority(libc::PRIO_PROCESS, 0, 0);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if score >= 0 {

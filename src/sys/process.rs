@@ -93,11 +93,14 @@ pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
 
 /// Real-time priority (SCHED_RR) that children do not inherit.
 pub fn realtime(priority: u8) -> io::Result<()> {
-    let param = libc::sched_param {
-        sched_priority: i32::from(priority),
-    };
-    // SAFETY: `param` lives across the call; pid 0 is this thread.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &param) } < 0 {
+    schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, i32::from(priority))
+}
+
+/// Sets the policy of this thread. Asks the kernel itself: musl's function of this name only fails, and its structure has
+/// fields that the kernel does not know. The kernel's is one number. May be called between fork and exec.
+pub(super) fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    // SAFETY: the kernel reads one number at the pointer, which lives across the call; pid 0 is this thread.
+    if unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
@@ -105,9 +108,7 @@ pub fn realtime(priority: u8) -> io::Result<()> {
 
 /// Back to normal scheduling, for threads that need no priority.
 pub fn normal_priority() {
-    let param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: as in `realtime`.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
+    let _ = schedule(libc::SCHED_OTHER, 0);
 }
 
 /// Keeps this process in memory. What is allocated later is locked too, but only where the limit could be lifted before
@@ -284,7 +285,8 @@ fn broken_down(seconds: u64) -> (libc::tm, &'static str) {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let time = libc::time_t::try_from(seconds).unwrap_or(0);
+    // The type is the function's: its name is about to change in musl.
+    let time = seconds.try_into().unwrap_or(0);
     // SAFETY: `tm` is plain numbers, for which zero is a value; both pointers live across the call.
     let tm = unsafe {
         let mut tm: libc::tm = std::mem::zeroed();

@@ -308,7 +308,8 @@ fn stamp_of(header: &libc::msghdr) -> Option<Duration> {
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(m) = message.as_ref() {
-            let whole = m.cmsg_len >= libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) as usize;
+            // The length has another type in musl than in glibc.
+            let whole = m.cmsg_len as u64 >= u64::from(libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint));
             if m.cmsg_level == libc::SOL_SOCKET && m.cmsg_type == libc::SCM_TIMESTAMPNS && whole {
                 let stamp = libc::CMSG_DATA(m).cast::<libc::timespec>().read_unaligned();
                 return Some(Duration::new(
