@@ -22,7 +22,7 @@ const SHORT: u64 = 4;
 const LONG: u64 = 14;
 const BEATS: f64 = 100.0;
 /// Valgrind makes everything some fifty times slower.
-const COUNTED_WITHIN: &str = "60";
+const COUNTED_WITHIN: &str = "100";
 /// What the simulator is given.
 const SIMULATED: Duration = Duration::from_secs(40);
 
@@ -146,21 +146,24 @@ fn counted(dir: &Path) -> io::Result<u64> {
 /// left between two beats of 100 ms.
 fn simulated(bench: &Bench) -> Result<(), String> {
     let mut most = 0;
-    let begun = Instant::now();
+    let end = Instant::now() + SIMULATED;
     for nodes in [2, 4, 8, 16, 32, 64] {
-        // Half of the time is left for the next, which takes several times as long.
-        if begun.elapsed() > SIMULATED / 4 {
+        let mut sim = Sim::started(1, alone(nodes));
+        let seconds = if nodes == 2 { 600 } else { 5 };
+        // All have started, before it counts.
+        if !play(&mut sim, 3, end)? {
             break;
         }
-        let mut sim = Sim::started(1, alone(nodes));
-        sim.run_for(Duration::from_secs(3))?;
-        let (begun, virtual_seconds) = (Instant::now(), if nodes == 2 { 600 } else { 2 });
-        sim.run_for(Duration::from_secs(virtual_seconds))?;
-        let used = begun.elapsed().as_secs_f64();
-        let beats = virtual_seconds as f64 * 10.0;
+        let begun = Instant::now();
+        if !play(&mut sim, seconds, end)? {
+            break;
+        }
+        let (used, beats) = (begun.elapsed().as_secs_f64(), seconds as f64 * 10.0);
         if nodes == 2 {
-            let add = |row: &str, value| bench.results.add(SECTION, row, "a second", Program::Ours, value);
-            add("messages signed, sent, heard and understood", beats * 2.0 / used);
+            let row = "messages signed, sent, heard and understood (simulator)";
+            bench
+                .results
+                .add(SECTION, row, "a second", Program::Ours, beats * 2.0 / used);
         }
         // One node's part of the work in one beat.
         let share = used / beats / nodes as f64;
@@ -179,6 +182,17 @@ fn simulated(bench: &Bench) -> Result<(), String> {
         most as f64,
     );
     Ok(())
+}
+
+/// Plays so many seconds; false: the time was over.
+fn play(sim: &mut Sim, seconds: u64, end: Instant) -> Result<bool, String> {
+    for _ in 0..seconds * 100 {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        sim.run_for(Duration::from_millis(10))?;
+    }
+    Ok(true)
 }
 
 /// Real processes: a cluster of so many nodes on this machine, and how many beats came late in ten seconds.
