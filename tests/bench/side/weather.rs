@@ -30,7 +30,7 @@ pub fn loss(bench: &Bench) {
     bench.lanes(SECTION, &kinds, 1, |pair| {
         let lab = &pair.lab;
         lab.loss(NODES[0], NODES[1], 30).map_err(|e| e.to_string())?;
-        let watched = watched(bench, pair, "30 % loss", || Ok(sleep(bench.loss)));
+        let watched = watched(bench, pair, "30 % loss", || asleep(bench.loss));
         lab.heal().map_err(|e| e.to_string())?;
         watched.map_err(|e| e.to_string())
     });
@@ -95,7 +95,7 @@ pub fn busy(bench: &Bench) {
                     Ok(Err(e)) => return bench.results.failed(&format!("busy, {}: no pair: {e}", kind.program)),
                     Err(_) => return bench.results.failed(&format!("busy, {}: no pair", kind.program)),
                 };
-                if let Err(e) = watched(bench, &pair, "busy cores, fastest", || Ok(sleep(bench.busy))) {
+                if let Err(e) = watched(bench, &pair, "busy cores, fastest", || asleep(bench.busy)) {
                     bench.results.failed(&format!("busy, {}: {e}", kind.program));
                 }
             });
@@ -123,6 +123,12 @@ impl Drop for Burner {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
+}
+
+/// Nothing else is done meanwhile.
+fn asleep(time: Duration) -> io::Result<()> {
+    sleep(time);
+    Ok(())
 }
 
 /// How often the address changed its owner, how long it had two or none.
