@@ -280,8 +280,13 @@ impl Groups {
                 self.groups.push(gone);
             }
         }
+        let mut forgotten = false;
         for group in &mut self.groups {
+            forgotten |= group.failed_at.is_some();
             group.forget_failures();
+        }
+        if forgotten {
+            self.ask_whether_forgotten();
         }
         for peer in self.peers.values_mut() {
             // Compared again with its next message.
@@ -470,8 +475,8 @@ impl Groups {
                 // Over without a start when another node has the group.
                 at = at.min(later(until, self.bench.now.mono));
             }
-            if let Some(until) = group.passed_on {
-                at = at.min(later(until, self.bench.now.mono));
+            if let Some(dropped) = group.passed_on {
+                at = at.min(later(dropped + PASSED_ON, self.bench.now.mono));
             }
             if let Some(failed) = group.failed_at
                 && group.failures < MAX_FAILURES

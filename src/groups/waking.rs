@@ -10,6 +10,7 @@
 use super::group::Group;
 use super::lease::Found;
 use super::manager::{Groups, Order};
+use super::peer::Peer;
 use crate::time::{Duration, Instant, Now};
 
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Groups {
         for group in &mut self.groups {
             group.slept(&self.bench);
         }
-        self.ask_again();
+        self.ask_again(|_| true);
     }
 
     /// Before anything else: the daemon before this one had not beaten for so long. True when that matters.
@@ -54,10 +55,10 @@ impl Groups {
         true
     }
 
-    /// What the others said before counts no more.
-    fn ask_again(&mut self) {
+    /// What these said before counts no more.
+    pub(super) fn ask_again(&mut self, whom: impl Fn(&Peer) -> bool) {
         let now = self.bench.now.mono;
-        for peer in self.peers.values_mut().filter(|p| p.alive) {
+        for peer in self.peers.values_mut().filter(|p| p.alive && whom(p)) {
             peer.told = false;
             peer.silent_since = now;
         }
@@ -91,7 +92,7 @@ impl Groups {
         self.touch();
         let Some(waking) = &mut self.waking else { return };
         waking.caught_up = true;
-        self.ask_again();
+        self.ask_again(|_| true);
     }
 
     pub(super) fn is_waking(&self) -> bool {
