@@ -1,10 +1,9 @@
 //! The numbered messages we have sent, kept for peers that missed one.
 
 use crate::ids::Seq;
-use crate::msg::{Message, Value};
+use crate::msg::{Message, netstring};
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// 500, as in heartbeat 3.0.6 (from source).
 pub const MAX_HISTORY: usize = 500;
@@ -19,15 +18,15 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Sent {
-    message: Arc<Message>,
-    size: usize,
+    /// The message as a netstring: a quarter of what its fields take, and hardly any is ever asked for.
+    bytes: Box<[u8]>,
     repeated: Option<Instant>,
 }
 
 /// What to do about a request for a number.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Found<'a> {
-    Send(&'a Arc<Message>),
+pub enum Found {
+    Send(Message),
     /// Sent again a moment ago.
     JustSent,
     TooOld,
@@ -42,21 +41,6 @@ pub struct History {
     bytes: usize,
 }
 
-/// Roughly what a message takes.
-fn size(message: &Message) -> usize {
-    let value = |v: &Value| match v {
-        Value::Text(text) => text.len(),
-        Value::Binary(bytes) => bytes.len(),
-        Value::Struct(child) => size(child),
-        Value::List(items) => items.iter().map(Vec::len).sum(),
-    };
-    message
-        .fields()
-        .iter()
-        .map(|f| f.name.len() + value(&f.value) + 1)
-        .sum()
-}
-
 impl History {
     /// The number of the next message.
     pub fn next(&self) -> Seq {
@@ -68,15 +52,11 @@ impl History {
     }
 
     /// Keeps the message that was sent with the number `next()`.
-    pub fn keep(&mut self, message: Arc<Message>) {
+    pub fn keep(&mut self, message: &Message) {
         self.newest = self.next();
-        let size = size(&message);
-        self.bytes += size;
-        self.sent.push_back(Sent {
-            message,
-            size,
-            repeated: None,
-        });
+        let bytes = netstring::encode(message).into_boxed_slice();
+        self.bytes += bytes.len();
+        self.sent.push_back(Sent { bytes, repeated: None });
         while self.sent.len() > MAX_HISTORY || (self.bytes > MAX_BYTES && self.sent.len() > 1) {
             self.drop_oldest();
         }
@@ -84,7 +64,7 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(old) = self.sent.pop_front() {
-            self.bytes -= old.size;
+            self.bytes -= old.bytes.len();
         }
     }
 
@@ -102,10 +82,10 @@ impl History {
     /// Size of what was sent after this number.
     pub fn bytes_after(&self, acked: Seq) -> usize {
         let count = self.newest.0.saturating_sub(acked.0);
-        self.sent.iter().rev().take(count as usize).map(|s| s.size).sum()
+        self.sent.iter().rev().take(count as usize).map(|s| s.bytes.len()).sum()
     }
 
-    pub fn find(&mut self, seq: Seq, now: Instant) -> Found<'_> {
+    pub fn find(&mut self, seq: Seq, now: Instant) -> Found {
         if seq > self.newest {
             return Found::NeverSent;
         }
@@ -118,7 +98,8 @@ impl History {
             Some(at) if now - at < REPEAT_AFTER => Found::JustSent,
             Some(_) | None => {
                 sent.repeated = Some(now);
-                Found::Send(&sent.message)
+                // What could be sent can be read; one that could not is as good as forgotten.
+                netstring::decode(&sent.bytes).map_or(Found::TooOld, |d| Found::Send(d.message))
             }
         }
     }
@@ -135,13 +116,16 @@ mod tests {
         assert_eq!(h.find(Seq(1), at(0)), Found::NeverSent);
         for n in 1..=600u64 {
             assert_eq!(h.next(), Seq(n));
-            h.keep(Message::new(&n.to_string()).into());
+            h.keep(&Message::new(&n.to_string()).with("seq", n.to_string()));
         }
         #[rustfmt::skip]
         let table = [(0, false), (100, false), (101, true), (600, true)];
         for (n, found) in table {
             match h.find(Seq(n), at(1000)) {
-                Found::Send(m) => assert!(found && m.kind() == n.to_string(), "{n}"),
+                Found::Send(m) => {
+                    let kept = Message::new(&n.to_string()).with("seq", n.to_string());
+                    assert!(found && m == kept, "{n}");
+                }
                 other => assert!(!found && other == Found::TooOld, "{n}: {other:?}"),
             }
         }
@@ -152,10 +136,10 @@ mod tests {
     #[test]
     fn large_messages_are_kept_only_until_they_are_acknowledged() {
         let at = Instant::from_millis;
-        let large = |n: usize| Arc::new(Message::new("m").with("x", "x".repeat(n)));
+        let large = |n: usize| Message::new("m").with("x", "x".repeat(n));
         let mut h = History::default();
         for _ in 0..100 {
-            h.keep(large(10_000));
+            h.keep(&large(10_000));
         }
         assert_eq!(h.bytes_after(Seq(90)) / 10_000, 10);
         assert_eq!(h.bytes_after(Seq(100)), 0);
@@ -166,10 +150,10 @@ mod tests {
         assert!(h.bytes <= ROOMY && h.bytes > ROOMY - 20_000, "{}", h.bytes);
         assert!(matches!(h.find(Seq(100), at(0)), Found::Send(_)));
         for _ in 0..500 {
-            h.keep(large(60_000));
+            h.keep(&large(60_000));
         }
         assert!(h.bytes <= MAX_BYTES);
-        h.keep(large(MAX_BYTES));
+        h.keep(&large(MAX_BYTES));
         assert_eq!(h.sent.len(), 1);
     }
 }

@@ -23,7 +23,7 @@ impl Core {
     pub fn send(&mut self, now: Now, message: Message) {
         let message = Arc::new(self.complete(now, message));
         let seq = self.history.next();
-        self.history.keep(message.clone());
+        self.history.keep(&message);
         self.transmit(&message, None);
         self.up.push_back(Up::Message {
             from: self.me.clone(),
@@ -41,7 +41,7 @@ impl Core {
             .with(fields::PROTOCOL, "1");
         let message = self.complete(now, message);
         self.transmit(&message, None);
-        self.history.keep(message.into());
+        self.history.keep(&message);
         self.beats += 1;
         self.last_beat = now.mono;
         self.ping(now);
@@ -152,7 +152,6 @@ impl Core {
         for n in first..=last.min(first.saturating_add(MAX_REPEATS - 1)) {
             match self.history.find(Seq(n), now.mono) {
                 Found::Send(message) => {
-                    let message = message.clone();
                     self.counters.add("retransmissions");
                     self.transmit(&message, None);
                 }

@@ -60,6 +60,20 @@ impl FromStr for Kind {
     }
 }
 
+/// What the packets are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// UDP to heartbeat's port.
+    Heartbeat,
+    /// IP packets of VRRP's own protocol to its group: keepalived's, and ucarp's, which has borrowed them.
+    Vrrp,
+}
+
+/// IANA's number of VRRP, and its group.
+const VRRP: u8 = 112;
+const VRRP_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+const VRRP_MAC: [u8; 6] = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x12];
+
 /// Whose address the junk has as its source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
@@ -77,6 +91,7 @@ pub struct Flood {
     pub peer: String,
     pub kind: Kind,
     pub source: Source,
+    pub carrier: Carrier,
     /// Packets a second.
     pub rate: u32,
     pub time: Duration,
@@ -89,19 +104,24 @@ impl Flood {
             Source::Foreign => "foreign",
             Source::Peer => "peer",
         };
+        let carrier = match self.carrier {
+            Carrier::Heartbeat => "heartbeat",
+            Carrier::Vrrp => "vrrp",
+        };
         vec![
             self.target.clone(),
             self.peer.clone(),
             self.kind.to_string(),
             source.to_owned(),
+            carrier.to_owned(),
             self.rate.to_string(),
             self.time.as_millis().to_string(),
         ]
     }
 
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let [target, peer, kind, source, rate, time] = words else {
-            return Err("a flood is TARGET PEER KIND SOURCE RATE MILLISECONDS".to_owned());
+        let [target, peer, kind, source, carrier, rate, time] = words else {
+            return Err("a flood is TARGET PEER KIND SOURCE CARRIER RATE MILLISECONDS".to_owned());
         };
         let number = |text: &str| text.parse::<u32>().map_err(|e| format!("\"{text}\": {e}"));
         Ok(Self {
@@ -112,6 +132,11 @@ impl Flood {
                 "foreign" => Source::Foreign,
                 "peer" => Source::Peer,
                 other => return Err(format!("\"{other}\" is no source: foreign or peer")),
+            },
+            carrier: match *carrier {
+                "heartbeat" => Carrier::Heartbeat,
+                "vrrp" => Carrier::Vrrp,
+                other => return Err(format!("\"{other}\" carries no flood: heartbeat or vrrp")),
             },
             rate: number(rate)?,
             time: Duration::from_millis(number(time)?.into()),
@@ -132,19 +157,26 @@ pub fn run(directory: &Path, words: &[&str]) -> io::Result<()> {
     namespace::Place::of(switch)?.enter_network()?;
     let payloads = match flood.kind {
         Kind::Random => noise(),
-        Kind::Forged => record(&plan, peer)?
+        Kind::Forged => record(&plan, peer, flood.carrier)?
             .iter()
-            .flat_map(|p| forged(p))
+            .flat_map(|p| forged(p, flood.carrier))
             .take(VARIETY)
             .collect(),
-        Kind::Replayed => record(&plan, peer)?,
+        Kind::Replayed => record(&plan, peer, flood.carrier)?,
     };
     let from = match flood.source {
         Source::Foreign => address(client)?,
         Source::Peer => address(peer)?,
     };
-    let (to, macs) = (address(target)?, [target.links[0].mac, client.links[0].mac]);
-    let frames: Vec<Vec<u8>> = payloads.iter().map(|p| frame(macs, from, to, p)).collect();
+    let (to, mac) = match flood.carrier {
+        Carrier::Heartbeat => (address(target)?, target.links[0].mac),
+        Carrier::Vrrp => (VRRP_GROUP, VRRP_MAC),
+    };
+    let macs = [mac, client.links[0].mac];
+    let frames: Vec<Vec<u8>> = payloads
+        .iter()
+        .map(|p| frame(flood.carrier, macs, from, to, p))
+        .collect();
     let tap = Tap::sender(&plan.port(&flood.target, &target.links[0].name))?;
     let sent = send(&tap, &frames, flood.rate, flood.time)?;
     writeln!(io::stdout(), "{sent}")
@@ -205,7 +237,7 @@ fn noise() -> Vec<Vec<u8>> {
 }
 
 /// Real packets that the peer sends, from its end of the cable.
-fn record(plan: &Plan, peer: &Node) -> io::Result<Vec<Vec<u8>>> {
+fn record(plan: &Plan, peer: &Node, carrier: Carrier) -> io::Result<Vec<Vec<u8>>> {
     let tap = Tap::open(&plan.port(&peer.name, &peer.links[0].name))?;
     let until = sys::now() + RECORD_WITHIN;
     let (mut out, mut buffer) = (Vec::new(), vec![0; 70_000]);
@@ -216,24 +248,37 @@ fn record(plan: &Plan, peer: &Node) -> io::Result<Vec<Vec<u8>>> {
         }
         wait(&[Want::read(tap.fd())], until)?;
         while let Some(frame) = tap.read(&mut buffer)? {
-            out.extend(payload(frame.get(TAP_HEADER..).unwrap_or(&[])).map(<[u8]>::to_vec));
+            out.extend(payload(carrier, frame.get(TAP_HEADER..).unwrap_or(&[])).map(<[u8]>::to_vec));
         }
     }
     Ok(out)
 }
 
-/// What a frame with an IPv4 UDP packet to heartbeat's port carries.
-fn payload(frame: &[u8]) -> Option<&[u8]> {
+/// What a frame with an IPv4 packet carries: UDP to heartbeat's port, or VRRP.
+fn payload(carrier: Carrier, frame: &[u8]) -> Option<&[u8]> {
     let ip = frame.strip_prefix(frame.get(..12)?)?.strip_prefix(&[0x08, 0x00])?;
     let header = usize::from(ip.first()? & 0x0f) * 4;
+    if carrier == Carrier::Vrrp {
+        let length = usize::from(u16::from_be_bytes([*ip.get(2)?, *ip.get(3)?]));
+        return ip.get(header..length).filter(|_| ip[9] == VRRP);
+    }
     let udp = ip.get(header..)?;
     let is_ours = ip[9] == 17 && udp.get(2..4)? == PORT.to_be_bytes();
     let length = usize::from(u16::from_be_bytes([*udp.get(4)?, *udp.get(5)?]));
     udp.get(8..length).filter(|_| is_ours)
 }
 
-/// The last hexadecimal digits, which belong to the signature in both forms, are others: three different forgeries.
-fn forged(packet: &[u8]) -> Vec<Vec<u8>> {
+/// The last hexadecimal digits, which belong to the signature in both forms, are others: three different forgeries. Of VRRP
+/// the last bytes, which belong to ucarp's signature; keepalived's has none, only a checksum, which they make wrong.
+fn forged(packet: &[u8], carrier: Carrier) -> Vec<Vec<u8>> {
+    if carrier == Carrier::Vrrp {
+        let other = |at: usize| {
+            let mut copy = packet.to_vec();
+            copy[at] ^= 1;
+            copy
+        };
+        return (0..packet.len()).rev().take(3).map(other).collect();
+    }
     let digits: Vec<usize> = (0..packet.len())
         .rev()
         .filter(|&i| packet[i].is_ascii_hexdigit())
@@ -247,12 +292,17 @@ fn forged(packet: &[u8]) -> Vec<Vec<u8>> {
     digits.iter().map(forge).collect()
 }
 
-/// A UDP packet in an Ethernet frame, behind the header that a [`Tap`] wants. Without a UDP checksum: IPv4 allows that.
-fn frame(macs: [[u8; 6]; 2], from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
-    let udp_length = (8 + payload.len()) as u16;
+/// A packet in an Ethernet frame, behind the header that a [`Tap`] wants. Without a UDP checksum: IPv4 allows that. VRRP is
+/// only heard with a time to live of 255.
+fn frame(carrier: Carrier, macs: [[u8; 6]; 2], from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
+    let (header, lives, protocol) = match carrier {
+        Carrier::Heartbeat => (8, 64, 17),
+        Carrier::Vrrp => (0, 255, VRRP),
+    };
+    let length = (header + payload.len()) as u16;
     let mut ip = vec![0x45, 0];
-    ip.extend((20 + udp_length).to_be_bytes());
-    ip.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+    ip.extend((20 + length).to_be_bytes());
+    ip.extend([0, 0, 0x40, 0, lives, protocol, 0, 0]);
     ip.extend(from.octets());
     ip.extend(to.octets());
     let words = ip.chunks_exact(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]])));
@@ -264,10 +314,12 @@ fn frame(macs: [[u8; 6]; 2], from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Ve
     out.extend(macs.concat());
     out.extend([0x08, 0x00]);
     out.extend(ip);
-    out.extend(PORT.to_be_bytes());
-    out.extend(PORT.to_be_bytes());
-    out.extend(udp_length.to_be_bytes());
-    out.extend([0, 0]);
+    if carrier == Carrier::Heartbeat {
+        out.extend(PORT.to_be_bytes());
+        out.extend(PORT.to_be_bytes());
+        out.extend(length.to_be_bytes());
+        out.extend([0, 0]);
+    }
     out.extend(payload);
     out
 }
@@ -279,25 +331,25 @@ mod tests {
     #[test]
     fn a_frame_carries_its_payload_and_words_read_back() {
         let packet = b"###\n8:(0)t=abc,%%%\n42:1 00ff,";
-        let frame = frame(
-            [[2; 6], [4; 6]],
-            Ipv4Addr::new(10, 77, 0, 2),
-            Ipv4Addr::new(10, 77, 0, 1),
-            packet,
-        );
-        assert_eq!(payload(&frame[TAP_HEADER..]), Some(&packet[..]));
-        for cut in 0..frame.len() - TAP_HEADER {
-            assert_eq!(payload(&frame[TAP_HEADER..][..cut]), None, "{cut}");
-        }
-        for forgery in forged(packet) {
-            assert_eq!(forgery.iter().zip(packet).filter(|(a, b)| a != b).count(), 1);
-            assert_eq!(forgery[..22], packet[..22], "only the signature");
+        let (from, to) = (Ipv4Addr::new(10, 77, 0, 2), Ipv4Addr::new(10, 77, 0, 1));
+        for (carrier, other) in [(Carrier::Heartbeat, Carrier::Vrrp), (Carrier::Vrrp, Carrier::Heartbeat)] {
+            let frame = frame(carrier, [[2; 6], [4; 6]], from, to, packet);
+            assert_eq!(payload(carrier, &frame[TAP_HEADER..]), Some(&packet[..]));
+            assert_eq!(payload(other, &frame[TAP_HEADER..]), None);
+            for cut in 0..frame.len() - TAP_HEADER {
+                assert_eq!(payload(carrier, &frame[TAP_HEADER..][..cut]), None, "{cut}");
+            }
+            for forgery in forged(packet, carrier) {
+                assert_eq!(forgery.iter().zip(packet).filter(|(a, b)| a != b).count(), 1);
+                assert_eq!(forgery[..22], packet[..22], "only the signature");
+            }
         }
         let flood = Flood {
             target: "a".into(),
             peer: "b".into(),
             kind: Kind::Forged,
             source: Source::Peer,
+            carrier: Carrier::Vrrp,
             rate: 7,
             time: Duration::from_millis(9),
         };

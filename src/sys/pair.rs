@@ -2,8 +2,8 @@
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, sendmsg,
+    setsockopt, socketpair, sockopt,
 };
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -82,8 +82,6 @@ pub enum Got {
 #[derive(Debug)]
 pub struct End {
     fd: OwnedFd,
-    /// For receiving; made at the first message, so that an end that only sends stays small.
-    buffer: Vec<u8>,
     queue: VecDeque<Waiting>,
     hung: bool,
 }
@@ -92,7 +90,6 @@ impl End {
     pub fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
-            buffer: Vec::new(),
             queue: VecDeque::new(),
             hung: false,
         }
@@ -152,9 +149,14 @@ impl End {
     }
 
     pub fn receive(&mut self) -> io::Result<Got> {
-        self.buffer.resize(MAX, 0);
+        let length = match self.waiting()? {
+            Some(length) => length,
+            None => return Ok(Got::Nothing),
+        };
+        // As large as the message: a buffer for the largest one would be locked in memory, one an end.
+        let mut buffer = vec![0; length.min(MAX)];
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 4]);
-        let mut slices = [IoSliceMut::new(&mut self.buffer)];
+        let mut slices = [IoSliceMut::new(&mut buffer)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let got = match recvmsg::<()>(self.fd.as_raw_fd(), &mut slices, Some(&mut space), flags) {
             Ok(got) => got,
@@ -176,10 +178,19 @@ impl End {
         if n == 0 {
             return Ok(Got::Closed);
         }
-        Ok(Got::Message {
-            bytes: self.buffer[..n].to_vec(),
-            fd,
-        })
+        buffer.truncate(n);
+        Ok(Got::Message { bytes: buffer, fd })
+    }
+
+    /// Length of the next message; 0 also when the other end is closed.
+    fn waiting(&self) -> io::Result<Option<usize>> {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+        match recv(self.fd.as_raw_fd(), &mut [], flags) {
+            Ok(length) => Ok(Some(length)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(Errno::ECONNRESET | Errno::EPIPE) => Ok(Some(0)),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Processes of our own: starting the master, the core and the heir under their titles, rights, priorities.
 
-use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Group, Pid, Uid, User, setgid, setgroups, setuid};
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -113,14 +114,36 @@ pub fn normal_priority() {
 
 /// Keeps this process in memory. What is allocated later is locked too, but only where the limit could be lifted before
 /// the rights are dropped: below a limit an allocation would fail and end the process.
+///
+/// Programs and libraries are read in whole, since the disk may hang when a page of them is first needed. What is no file
+/// is locked as it is used: the first use of such a page asks no disk, and stacks and the allocator's reserve, which are
+/// hardly used, would be most of what a daemon takes.
 pub fn lock_memory() -> io::Result<()> {
     let lifted = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();
-    let later = if lifted {
-        MlockAllFlags::MCL_FUTURE
-    } else {
-        MlockAllFlags::empty()
-    };
-    Ok(mlockall(MlockAllFlags::MCL_CURRENT | later)?)
+    let later = if lifted { libc::MCL_FUTURE } else { 0 };
+    // SAFETY: takes no pointer.
+    let on_use = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT | later) } == 0;
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    if on_use && !maps.is_empty() && maps.lines().filter_map(file_mapping).all(lock_whole) {
+        return Ok(());
+    }
+    // SAFETY: takes no pointer.
+    Errno::result(unsafe { libc::mlockall(libc::MCL_CURRENT | later) })?;
+    Ok(())
+}
+
+/// Where a line of /proc/PID/maps has a file in memory, if it has one that can be read.
+fn file_mapping(line: &str) -> Option<Range<usize>> {
+    let mut words = line.split_ascii_whitespace();
+    let (range, rights, path) = (words.next()?, words.next()?, words.nth(3)?);
+    let (from, to) = range.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    (rights.starts_with('r') && path.starts_with('/')).then_some(number(from)?..number(to)?)
+}
+
+fn lock_whole(range: Range<usize>) -> bool {
+    // SAFETY: reads and changes nothing in these pages; where they are gone meanwhile the kernel refuses.
+    unsafe { libc::mlock(range.start as *const libc::c_void, range.len()) == 0 }
 }
 
 /// What this process has freed goes back to the system, as far as whole pages are free. Takes less than a millisecond for
@@ -201,7 +224,7 @@ pub fn is_root() -> bool {
 /// This process is the one with that pid and can be signalled.
 pub fn is_alive(pid: u32) -> bool {
     match i32::try_from(pid) {
-        Ok(pid) if pid > 0 => !matches!(kill(Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH)),
+        Ok(pid) if pid > 0 => !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH)),
         _ => false,
     }
 }
@@ -301,4 +324,25 @@ fn broken_down(seconds: u64) -> (libc::tm, &'static str) {
 pub fn unset_env(name: impl AsRef<OsStr>) {
     // SAFETY: called first thing in `main`, when this is the only thread.
     unsafe { std::env::remove_var(name) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_in_memory_are_told_from_stacks_and_from_what_cannot_be_read() {
+        #[rustfmt::skip]
+        let table = [
+            ("7f10-7f20 r-xp 00001000 fd:01 77                 /usr/lib/libc.so.6", Some(0x7f10..0x7f20)),
+            ("55a0-55b0 rw-p 00000000 fd:01 78  /opt/a b/heartbeat (deleted)",      Some(0x55a0..0x55b0)),
+            ("7f30-7f40 ---p 00001000 fd:01 77                 /usr/lib/libc.so.6", None),
+            ("7ffd-7fff rw-p 00000000 00:00 0                          [stack]",    None),
+            ("7fa0-7fb0 rw-p 00000000 00:00 0 ",                                    None),
+            ("",                                                                    None),
+        ];
+        for (line, range) in table {
+            assert_eq!(file_mapping(line), range, "{line}");
+        }
+    }
 }

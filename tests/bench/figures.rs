@@ -80,10 +80,6 @@ impl Figures {
         self.all[at].runs.push(millis);
     }
 
-    pub fn median(&self, key: &str) -> Option<f64> {
-        self.all.iter().find(|f| f.key == key)?.median()
-    }
-
     pub fn table(&self) -> String {
         let mut out = format!(
             "### {}\n\n| milliseconds | min | median | max | wanted | |\n|---|---:|---:|---:|---:|---|\n",
@@ -116,35 +112,4 @@ impl Figures {
 pub fn json(machine: &str, programs: &[Figures]) -> String {
     let programs: Vec<String> = programs.iter().map(Figures::json).collect();
     format!("{{\"machine\":{machine:?},\"programs\":[{}]}}\n", programs.join(","))
-}
-
-/// Several programs side by side: medians, and how often longer than the first one's.
-pub fn comparison(programs: &[Figures]) -> String {
-    let Some((ours, others)) = programs.split_first() else {
-        return String::new();
-    };
-    let mut out = String::from("### Side by side (medians, milliseconds)\n\n| |");
-    for p in programs {
-        let _ = write!(out, " {} |", p.program);
-    }
-    let _ = write!(out, "\n|---|{}", "---:|".repeat(programs.len()));
-    out.push('\n');
-    for figure in &ours.all {
-        let Some(mine) = figure
-            .median()
-            .filter(|_| others.iter().any(|o| o.median(figure.key).is_some()))
-        else {
-            continue;
-        };
-        let _ = write!(out, "| {} | {mine:.1} |", figure.text);
-        for other in others {
-            let _ = match other.median(figure.key) {
-                Some(m) if mine > 0.0 => write!(out, " {m:.1} (× {:.1}) |", m / mine),
-                Some(m) => write!(out, " {m:.1} |"),
-                None => write!(out, " |"),
-            };
-        }
-        out.push('\n');
-    }
-    out
 }

@@ -4,7 +4,6 @@ mod bed;
 mod figures;
 mod ours;
 mod repairs;
-mod rivals;
 mod tcp;
 
 use bed::Bed;
@@ -36,13 +35,6 @@ fn arguments() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("write every single value to this file"),
-        )
-        .arg(
-            Arg::new("rivals")
-                .long("rivals")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help("also measure heartbeat 3.0.6 and keepalived, whose Debian packages are unpacked in DIR"),
         )
         // cargo bench says so to every benchmark.
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
@@ -86,22 +78,8 @@ fn measure(matches: &ArgMatches) -> Result<(), String> {
         true => programs.push(several(repairs::TITLE, repairs::LAB, runs, repairs::bed, repairs::run)?),
         false => println!("hb_monitor: not measured, nginx is not installed\n"),
     }
-    if let Some(packages) = matches.get_one::<PathBuf>("rivals") {
-        let classic = |bed: &Bed, out: &mut Figures| rivals::classic(bed, packages, out);
-        programs.push(several("heartbeat 3.0.6", "classic", runs, Bed::make, classic)?);
-        let keepalived = |bed: &Bed, out: &mut Figures| rivals::keepalived(bed, packages, out);
-        programs.push(several("keepalived", "keepalived", runs, Bed::make, keepalived)?);
-    }
     for program in &programs {
         println!("{}", program.table());
-    }
-    let compared: Vec<Figures> = programs
-        .iter()
-        .filter(|p| p.program != repairs::TITLE)
-        .cloned()
-        .collect();
-    if compared.len() > 1 {
-        println!("{}", figures::comparison(&compared));
     }
     if let Some(file) = matches.get_one::<PathBuf>("json") {
         fs::write(file, figures::json(&machine, &programs)).map_err(|e| format!("{}: {e}", file.display()))?;

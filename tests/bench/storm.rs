@@ -1,7 +1,7 @@
 //! A pair of nodes in bad weather: a network that loses much, and junk as fast as it comes. What the pair makes of it.
 
 use ha::clients::json::Json;
-use ha::lab::flood::{Kind, Source};
+use ha::lab::flood::{Carrier, Kind, Source};
 use ha::lab::{Config, Flood, Lab, Options, Watcher};
 use std::fmt;
 use std::io::{self, Read};
@@ -106,6 +106,7 @@ impl Pair {
             peer: NODES[1].to_owned(),
             kind,
             source,
+            carrier: Carrier::Heartbeat,
             rate,
             time,
         };
