@@ -66,7 +66,7 @@ fn present(input: &Input, state: &State, graph: &Graph, r: R, verb: Verb, after:
             .filter_map(|a| graph.acts[*a].node)
             .collect()
     };
-    let alive = |n: &N| input.nodes[*n].online && !input.nodes[*n].unclean;
+    let alive = |n: &N| input.nodes[*n].online && !input.nodes[*n].pending && !input.nodes[*n].unclean;
     let (stops, starts) = (nodes(Verb::Stop), nodes(Verb::Start));
     let stopped = match verb {
         Verb::Demote => false,
