@@ -90,10 +90,14 @@ mod tests {
         sets.iter().map(|s| members(*s).map(|i| i + 1).collect()).collect()
     }
 
+    /// Pairs that are cut, and the sets that come of it.
+    type Cuts = &'static [(usize, usize)];
+    type Sets = &'static [&'static [usize]];
+
     #[test]
     fn s3_cuts_of_three_nodes() {
         #[rustfmt::skip]
-        let table: &[(&[(usize, usize)], &[&[usize]])] = &[
+        let table: &[(Cuts, Sets)] = &[
             (&[],                       &[&[1, 2, 3]]),
             (&[(1, 3)],                 &[&[1, 2], &[3]]),
             (&[(1, 2)],                 &[&[1, 3], &[2]]),
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn larger_clusters() {
         #[rustfmt::skip]
-        let table: &[(usize, &[(usize, usize)], &[&[usize]])] = &[
+        let table: &[(usize, Cuts, Sets)] = &[
             (4, &[(1, 4)],                 &[&[1, 2, 3], &[4]]),
             // A ring.
             (4, &[(1, 3), (2, 4)],         &[&[1, 2], &[3, 4]]),

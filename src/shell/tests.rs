@@ -386,6 +386,8 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
     assert_eq!(made.cib(), draft(&base).cib());
 }
 
+type Words = &'static [&'static str];
+
 #[test]
 fn what_goes_with_an_object_that_is_deleted() {
     let base = [
@@ -401,7 +403,7 @@ fn what_goes_with_an_object_that_is_deleted() {
         "location only d inf: compute-1",
     ];
     #[rustfmt::skip]
-    let table: &[(&[&str], Result<&[&str], &str>, &[&str])] = &[
+    let table: &[(Words, Result<Words, &str>, Words)] = &[
         // deleted         notes                                                          gone
         (&["d"],           Ok(&["hanging colocation:two deleted", "constraint order:three updated", "constraint location:set updated", "hanging location:only deleted"]), &["d", "two", "only"]),
         (&["g"],           Ok(&["modified colocation:two from g to a"]),                  &["g"]),

@@ -17,11 +17,14 @@ fn names(bed: &Bed, n: usize) -> (String, String, bool) {
 }
 
 /// The article, step by step: what each host shows, and the same a minute later.
+/// Members, DC, quorum, as each of the three nodes has them.
+type Views = [(&'static str, &'static str, bool); 3];
+
 #[test]
 fn s3_01_to_s3_03_the_article_step_by_step() {
     let mut bed = settled(1, 3);
     #[rustfmt::skip]
-    let steps: &[(&[(usize, usize)], [(&str, &str, bool); 3])] = &[
+    let steps: &[(&[(usize, usize)], Views)] = &[
         (&[],                       [("1 2 3", "3", true), ("1 2 3", "3", true), ("1 2 3", "3", true)]),
         (&[(1, 3)],                 [("1 2", "2", true),   ("1 2", "2", true),   ("3", "3", false)]),
         (&[(1, 3), (1, 2)],         [("1", "1", false),    ("2 3", "3", true),   ("2 3", "3", true)]),
