@@ -34,8 +34,6 @@ impl Surroundings {
         // Agents call crm_master, crm_node, attrd_updater: ours, whatever else is installed. Some name the directory.
         env.insert("HA_SBIN_DIR".to_owned(), text(paths::lib()));
         env.insert("PATH".to_owned(), format!("{}:{SAFE_PATH}", paths::lib().display()));
-        // Some call them by this directory.
-        env.entry("HA_SBIN_DIR".to_owned()).or_insert(text(paths::lib()));
         env.entry("HA_cluster_type".to_owned())
             .or_insert("heartbeat".to_owned());
         let host = || crate::sys::files::host_name().unwrap_or_default();
