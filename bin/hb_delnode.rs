@@ -1,19 +1,8 @@
 //! Removes dead nodes from the running cluster; hb_delnode(8).
 
-use ha::ipc::node_command::{Command, run};
-use std::io;
+use ha::ipc::node_command::{Command, main_of};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
-    ExitCode::from(run(
-        Command::Delete,
-        &args,
-        &ha::paths::state(),
-        &mut io::stdout(),
-        &mut io::stderr(),
-    ))
+    main_of(Command::Delete)
 }

@@ -1,19 +1,8 @@
 //! Gives resources of this node to the other one; hb_standby(8).
 
-use ha::ipc::mover::{Command, run};
-use std::io;
+use ha::ipc::mover::{Command, main_of};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
-    ExitCode::from(run(
-        Command::Standby,
-        &args,
-        &ha::paths::state(),
-        &mut io::stdout(),
-        &mut io::stderr(),
-    ))
+    main_of(Command::Standby)
 }

@@ -26,7 +26,7 @@ use crate::groups::lookout::{Ask, Sighting};
 use crate::groups::{Groups, Order};
 use crate::ids::{ClientId, Generation, JobId, MediumId, NodeName, ResourceName};
 use crate::msg::{Message, Value, fields};
-use crate::time::{Instant, Now};
+use crate::time::{Duration, Instant, Now};
 use notices::Notices;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,6 +227,14 @@ impl Daemon {
         daemon.settle(now);
         let actions = std::mem::take(&mut daemon.out);
         (daemon, actions)
+    }
+
+    /// To be told at once of a daemon that takes the place of another one: that one had not beaten for so long.
+    pub fn was_silent(&mut self, now: Now, silent: Duration) -> Vec<Action> {
+        if self.groups.was_silent(now, silent) {
+            self.settle(now);
+        }
+        std::mem::take(&mut self.out)
     }
 
     /// See [`Groups::doubt_calm`].

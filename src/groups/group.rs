@@ -1,8 +1,10 @@
 //! One group and its scripts: acquired left to right, released right to left, one script at a time.
 
+mod addresses;
+
 use super::job::{Command, Exit, Outcome, Verb};
 use super::peer::{Claim, ClaimState};
-use crate::conf::{GroupSpec, ResourceSpec};
+use crate::conf::GroupSpec;
 use crate::ids::{JobId, NodeName, ResourceName};
 use crate::time::{Duration, Instant, Now, Wall};
 
@@ -29,12 +31,22 @@ enum Step {
     SetAgain,
 }
 
+impl Step {
+    /// Its script may bring something up that was not.
+    fn starts(self) -> bool {
+        match self {
+            Self::Start | Self::Announce | Self::SetAgain => true,
+            Self::Check | Self::Stop | Self::CheckStopped => false,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Busy {
     step: Step,
     /// Index of the resource.
     at: usize,
-    /// `None` while waiting for `retry`.
+    /// `None` while waiting for `retry`, or until something may be started again.
     job: Option<JobId>,
     retry: Instant,
     tries: u32,
@@ -83,6 +95,8 @@ pub struct Bench {
     pub now: Now,
     pub limit: Duration,
     pub next_job: u64,
+    /// After a long sleep: nothing is started before it is known what others have.
+    pub no_starts: bool,
     pub orders: Vec<(JobId, Command)>,
 }
 
@@ -126,7 +140,7 @@ pub struct Group {
     pub contested: bool,
     /// A living peer claimed it at the last look.
     pub claimed: bool,
-    /// Such a claim was dropped; until then somebody else may have it.
+    /// When such a claim was dropped: somebody else may have it.
     pub passed_on: Option<Instant>,
     /// Legacy mode: the holder was asked for it; until then we wait for the answer.
     pub asking: Option<Instant>,
@@ -218,6 +232,7 @@ impl Group {
                         return;
                     }
                     busy.unwanted = true;
+                    self.go_on(bench);
                 }
             },
             State::Running | State::Blocked => {
@@ -238,118 +253,6 @@ impl Group {
         }
     }
 
-    /// The addresses that have to stay for now: those of resources that run or may do, but not what is being stopped.
-    pub fn addresses_up(&self) -> impl Iterator<Item = &str> {
-        let resources = &self.spec.resources;
-        let up = match &self.state {
-            State::Stopped | State::Blocked => 0,
-            State::Running => resources.len(),
-            State::Busy(busy) => match busy.step {
-                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
-                Step::Announce | Step::SetAgain => resources.len(),
-                Step::Stop | Step::CheckStopped => busy.at,
-            },
-        };
-        self.addresses(if self.lost.is_some() { 0 } else { up })
-    }
-
-    /// The addresses that may be on this machine.
-    pub fn addresses_maybe_up(&self) -> impl Iterator<Item = &str> {
-        self.addresses(match &self.state {
-            State::Stopped => 0,
-            State::Running | State::Blocked => self.spec.resources.len(),
-            State::Busy(busy) => match busy.step {
-                Step::Check | Step::Start => self.last_begun(busy.at) + 1,
-                Step::Announce | Step::SetAgain => self.spec.resources.len(),
-                Step::Stop | Step::CheckStopped => busy.at + 1,
-            },
-        })
-    }
-
-    /// Those of the first `many` resources.
-    fn addresses(&self, many: usize) -> impl Iterator<Item = &str> {
-        let ours = |r: &&ResourceSpec| ADDRESS_SCRIPTS.contains(&r.script.as_str());
-        self.spec.resources[..many]
-            .iter()
-            .filter(ours)
-            .filter_map(|r| r.args.first())
-            .map(String::as_str)
-    }
-
-    /// The addresses that are there now, as far as their scripts have said.
-    pub fn addresses_set(&self) -> impl Iterator<Item = &str> {
-        let resources = &self.spec.resources;
-        let (set, but) = match &self.state {
-            State::Stopped | State::Blocked => (0, None),
-            State::Running => (resources.len(), None),
-            State::Busy(busy) => match busy.step {
-                Step::Check | Step::Start | Step::Stop | Step::CheckStopped => (busy.at, None),
-                Step::Announce => (resources.len(), None),
-                Step::SetAgain => (resources.len(), Some(busy.at)),
-            },
-        };
-        let set = if self.lost.is_some() { 0 } else { set };
-        let ours = resources[..set]
-            .iter()
-            .enumerate()
-            .filter(move |(i, _)| Some(*i) != but);
-        let ours = ours.filter(|(_, r)| ADDRESS_SCRIPTS.contains(&r.script.as_str()));
-        ours.filter_map(|(_, r)| r.args.first()).map(String::as_str)
-    }
-
-    /// This node was away for so long that others may have had it since: it has it anew.
-    pub fn slept(&mut self, bench: &Bench) {
-        self.stamp = bench.now.wall.0;
-    }
-
-    /// An OCF agent that holds an address: it knows no leases.
-    pub fn has_other_address(&self) -> bool {
-        let mut scripts = self.spec.resources.iter().filter(|r| r.script == "OCF");
-        // `OCF::AGENT`, `OCF::PROVIDER:AGENT`
-        let agent = |a: &String| {
-            a.rsplit(':')
-                .next()
-                .is_some_and(|agent| ADDRESS_SCRIPTS.contains(&agent))
-        };
-        scripts.any(|r| r.args.first().is_some_and(agent))
-    }
-
-    /// An address went away while the group runs.
-    pub fn set_again(&mut self, bench: &mut Bench, address: &str) {
-        if self.state != State::Running {
-            return;
-        }
-        let is_it = |r: &ResourceSpec| {
-            ADDRESS_SCRIPTS.contains(&r.script.as_str()) && r.args.first().is_some_and(|a| a == address)
-        };
-        if let Some(at) = self.spec.resources.iter().position(is_it) {
-            log::error!(
-                "group {}: the address {address} is gone from this machine; setting it again",
-                self.key()
-            );
-            self.go(bench, Step::SetAgain, at, None);
-        }
-    }
-
-    /// Nobody renews its addresses, and nobody may run its scripts: they are stopped when that is possible again. The
-    /// kernel has dropped the addresses at `until`.
-    pub fn lose(&mut self, bench: &mut Bench, until: Instant) {
-        let why = "its addresses were not renewed".to_owned();
-        self.last = format!("giving up: {why}");
-        self.lost = Some(until);
-        self.offered = false;
-        match &mut self.state {
-            State::Stopped => {}
-            State::Busy(busy) => {
-                busy.unwanted = true;
-                // All of it is stopped, and nothing started behind that.
-                busy.restart = None;
-                busy.failure.get_or_insert(why);
-            }
-            State::Running | State::Blocked => self.go(bench, Step::Stop, self.spec.resources.len() - 1, Some(why)),
-        }
-    }
-
     /// Looks whether a resource runs, and starts it if not. The script of an address is started without that look: its
     /// `start` on a running one does no harm, and the time of a script more is time without the address.
     fn begin(&mut self, bench: &mut Bench, at: usize) {
@@ -367,11 +270,13 @@ impl Group {
     }
 
     fn go(&mut self, bench: &mut Bench, step: Step, at: usize, failure: Option<String>) {
-        let job = self.order(bench, step, at);
+        // What another node claims too is not started before one has let go, only looked at.
+        let held = step.starts() && (bench.no_starts || (self.adopting && self.contested));
+        let job = (!held).then(|| self.order(bench, step, at));
         self.state = State::Busy(Busy {
             step,
             at,
-            job: Some(job),
+            job,
             retry: Instant::NEVER,
             tries: 0,
             unwanted: false,
@@ -412,6 +317,30 @@ impl Group {
         self.last = format!("giving up: {why}");
         let last = self.spec.resources.len() - 1;
         self.go(bench, Step::Stop, last, Some(why));
+    }
+
+    /// Begins what was held back while nothing might be started; a group that is not wanted here any more is stopped.
+    pub fn go_on(&mut self, bench: &mut Bench) {
+        let State::Busy(busy) = &self.state else { return };
+        if busy.job.is_some() || !busy.step.starts() {
+            return;
+        }
+        let (step, at, failure, restart) = (busy.step, busy.at, busy.failure.clone(), busy.restart);
+        if busy.unwanted {
+            return self.go(bench, Step::Stop, self.last_up(step, at), failure);
+        }
+        self.go(bench, step, at, failure);
+        if let State::Busy(busy) = &mut self.state {
+            busy.restart = restart;
+        }
+    }
+
+    /// Where a stop begins that comes instead of this step's end.
+    fn last_up(&self, step: Step, at: usize) -> usize {
+        match step {
+            Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
+            Step::Check | Step::Start | Step::Stop | Step::CheckStopped => self.last_begun(at),
+        }
     }
 
     fn order(&self, bench: &mut Bench, step: Step, at: usize) -> JobId {
@@ -480,10 +409,7 @@ impl Group {
         let ok = outcome.exit == Exit::Code(0);
         match busy.step {
             Step::Check | Step::Start | Step::Announce | Step::SetAgain if busy.unwanted => {
-                let from = match busy.step {
-                    Step::Announce | Step::SetAgain => self.spec.resources.len() - 1,
-                    _ => self.last_begun(busy.at),
-                };
+                let from = self.last_up(busy.step, busy.at);
                 self.go(bench, Step::Stop, from, busy.failure);
                 None
             }
@@ -747,298 +673,4 @@ fn how(outcome: &Outcome) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conf::ResourceSpec;
-
-    fn group(words: &[&str]) -> Group {
-        let resources = words
-            .iter()
-            .map(|w| ResourceSpec {
-                name: w.parse().unwrap(),
-                script: (*w).to_owned(),
-                args: Vec::new(),
-            })
-            .collect();
-        Group::new(
-            GroupSpec {
-                node: "a".parse().unwrap(),
-                resources,
-                line: 1,
-            },
-            Instant::default(),
-        )
-    }
-
-    fn bench() -> Bench {
-        Bench {
-            now: Now::default(),
-            limit: Duration::from_secs(300),
-            next_job: 0,
-            orders: Vec::new(),
-        }
-    }
-
-    /// Plays a group against scripts: `fails` says which `RESOURCE VERB` exits 1; gives the verbs in order.
-    fn play(g: &mut Group, b: &mut Bench, fails: &[&str]) -> (Vec<String>, Option<Done>) {
-        play_alone(g, b, fails, false)
-    }
-
-    fn play_alone(g: &mut Group, b: &mut Bench, fails: &[&str], alone: bool) -> (Vec<String>, Option<Done>) {
-        let (mut seen, mut done) = (Vec::new(), None);
-        for _ in 0..200 {
-            let orders = std::mem::take(&mut b.orders);
-            if orders.is_empty() {
-                if g.deadline() == Instant::NEVER {
-                    break;
-                }
-                b.now.mono = g.deadline();
-                g.timer(b);
-                continue;
-            }
-            for (job, command) in orders {
-                assert!(g.waits_for(job));
-                let line = format!("{} {}", command.resource.name, command.verb.as_str());
-                let failed = fails.contains(&line.as_str());
-                let output = match (command.verb, failed) {
-                    (Verb::Status, true) => "running",
-                    (Verb::Status, false) => "stopped",
-                    _ => "",
-                };
-                seen.push(line);
-                let outcome = Outcome {
-                    exit: Exit::Code(i32::from(failed)),
-                    output: output.into(),
-                    took: Duration::ZERO,
-                };
-                done = g.job_ended(b, &outcome, false, alone).or(done);
-            }
-        }
-        (seen, done)
-    }
-
-    #[test]
-    fn s2_03_resources_start_left_to_right_and_stop_right_to_left() {
-        let (mut g, mut b) = (group(&["ip", "web"]), bench());
-        g.acquire(&mut b, "test");
-        let (seen, done) = play(&mut g, &mut b, &[]);
-        assert_eq!(seen, ["ip status", "ip start", "web status", "web start"]);
-        assert_eq!(done, Some(Done::Acquired));
-        g.release(&mut b, "test");
-        let (seen, done) = play(&mut g, &mut b, &[]);
-        assert_eq!(seen, ["web stop", "ip stop"]);
-        assert_eq!((done, g.claim()), (Some(Done::Released), None));
-    }
-
-    fn running(words: &[&str]) -> (Group, Bench) {
-        let (mut g, mut b) = (group(words), bench());
-        g.acquire(&mut b, "test");
-        assert_eq!(play(&mut g, &mut b, &[]).1, Some(Done::Acquired));
-        (g, b)
-    }
-
-    fn state(g: &Group) -> Option<ClaimState> {
-        g.claim().map(|c| c.state)
-    }
-
-    #[test]
-    fn a_restart_in_place_leaves_what_stands_before_it_alone() {
-        #[rustfmt::skip]
-        let table: [(usize, &[&str], &[&str]); 4] = [
-            // from  fails  seen
-            (2, &[], &["mail stop", "mail start"]),
-            (1, &[], &["mail stop", "web stop", "web start", "mail start"]),
-            (0, &[], &["mail stop", "web stop", "ip stop", "ip start", "web start", "mail start"]),
-            // What is dead may not know how to stop: it says after ten tries that it is down.
-            (2, &["mail stop"], &["mail stop", "mail stop", "mail stop", "mail stop", "mail stop", "mail stop", "mail stop",
-                                  "mail stop", "mail stop", "mail stop", "mail status", "mail start"]),
-        ];
-        for (from, fails, want) in table {
-            let (mut g, mut b) = running(&["ip", "web", "mail"]);
-            g.restart(&mut b, from, "test");
-            assert_eq!(state(&g), Some(ClaimState::Starting), "it is on its way to nobody");
-            let (seen, done) = play(&mut g, &mut b, fails);
-            assert_eq!(
-                (seen, done),
-                (want.iter().map(|s| (*s).to_owned()).collect(), Some(Done::Restarted)),
-                "{from}"
-            );
-            assert_eq!(state(&g), Some(ClaimState::Running));
-        }
-    }
-
-    #[test]
-    fn a_restart_that_fails_gives_the_group_up_unless_nobody_could_have_it() {
-        let (mut g, mut b) = running(&["ip", "web", "mail"]);
-        g.restart(&mut b, 1, "test");
-        let (seen, done) = play(&mut g, &mut b, &["web start"]);
-        assert_eq!(seen, ["mail stop", "web stop", "web start", "web stop", "ip stop"]);
-        assert!(matches!(done, Some(Done::Failed { .. })), "{done:?}");
-        assert_eq!(state(&g), Some(ClaimState::Failed));
-
-        let (mut g, mut b) = running(&["ip", "web", "mail"]);
-        g.restart(&mut b, 1, "test");
-        let (seen, done) = play_alone(&mut g, &mut b, &["web start"], true);
-        assert_eq!(seen, ["mail stop", "web stop", "web start"]);
-        assert!(matches!(done, Some(Done::Limping { .. })), "{done:?}");
-        assert_eq!(state(&g), Some(ClaimState::Running));
-        // The next one may work.
-        g.restart(&mut b, 1, "test");
-        let (seen, done) = play_alone(&mut g, &mut b, &[], true);
-        assert_eq!(seen, ["mail stop", "web stop", "web start", "mail start"]);
-        assert_eq!(done, Some(Done::Restarted));
-    }
-
-    #[test]
-    fn a_release_in_the_middle_of_a_restart_stops_everything() {
-        // Asked for while the script of this number runs.
-        for (number, want) in [
-            (0, vec!["mail stop", "web stop", "ip stop"]),
-            (1, vec!["mail stop", "web stop", "ip stop"]),
-            (2, vec!["mail stop", "web stop", "web start", "web stop", "ip stop"]),
-            (
-                3,
-                vec![
-                    "mail stop",
-                    "web stop",
-                    "web start",
-                    "mail start",
-                    "mail stop",
-                    "web stop",
-                    "ip stop",
-                ],
-            ),
-        ] {
-            let (mut g, mut b) = running(&["ip", "web", "mail"]);
-            g.restart(&mut b, 1, "test");
-            let mut seen = Vec::new();
-            for _ in 0..number {
-                let (job, command) = b.orders.remove(0);
-                seen.push(format!("{} {}", command.resource.name, command.verb.as_str()));
-                let outcome = Outcome {
-                    exit: Exit::Code(0),
-                    output: String::new(),
-                    took: Duration::ZERO,
-                };
-                assert!(g.waits_for(job));
-                assert_eq!(g.job_ended(&mut b, &outcome, false, false), None);
-            }
-            g.release(&mut b, "test");
-            assert_eq!(state(&g), Some(ClaimState::Stopping));
-            let (rest, done) = play(&mut g, &mut b, &[]);
-            seen.extend(rest);
-            assert_eq!(
-                (seen, done),
-                (want.iter().map(|s| (*s).to_owned()).collect(), Some(Done::Released)),
-                "{number}"
-            );
-            assert_eq!(state(&g), None);
-        }
-    }
-
-    #[test]
-    fn a_group_that_is_given_up_is_stopped_and_failed_here() {
-        let (mut g, mut b) = running(&["ip", "web"]);
-        g.give_up(&mut b, "no answer".to_owned());
-        assert_eq!(state(&g), Some(ClaimState::Stopping));
-        let (seen, done) = play(&mut g, &mut b, &[]);
-        assert_eq!(seen, ["web stop", "ip stop"]);
-        assert_eq!(
-            done,
-            Some(Done::Failed {
-                why: "no answer".to_owned()
-            })
-        );
-        assert_eq!(
-            (state(&g), g.forgotten_at()),
-            (Some(ClaimState::Failed), Instant::NEVER)
-        );
-        g.forget_after = Some(Duration::from_secs(60));
-        assert_eq!(g.forgotten_at(), g.since + Duration::from_secs(60));
-        g.forget_failures();
-        assert_eq!(state(&g), None);
-    }
-
-    #[test]
-    fn what_runs_already_is_not_started_again() {
-        let (mut g, mut b) = (group(&["ip", "web"]), bench());
-        g.acquire(&mut b, "test");
-        let (seen, _) = play(&mut g, &mut b, &["ip status"]);
-        assert_eq!(seen, ["ip status", "web status", "web start"]);
-    }
-
-    #[test]
-    fn a_failed_start_gives_the_group_back() {
-        let (mut g, mut b) = (group(&["ip", "web", "mail"]), bench());
-        g.acquire(&mut b, "test");
-        let (seen, done) = play(&mut g, &mut b, &["web start"]);
-        assert_eq!(
-            seen,
-            [
-                "ip status",
-                "ip start",
-                "web status",
-                "web start",
-                "web stop",
-                "ip stop"
-            ]
-        );
-        assert!(matches!(done, Some(Done::Failed { .. })));
-        assert_eq!(g.claim().map(|c| c.state), Some(ClaimState::Failed));
-    }
-
-    #[test]
-    fn a_start_that_is_no_longer_wanted_is_not_begun() {
-        let (mut g, mut b) = (group(&["ip", "web"]), bench());
-        g.acquire(&mut b, "test");
-        g.release(&mut b, "changed our mind");
-        assert_eq!(g.claim().map(|c| c.state), Some(ClaimState::Stopping));
-        let (seen, done) = play(&mut g, &mut b, &[]);
-        assert_eq!(seen, ["ip status", "ip stop"]);
-        assert_eq!(done, Some(Done::Released));
-    }
-
-    #[test]
-    fn a_group_that_ran_before_is_stopped_from_its_last_resource() {
-        let (mut g, mut b) = (group(&["ip", "web", "mail"]), bench());
-        g.adopt(&mut b);
-        g.release(&mut b, "another node keeps it");
-        let (seen, done) = play(&mut g, &mut b, &["ip status"]);
-        assert_eq!(seen, ["ip status", "mail stop", "web stop", "ip stop"]);
-        assert_eq!(done, Some(Done::Released));
-        g.adopt(&mut b);
-        let (seen, _) = play(&mut g, &mut b, &["ip start"]);
-        assert_eq!(seen, ["ip status", "ip start", "mail stop", "web stop", "ip stop"]);
-    }
-
-    #[test]
-    fn a_stop_is_tried_ten_times_then_the_group_is_blocked_or_let_go() {
-        for (still_there, want_blocked) in [(true, true), (false, false)] {
-            let (mut g, mut b) = (group(&["web"]), bench());
-            g.acquire(&mut b, "test");
-            play(&mut g, &mut b, &[]);
-            g.release(&mut b, "test");
-            let fails: &[&str] = if still_there {
-                &["web stop", "web status"]
-            } else {
-                &["web stop"]
-            };
-            let (seen, done) = play(&mut g, &mut b, fails);
-            assert_eq!(seen.iter().filter(|l| *l == "web stop").count(), 10);
-            assert_eq!(matches!(done, Some(Done::Blocked { .. })), want_blocked, "{done:?}");
-            assert_eq!(g.word(), if want_blocked { "blocked" } else { "stopped" });
-        }
-    }
-
-    #[test]
-    fn running_is_what_the_text_says() {
-        #[rustfmt::skip]
-        let table = [
-            ("INFO:  Running OK", true), ("nginx is running", true), ("OK", true), ("Running", true),
-            ("nginx is not running", false), ("stopped", false), ("", false), ("INFO:  Resource is stopped", false),
-        ];
-        for (text, want) in table {
-            assert_eq!(says_running(text), want, "{text}");
-        }
-    }
-}
+mod tests;

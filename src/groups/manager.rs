@@ -172,6 +172,7 @@ impl Groups {
                 now,
                 limit: cf.resource_timeout,
                 next_job: 0,
+                no_starts: false,
                 orders: Vec::new(),
             },
             handover: None,
@@ -279,8 +280,13 @@ impl Groups {
                 self.groups.push(gone);
             }
         }
+        let mut forgotten = false;
         for group in &mut self.groups {
+            forgotten |= group.failed_at.is_some();
             group.forget_failures();
+        }
+        if forgotten {
+            self.ask_whether_forgotten();
         }
         for peer in self.peers.values_mut() {
             // Compared again with its next message.
@@ -368,7 +374,10 @@ impl Groups {
         self.forget_in_time();
         self.end_moves();
         match self.phase {
-            Phase::Waiting => self.go_on_with_fencing(),
+            Phase::Waiting => {
+                self.go_on_with_fencing();
+                self.serve_again_alone();
+            }
             Phase::Stopped => {}
             Phase::Serving if self.is_waking() => {}
             Phase::Serving => {
@@ -377,6 +386,7 @@ impl Groups {
                 self.no_longer_wait_for_classics();
                 self.resolve_conflicts();
                 self.serve_again();
+                self.go_on_with_starts();
                 self.start_groups(caught_up);
                 self.go_on_with_handover();
                 self.go_on_with_taking();
@@ -441,6 +451,11 @@ impl Groups {
             _ => Instant::NEVER,
         };
         at = at.min(self.leases_deadline());
+        if self.phase == Phase::Waiting
+            && let Some(waking) = &self.waking
+        {
+            at = at.min(later(waking.until, self.bench.now.mono));
+        }
         if self.phase == Phase::Serving
             && let Some(waking) = &self.waking
         {
@@ -460,8 +475,8 @@ impl Groups {
                 // Over without a start when another node has the group.
                 at = at.min(later(until, self.bench.now.mono));
             }
-            if let Some(until) = group.passed_on {
-                at = at.min(later(until, self.bench.now.mono));
+            if let Some(dropped) = group.passed_on {
+                at = at.min(later(dropped + PASSED_ON, self.bench.now.mono));
             }
             if let Some(failed) = group.failed_at
                 && group.failures < MAX_FAILURES

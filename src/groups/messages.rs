@@ -201,6 +201,7 @@ impl Groups {
             return false;
         };
         peer.newest = number;
+        peer.said_at = self.bench.now.mono;
         let me = self.me.as_str();
         peer.deaf = message
             .get(UNHEARD)

@@ -5,6 +5,7 @@ use super::peer::{ClaimState, Peer};
 use super::place;
 use crate::conf::AutoFailback;
 use crate::ids::NodeName;
+use crate::time::Instant;
 
 impl Groups {
     /// A released group stops waiting for its taker once that has it, cannot have it, or the time is over.
@@ -43,7 +44,7 @@ impl Groups {
                 .values()
                 .any(|p| p.alive && (p.holds(group.key()) || p.claims.get(group.key()).is_some_and(|c| c.is_moving())));
             if group.claimed && !claimed {
-                group.passed_on = Some(now + PASSED_ON);
+                group.passed_on = Some(now);
             }
             group.claimed = claimed;
         }
@@ -83,12 +84,18 @@ impl Groups {
             if blocked || now < self.hold_off || self.groups[i].asking.is_some_and(|until| now < until) {
                 continue;
             }
-            if self.groups[i].passed_on.is_some_and(|until| now < until) {
+            if self.groups[i].passed_on.is_some_and(|at| self.may_have_gone_on(at)) {
                 continue;
             }
             self.groups[i].asking = None;
             self.start_orphan(i);
         }
+    }
+
+    /// Somebody may have taken what was dropped then: one of us that was not heard since, or whose word is on its way.
+    fn may_have_gone_on(&self, dropped: Instant) -> bool {
+        let silent = |p: &Peer| p.alive && p.active && p.ours && p.said_at <= dropped;
+        self.bench.now.mono < dropped + PASSED_ON || self.peers.values().any(silent)
     }
 
     /// Everything that may decide about an orphan is known.

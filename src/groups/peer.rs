@@ -109,6 +109,8 @@ pub struct Peer {
     /// It has just joined: what prefers it is to go home (`auto_failback on`).
     pub failback_due: bool,
     pub newest: (Generation, Seq),
+    /// When that was heard.
+    pub said_at: Instant,
     pub claims: Claims,
     /// The text they were read from, so that the same one need not be read again.
     pub claims_text: String,
@@ -141,6 +143,7 @@ impl Peer {
             leaving: false,
             failback_due: false,
             newest: (Generation(0), Seq(0)),
+            said_at: Instant::default(),
             claims: Claims::new(),
             claims_text: String::new(),
             set: Set::NONE,

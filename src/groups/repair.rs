@@ -6,7 +6,7 @@
 //! some node is left where it has not failed. Else it stays, and is restarted as often as the rule allows, without end.
 
 use super::manager::{Groups, Phase};
-use super::peer::Peer;
+use super::peer::{ClaimState, Peer};
 use super::set::Set;
 use crate::conf::{AutoFailback, Repair};
 use crate::daemon::transitions::Kind;
@@ -168,6 +168,9 @@ impl Groups {
                 group.forget_failures();
             }
         }
+        if !cleared.is_empty() {
+            self.ask_whether_forgotten();
+        }
         for key in cleared {
             log::info!("group {key}: its failures here are forgotten, as hb_monitor --clear says");
             self.note(false, Kind::Group, &key, "its failures here are forgotten".to_owned());
@@ -189,7 +192,14 @@ impl Groups {
                     &key,
                     "its failures here are forgotten, in time".to_owned(),
                 );
+                self.ask_whether_forgotten();
             }
         }
+    }
+
+    /// A node that has said that a group failed there may have forgotten that too, and be starting it at this moment: what
+    /// it said before counts no more. A classic says nothing of the kind.
+    pub(super) fn ask_whether_forgotten(&mut self) {
+        self.ask_again(|p| p.ours && p.claims.values().any(|c| c.state == ClaimState::Failed));
     }
 }

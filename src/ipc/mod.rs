@@ -28,3 +28,17 @@ mod watch;
 
 pub use command::CommandFifo;
 pub use server::{Server, ServerEvent};
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A program of words: its arguments, where the daemon's FIFOs are, its output and its complaints; its exit code.
+pub(crate) fn program(run: impl FnOnce(&[String], &Path, &mut dyn Write, &mut dyn Write) -> u8) -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    let state = crate::paths::state();
+    ExitCode::from(run(&args, &state, &mut io::stdout(), &mut io::stderr()))
+}

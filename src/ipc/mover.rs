@@ -12,6 +12,7 @@ use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, Instant, parse_time};
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// How long an answer to the sign-on may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -157,6 +158,11 @@ impl From<ClientError> for Failure {
     fn from(e: ClientError) -> Self {
         Self::Client(e)
     }
+}
+
+/// The program of this command.
+pub fn main_of(command: Command) -> ExitCode {
+    super::program(|args, state, out, err| run(command, args, state, out, err))
 }
 
 /// Does what the command line says with the daemon that has this state directory. The exit code is 0 or 1, as in the

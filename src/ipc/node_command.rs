@@ -14,6 +14,7 @@ use crate::sys::poll::{Want, wait};
 use crate::time::Duration;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// The daemon answers at once; a machine that is very busy, some seconds later.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,6 +88,11 @@ impl Command {
             (Self::Site, _) => Err("a node and a site are needed".to_owned()),
         }
     }
+}
+
+/// The program of this command.
+pub fn main_of(command: Command) -> ExitCode {
+    super::program(|args, state, out, err| run(command, args, state, out, err))
 }
 
 /// Does what the command line says with the daemon that has this state directory. The exit code is 0 or 1, as in the

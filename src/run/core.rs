@@ -16,6 +16,7 @@ use crate::ipc::CommandFifo;
 use crate::ipc::server::{Server, ServerEvent, Wake};
 use crate::media::{Opened, Packet, Port, Room};
 use crate::paths;
+use crate::sys::mark::Mark;
 use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
@@ -71,6 +72,8 @@ struct Driver {
     /// For the datagrams of all ports.
     room: Room,
     watchdog: Option<OwnedFd>,
+    /// For whoever takes our place.
+    last_beat: Mark,
     /// Of the beats, the watchdog has heard of so many.
     fed: u64,
     watchdog_fails: bool,
@@ -85,12 +88,13 @@ struct Driver {
 
 /// Runs until the master says stop and everything is released, or until the master is gone.
 pub fn run() -> io::Result<()> {
-    let mut fds = process::inherited(4)?.into_iter();
+    let mut fds = process::inherited(5)?.into_iter();
     let mut next = || {
         fds.next()
             .ok_or_else(|| io::Error::other("a descriptor of the master is missing"))
     };
     let (master, fifo, register, log) = (next()?, next()?, next()?, next()?);
+    let last_beat = Mark::of(next()?);
     signals::block_all_but_kill()?;
     let mut master = End::new(master);
     let ToCore::Begin {
@@ -148,6 +152,7 @@ pub fn run() -> io::Result<()> {
         deadtime: settings.cf.deadtime,
         room: Room::default(),
         watchdog: None,
+        last_beat,
         fed: 0,
         watchdog_fails: false,
         active_told: false,
@@ -160,7 +165,12 @@ pub fn run() -> io::Result<()> {
         driver.ask_for(MediumId(i));
     }
     let mut broken = driver.open_all()?;
-    let (daemon, actions) = Daemon::new(sys::clock(), settings);
+    let silent = match settings.resumed {
+        Some(_) => driver.last_beat.age().unwrap_or_default(),
+        None => Duration::ZERO,
+    };
+    let (mut daemon, mut actions) = Daemon::new(sys::clock(), settings);
+    actions.extend(daemon.was_silent(sys::clock(), silent));
     driver.daemon = Some(daemon);
     driver.perform(actions);
     for (medium, why) in broken.drain(..) {
@@ -653,6 +663,9 @@ impl Driver {
         let (beats, active) = (daemon.beats(), daemon.is_active());
         if beats != self.fed {
             self.fed = beats;
+            if let Err(e) = self.last_beat.set() {
+                log::debug!("core: the moment of a beat cannot be marked: {e}");
+            }
             self.feed_watchdog();
         }
         if active && !self.active_told {

@@ -15,8 +15,9 @@ use std::os::fd::{AsFd, OwnedFd};
 const MOST_OUTPUTS: usize = 128;
 
 pub fn run() -> io::Result<()> {
-    let mut fds = process::inherited(1)?;
+    let mut fds = process::inherited(2)?;
     let mut master = End::new(fds.remove(0));
+    let last_beat = fds.remove(0);
     signals::block_all_but_kill()?;
     let (mut keep, mut watchdog, mut stopping) = (Vec::new(), None, false);
     let mut generations = 0..0;
@@ -42,7 +43,7 @@ pub fn run() -> io::Result<()> {
             Got::Nothing => {}
             Got::Closed => {
                 let legacy = files::in_memory("heartbeat files", &keep)?;
-                let mut fds = vec![legacy.as_fd()];
+                let mut fds = vec![legacy.as_fd(), last_beat.as_fd()];
                 fds.extend(watchdog.as_ref().map(AsFd::as_fd));
                 let mut env = vec![(ROLE, "master".to_owned()), (RESUME, fds.len().to_string())];
                 env.push((GENERATIONS, format!("{}-{}", generations.start, generations.end)));

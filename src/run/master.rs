@@ -27,6 +27,7 @@ use crate::jobs::fence::Fences;
 use crate::jobs::left::{Left, Notes};
 use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
+use crate::sys::mark::Mark;
 use crate::sys::pair::{End, Got, pair};
 use crate::sys::poll::{Want, wait};
 use crate::sys::signals::{Asked, Signals};
@@ -91,6 +92,8 @@ struct Master {
     programs: Programs,
     rc: RcScripts,
     watchdog: Option<Watchdog>,
+    /// Set by each core with each beat; the next one looks how long ago that was.
+    last_beat: Mark,
     /// The core has released everything and beats on until the programs have ended.
     released: bool,
     log_pipe: OwnedFd,
@@ -127,12 +130,14 @@ pub fn run() -> io::Result<()> {
     } else {
         (handed.next().map(End::new), None)
     };
+    let last_beat = if resumed { handed.next() } else { None };
     let watchdog = handed.next();
     let foreground = std::env::var_os(FOREGROUND).is_some();
     let stopping = std::env::var_os(STOPPING).is_some();
     let generations = std::env::var(GENERATIONS).unwrap_or_default();
     let legacy = Legacy {
         files: legacy,
+        last_beat,
         outputs,
         generations: role::range(&generations).unwrap_or(0..0),
     };
@@ -156,6 +161,7 @@ type Failed = (Option<End>, io::Error);
 /// What the heir has kept of the master before it.
 struct Legacy {
     files: Option<OwnedFd>,
+    last_beat: Option<OwnedFd>,
     /// Of scripts and of services they have started, with the title of each.
     outputs: Vec<(String, OwnedFd)>,
     generations: Range<u64>,
@@ -289,6 +295,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
         programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
         rc: RcScripts::new(env, cf.resource_timeout),
         watchdog: None,
+        last_beat: legacy.last_beat.map_or_else(Mark::new, |fd| Ok(Mark::of(fd)))?,
         released: false,
         log_pipe,
         log_places,
@@ -615,6 +622,7 @@ impl Master {
             self.fifo.as_fd(),
             self.register.as_fd(),
             self.log_pipe.as_fd(),
+            self.last_beat.fd(),
         ];
         let env = [(ROLE, "core".to_owned())];
         let process = process::spawn_own(CORE_TITLE, &env, &fds, false)?;
@@ -914,7 +922,8 @@ impl Master {
     fn start_heir(&mut self) {
         let started = pair().and_then(|(ours, theirs)| {
             let env = [(ROLE, "heir".to_owned())];
-            let process = process::spawn_own(HEIR_TITLE, &env, &[theirs.as_fd()], false)?;
+            let fds = [theirs.as_fd(), self.last_beat.fd()];
+            let process = process::spawn_own(HEIR_TITLE, &env, &fds, false)?;
             Ok(Heir {
                 process,
                 link: End::new(ours),

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 /// `master`, `core`, `heir`, `lookout` or `client`; not there in a command.
 pub const ROLE: &str = "HEARTBEAT_ROLE";
-/// Set for a master that carries on after another one: how many descriptors it is left, its files and perhaps the watchdog.
+/// Set for a master that carries on after another one: how many descriptors it is left: its files,
+/// the mark of the last beat, and perhaps the watchdog.
 pub const RESUME: &str = "HEARTBEAT_RESUME";
 /// Set, with `RESUME`, when the master before this one was stopping.
 pub const STOPPING: &str = "HEARTBEAT_STOPPING";

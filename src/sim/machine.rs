@@ -131,7 +131,8 @@ impl Machine {
     /// The daemon is gone, `at` that moment if its machine goes on; its scripts were killed half-way, what it had started
     /// stays.
     pub fn daemon_gone(&mut self, at: Option<Instant>) {
-        self.silent = at;
+        // One that was frozen has been silent for longer.
+        self.silent = at.map(|at| self.silent.filter(|_| self.frozen).unwrap_or(at));
         self.daemon = None;
         self.active = false;
         self.frozen = false;

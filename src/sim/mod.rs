@@ -9,7 +9,7 @@
 //! * `net`: who hears whom, with loss, delay, disorder, repetition and cuts
 //! * `machine`: one machine: its daemon, its scripts, what is up on it
 //! * `program`, `classic`: what runs on it: ours, or a model of heartbeat 3.0.6
-//! * `cluster`: the clock, the queue of what is to come, one step after the other
+//! * `cluster`: the clock, the queue of what is to come, one step after the other; faults, leases, questions in it
 //! * `watch`: the promises; a broken one stops the run
 //! * `trace`: the last steps, and a hash of all of them
 

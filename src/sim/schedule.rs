@@ -92,7 +92,9 @@ impl Schedule {
     pub fn play_with(&self, change: impl FnOnce(&mut Config)) -> Result<Sim, String> {
         let mut plan = self.kept_draft().plan();
         change(&mut plan.config);
-        let end = UNTIL + plan.config.settles_within();
+        // A node that was stopped may be meant to come back after everything else was mended.
+        let last = plan.faults.last().map_or(UNTIL, |(at, _)| *at);
+        let end = last + plan.config.settles_within();
         let mut sim = Sim::new(self.seed, plan);
         match sim.run_until(end).and_then(|()| sim.check_settled()) {
             Ok(()) => Ok(sim),

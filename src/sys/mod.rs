@@ -14,6 +14,7 @@ pub mod icmp;
 pub mod inet_diag;
 pub mod interrupt;
 pub mod local;
+pub mod mark;
 pub mod namespace;
 pub mod netlink;
 pub mod packet;

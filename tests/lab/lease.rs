@@ -116,6 +116,45 @@ fn s2_10_all_stopped_for_three_deadtimes_the_woken_node_never_answers_beside_the
 }
 
 #[test]
+fn an_heir_that_was_stopped_for_long_starts_nothing_before_it_has_heard_the_owner() {
+    for (mode, owner) in [("on", "hello"), ("off", "web")] {
+        let with = Setup {
+            auto_failback: mode,
+            ..setup("5", "")
+        };
+        let Some(c) = with.started(&format!("lease-heir-late-{mode}")) else {
+            return;
+        };
+        let watcher = c.watch(VIP);
+        c.wait_owner(&watcher, "hello", 0);
+        let stopped = Watcher::now();
+        c.lab.freeze("hello").expect("stopped");
+        let master = c.processes("hello", "master control process");
+        assert_eq!(master.len(), 1, "{master:?}");
+        c.run("hello", &["kill", "-9", &master[0].to_string()]).good("kill -9");
+        c.wait_owner(&watcher, "web", stopped);
+        // Claims of one second are equally old, and then the lower name has it.
+        sleep(Duration::from_secs(3));
+        let woken = Watcher::now();
+        c.lab.thaw("hello").expect("goes on");
+        c.wait_log(
+            "hello",
+            "the master process died; its heir takes over with 1 held group(s)",
+        );
+        c.wait_log("hello", "woke up after");
+        c.wait_log("hello", "awake; serving what no other node has");
+        c.all_active(&NODES);
+        c.stable(&NODES);
+        c.wait_owner(&watcher, owner, woken);
+        watcher.settle();
+        let (double, gap) = figures(&watcher, woken);
+        println!("a late heir, auto_failback {mode}: both answered for {double} ms, nobody for {gap} ms");
+        assert!(double <= 100, "{:?}\n{}", watcher.doubles(woken), c.log("hello"));
+        assert_eq!(watcher.owner().as_deref(), Some(owner));
+    }
+}
+
+#[test]
 fn any_process_may_die_and_the_lease_is_renewed_all_the_same() {
     let Some(c) = setup("4", "").started("lease-heir") else {
         return;

@@ -23,6 +23,9 @@ fn schedules_that_once_failed_pass() {
         ("654 2 classic: 0", "a classic that heard us while we did not hear it was expected to give everything up"),
         ("624 2 classic: 0/4 1/6", "a standby that a classic called off was waited for, and so was ours by it"),
         ("18584 2 classic: 4 6/6", "the same, of a classic that had just become active and ignored its own question"),
+        ("3068 2 fenced: 1/1 5/1 6 7 9/3 10/6", "failures were forgotten by a reload on both nodes while they did not hear each other: both started"),
+        ("21686 3 fenced: 2/2 3/6", "what a node passed on to one that a third did not hear any more was started by the third"),
+        ("23339 4 planned: 9/6 10", "the judge: a node that came back after the repair had no time to get its groups"),
     ];
     for (text, what) in table {
         let schedule: Schedule = text.parse().unwrap();

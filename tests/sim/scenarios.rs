@@ -240,6 +240,45 @@ fn a_daemon_that_dies_and_comes_back_in_time_moves_nothing() {
     }
 }
 
+/// Its master was killed while all of them were stopped, and its heir, stopped too, goes on much later.
+#[test]
+fn a_daemon_that_comes_back_late_serves_nothing_that_was_taken_over() {
+    for failback in ["on", "off"] {
+        for long in [700, 3000, 60_000] {
+            let mut sim = two(failback);
+            sim.fault(Fault::Freeze(0));
+            run(&mut sim, ms(100));
+            sim.fault(Fault::DaemonDies {
+                node: 0,
+                back_after: ms(long - 100),
+            });
+            run(&mut sim, ms(long - 99));
+            for step in 0..1000 {
+                let owners = owners(&sim);
+                let both = owners.iter().any(|o| o.len() > 1);
+                let why = sim.check_settled();
+                assert!(
+                    !both,
+                    "{failback}, {long} ms: {owners:?} {step} ms after it came back: {why:?}"
+                );
+                run(&mut sim, ms(1));
+            }
+            run(&mut sim, ms(4000));
+            settled(&sim);
+            // Nobody to hear: it goes on with what it had.
+            let mut sim = two(failback);
+            sim.fault(Fault::PowerOff(1));
+            run(&mut sim, ms(5000));
+            sim.fault(Fault::DaemonDies {
+                node: 0,
+                back_after: ms(long),
+            });
+            run(&mut sim, ms(long + 5000));
+            assert_eq!(owners(&sim), [vec![0], vec![0], vec![0]], "{failback}, {long} ms");
+        }
+    }
+}
+
 #[test]
 fn a_group_that_cannot_be_started_is_tried_elsewhere_and_not_for_ever() {
     let mut sim = two("on");

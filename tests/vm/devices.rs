@@ -120,4 +120,12 @@ fn s4_04_a_device_from_create_md_to_a_switch_of_roles() {
     let up = lab.good(1, &format!("{script} r0 start && drbdctl cstate r0"));
     assert!(up.contains("INFO: resource r0: is not up; bringing it up"), "{up}");
     assert!(up.ends_with("primary\nConnected\n"), "{up}");
+    // For the table in ha.d/README.
+    for verb in ["stop", "start"] {
+        let order = format!(
+            "b=$(cut -d' ' -f1 /proc/uptime); {script} r0 {verb} >/dev/null && echo $b $(cut -d' ' -f1 /proc/uptime)"
+        );
+        let took = lab.good(1, &order);
+        println!("drbddisk r0 {verb}: from and to second {}", took.trim());
+    }
 }

@@ -44,7 +44,7 @@ const AUTHKEYS: &str = "auth 1\n1 sha1 of-the-virtual-machines\n";
 
 /// How haresources names the file system of r0.
 pub fn file_system() -> &'static str {
-    "mount::/dev/drbd0::/mnt::ext4"
+    "Filesystem::/dev/drbd0::/mnt::ext4"
 }
 
 impl Lab {
@@ -55,7 +55,6 @@ impl Lab {
             ("/etc/ha.d/ha.cf", 0o644, ha_cf.as_str()),
             ("/etc/ha.d/haresources", 0o644, haresources.as_str()),
             ("/etc/ha.d/authkeys", 0o600, AUTHKEYS),
-            ("/etc/ha.d/resource.d/mount", 0o755, include_str!("guest/mount")),
         ];
         files.extend(more);
         Self::with(name, &files)
