@@ -180,6 +180,11 @@ impl Program {
             Why::Action { number, id } => return self.action_over(number, id, good),
             Why::Order { to, reply } => return self.reply(&to, Reply { good, ..reply }),
             Why::Tool { client, word, text } => {
+                if result.as_ref().is_ok_and(|c| !c.quorum) && text.is_none() {
+                    log::warn!(
+                        "a change was made WITHOUT quorum: it is lost when a partition with quorum has gone on meanwhile"
+                    );
+                }
                 let answer = match (result, text) {
                     (Ok(_), Some(text)) => Answer::Done(text),
                     (Ok(committed), None) => Answer::Applied(committed.version),
