@@ -198,16 +198,6 @@ pub(super) fn deeds(command: Command) -> Command {
 }
 
 pub fn crm_attribute(args: &[String], mut access: Access) -> Outcome {
-    // The agents of today's Pacemaker ask it for what crm_master does.
-    let is_promotion = |a: &String| a == "-p" || a == "--promotion" || a.starts_with("--promotion=");
-    if let Some(at) = args.iter().position(is_promotion) {
-        let mut rest = args.to_vec();
-        let word = rest.remove(at);
-        if let Some((_, rsc)) = word.split_once('=') {
-            rest.extend(["-r".to_owned(), rsc.to_owned()]);
-        }
-        return super::transient::crm_master(&rest, access);
-    }
     let command = deeds(Command::new("crm_attribute"))
         .about("Shows and changes attributes of the cluster and of its nodes")
         .arg(

@@ -197,7 +197,7 @@ impl Dc {
             log::info!("transition {}: {}", self.number, line.trim_start_matches("* "));
         }
         for complaint in &plan.complaints {
-            log::warn!("policy: {complaint}");
+            log::warn!("policy: cannot be followed: {complaint}");
         }
         let time = |name: &str, otherwise| cib.property(name).and_then(words::interval).unwrap_or(otherwise);
         let settings = Settings {

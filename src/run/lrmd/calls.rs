@@ -342,7 +342,7 @@ impl Calls {
             Exit::CannotRun(why) => Err(why.clone()),
         };
         if let Err(why) = &read {
-            log::warn!("agent {agent}: {why}");
+            log::warn!("agent {agent}: cannot be asked: {why}");
         }
         if let Some(print) = print {
             if self.restart.len() >= MOST_REMEMBERED {
