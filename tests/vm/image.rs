@@ -254,6 +254,17 @@ fn installation(archive: &mut Archive) -> Result<(), String> {
         return Err(format!("install.sh: {}", String::from_utf8_lossy(&done.stderr)));
     }
     let _ = fs::remove_dir_all(stage.join("usr/share"));
+    // What no test here runs would fill the memory of the guests.
+    let lib = stage.join("usr/lib/heartbeat");
+    for entry in fs::read_dir(&lib)
+        .map_err(|e| format!("{}: {e}", lib.display()))?
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("crm") || ["cibadmin", "attrd_updater", "lrmd", "hb_lab"].contains(&name.as_str()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
     let added = archive.tree(&stage, "");
     let _ = fs::remove_dir_all(&stage);
     added
