@@ -83,7 +83,8 @@ fn killed(test: &str, kill: impl Fn(&Crm, &str)) {
             crm.wait_partition(&THREE, true);
             let all = acknowledged.lock().expect("no one panics with it").clone();
             for node in THREE {
-                let cib = crm.cib(node).expect("a CIB").root().to_bare();
+                crm.c.wait("it answers", || crm.cib(node).is_some());
+                let cib = crm.cib(node).expect("it has just answered").root().to_bare();
                 let missing: Vec<_> = all.iter().filter(|id| !cib.contains(&format!("id=\"{id}\""))).collect();
                 assert!(missing.is_empty(), "kill {n}: {node} lacks {missing:?}\n{}", crm.logs());
             }
