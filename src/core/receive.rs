@@ -318,7 +318,7 @@ impl Core {
             self.up.push_back(Up::Returned { node: name.clone() });
         } else {
             let due = self.first_request(now.mono);
-            match self.nodes[i].window.judge(seq, || due) {
+            match self.nodes[i].window.judge(seq, due) {
                 Verdict::Next => {}
                 Verdict::AfterGap { missing } => {
                     self.nodes[i].lost_since_status += missing;

@@ -9,7 +9,7 @@ use crate::msg::{Message, Value, fields};
 use crate::time::{Duration, Instant, Now};
 use std::sync::Arc;
 
-/// At most so many missing numbers are asked for in one turn: a turn stays short whatever was lost.
+/// At most so many missing numbers are asked for in one turn, as many as a peer repeats at once.
 const MAX_REQUESTS: usize = 50;
 /// At most so many messages are sent again for one request, as in heartbeat 3.0.6 (from source).
 const MAX_REPEATS: u64 = 50;
@@ -129,11 +129,11 @@ impl Core {
             if self.nodes[i].is_dead() || self.nodes[i].window.deadline() > now.mono {
                 continue;
             }
-            for seq in self.nodes[i].window.due(now.mono, again, MAX_REQUESTS) {
+            for range in self.nodes[i].window.due(now.mono, again, MAX_REQUESTS) {
                 let message = Message::new("NS_rexmit")
                     .with(fields::DEST, self.nodes[i].name.as_str())
-                    .with(fields::FIRSTSEQ, seq.0.to_string())
-                    .with(fields::LASTSEQ, seq.0.to_string());
+                    .with(fields::FIRSTSEQ, range.start().to_string())
+                    .with(fields::LASTSEQ, range.end().to_string());
                 self.counters.add("retransmission_requests_sent");
                 self.send_unnumbered(now, message);
             }

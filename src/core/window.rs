@@ -3,6 +3,7 @@
 use crate::ids::Seq;
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// A jump of more than this restarts the counting, as in heartbeat 3.0.6.
 pub const MAX_GAP: u64 = 250;
@@ -42,8 +43,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Judges `seq` and takes note of it. `due` gives the moment of the first request for each number found missing.
-    pub fn judge(&mut self, seq: Seq, mut due: impl FnMut() -> Instant) -> Verdict {
+    /// Judges `seq` and takes note of it. Numbers found missing before it are first asked for at `due`.
+    pub fn judge(&mut self, seq: Seq, due: Instant) -> Verdict {
         let Some(last) = self.last else {
             self.last = Some(seq);
             return Verdict::Next;
@@ -69,7 +70,7 @@ impl Window {
             return Verdict::Jump { lost: missing };
         }
         for n in last.0 + 1..seq.0 {
-            self.missing.insert(Seq(n), Ask { due: due(), asked: 0 });
+            self.missing.insert(Seq(n), Ask { due, asked: 0 });
         }
         while self.missing.len() > MAX_MISSING {
             self.missing.pop_first();
@@ -122,22 +123,21 @@ impl Window {
         self.missing.values().map(|a| a.due).min().unwrap_or(Instant::NEVER)
     }
 
-    /// The numbers whose request is due, at most `limit`; each is scheduled again at `again`, later when it was asked for
-    /// often: a peer that cannot hear us must not be asked for hundreds of numbers four times a second for ever.
-    pub fn due(&mut self, now: Instant, again: Instant, limit: usize) -> Vec<Seq> {
-        let mut out = Vec::new();
-        for (seq, ask) in &mut self.missing {
-            if out.len() == limit {
-                break;
-            }
-            if ask.due <= now {
-                ask.asked += 1;
-                ask.due = if ask.asked < EAGER {
-                    again
-                } else {
-                    again + (again - now) * 7
-                };
-                out.push(*seq);
+    /// The numbers whose request is due, at most `limit`, neighbours in one range: who slept for minutes asks a few times
+    /// and not once a number. Each is scheduled again at `again`, later when it was asked for often: a peer that cannot
+    /// hear us must not be asked four times a second for ever.
+    pub fn due(&mut self, now: Instant, again: Instant, limit: usize) -> Vec<RangeInclusive<u64>> {
+        let mut out: Vec<RangeInclusive<u64>> = Vec::new();
+        for (seq, ask) in self.missing.iter_mut().filter(|(_, ask)| ask.due <= now).take(limit) {
+            ask.asked += 1;
+            ask.due = if ask.asked < EAGER {
+                again
+            } else {
+                again + (again - now) * 7
+            };
+            match out.last_mut() {
+                Some(range) if range.end() + 1 == seq.0 => *range = *range.start()..=seq.0,
+                Some(_) | None => out.push(seq.0..=seq.0),
             }
         }
         out
@@ -169,10 +169,10 @@ mod tests {
         for (before, next, want) in table {
             let mut w = Window::default();
             for n in &before {
-                w.judge(Seq(*n), || Instant::from_millis(0));
+                w.judge(Seq(*n), Instant::from_millis(0));
             }
             assert_eq!(
-                w.judge(Seq(next), || Instant::from_millis(0)),
+                w.judge(Seq(next), Instant::from_millis(0)),
                 want,
                 "{before:?} then {next}"
             );
@@ -183,26 +183,30 @@ mod tests {
     fn missing_numbers_are_asked_for_until_they_come() {
         let at = Instant::from_millis;
         let mut w = Window::default();
-        w.judge(Seq(1), || at(0));
-        w.judge(Seq(4), || at(50));
+        w.judge(Seq(1), at(0));
+        w.judge(Seq(4), at(50));
+        w.judge(Seq(7), at(50));
         assert_eq!(w.deadline(), at(50));
         assert_eq!(w.due(at(49), at(300), 50), []);
-        assert_eq!(w.due(at(50), at(300), 1), [Seq(2)]);
-        assert_eq!(w.due(at(50), at(300), 50), [Seq(3)]);
+        assert_eq!(w.due(at(50), at(300), 1), [2..=2]);
+        assert_eq!(w.due(at(50), at(300), 50), [3..=3, 5..=6]);
+        assert_eq!(w.due(at(300), at(550), 50), [2..=3, 5..=6]);
         assert_eq!(w.gap_free(), Some(Seq(1)));
         assert!(w.give_up(Seq(2)));
         assert!(!w.give_up(Seq(2)));
-        w.judge(Seq(3), || at(0));
-        assert_eq!((w.deadline(), w.gap_free()), (Instant::NEVER, Some(Seq(4))));
+        for late in [3, 5, 6] {
+            w.judge(Seq(late), at(0));
+        }
+        assert_eq!((w.deadline(), w.gap_free()), (Instant::NEVER, Some(Seq(7))));
     }
 
     #[test]
     fn a_number_that_does_not_come_is_asked_for_less_often() {
         let at = Instant::from_millis;
         let mut w = Window::default();
-        w.judge(Seq(1), || at(0));
-        w.judge(Seq(3), || at(0));
-        let asked = (0..20_000).filter(|ms| w.due(at(*ms), at(ms + 250), 50) == [Seq(2)]);
+        w.judge(Seq(1), at(0));
+        w.judge(Seq(3), at(0));
+        let asked = (0..20_000).filter(|ms| w.due(at(*ms), at(ms + 250), 50) == [2..=2]);
         assert_eq!(asked.count(), 8 + (20_000 - 7 * 250 - 1) / 2000);
     }
 
@@ -212,7 +216,7 @@ mod tests {
             let mut w = Window::default();
             let mut accepted = std::collections::BTreeSet::new();
             for s in seqs {
-                match w.judge(Seq(s), || Instant::from_millis(0)) {
+                match w.judge(Seq(s), Instant::from_millis(0)) {
                     Verdict::Next | Verdict::AfterGap { .. } | Verdict::Late { .. } | Verdict::Jump { .. } => {
                         prop_assert!(accepted.insert(s), "{} twice", s);
                     }

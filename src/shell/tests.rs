@@ -571,6 +571,30 @@ fn the_difference_is_sent_and_is_refused_when_somebody_else_was_faster() {
     }
 }
 
+/// A cluster that has just begun: whoever says something first makes the set, and nobody minds the other.
+#[test]
+fn the_first_settings_of_two_are_merged_too() {
+    let origin = Origin::default();
+    let base = draft(&["primitive a lsb:a"]).cib();
+    let one = |line: &str| {
+        let mut draft = Draft::new(base.clone());
+        draft.take(parse::statement(line).unwrap().unwrap(), Mode::New).unwrap();
+        draft.edits(false)
+    };
+    let mine = one("property p=1");
+    #[rustfmt::skip]
+    let table = [("property q=2", true), ("rsc_defaults d=1", true), ("property p=1", false), ("property p=7", false)];
+    for (line, mine_fits) in table {
+        let mut live = base.clone();
+        live.apply(&one(line), &origin).unwrap();
+        let made = live.apply(&mine, &origin);
+        assert_eq!(made.is_ok(), mine_fits, "{line}: {made:?}");
+        if line == "property q=2" {
+            assert_eq!((live.property("p"), live.property("q")), (Some("1"), Some("2")));
+        }
+    }
+}
+
 #[test]
 fn what_the_language_cannot_say_is_shown_as_xml_and_loads_again() {
     #[rustfmt::skip]

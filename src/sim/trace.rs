@@ -50,6 +50,11 @@ impl Trace {
     }
 
     fn push(&mut self, at: Instant, node: Option<usize>, line: Line) {
+        if log::log_enabled!(log::Level::Trace)
+            && let Some(text) = show(&line)
+        {
+            log::trace!("{}", with_time(at, node, &text));
+        }
         if self.lines.len() == KEPT {
             self.lines.pop_front();
         }
@@ -105,19 +110,17 @@ impl Trace {
             .lines
             .iter()
             .rev()
-            .filter_map(|(at, node, line)| {
-                let who = node.map_or_else(|| "world".to_owned(), |n| format!("n{}", n + 1));
-                Some(format!(
-                    "{:>12.3} {who:<5} {}",
-                    at.as_millis() as f64 / 1000.0,
-                    show(line)?
-                ))
-            })
+            .filter_map(|(at, node, line)| Some(with_time(*at, *node, &show(line)?)))
             .take(SHOWN)
             .collect();
         out.reverse();
         out
     }
+}
+
+fn with_time(at: Instant, node: Option<usize>, text: &str) -> String {
+    let who = node.map_or_else(|| "world".to_owned(), |n| format!("n{}", n + 1));
+    format!("{:>12.3} {who:<5} {text}", at.as_millis() as f64 / 1000.0)
 }
 
 fn show(line: &Line) -> Option<String> {

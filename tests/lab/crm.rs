@@ -148,15 +148,6 @@ impl Crm {
         nodes
     }
 
-    /// A new cluster has written what it says of itself: nobody else changes the configuration from now on.
-    #[track_caller]
-    pub fn wait_introduced(&self, node: &str) {
-        self.c.wait("the DC has written its properties", || {
-            self.cib(node)
-                .is_some_and(|c| c.property("cluster-infrastructure").is_some())
-        });
-    }
-
     /// These nodes, and no others, are one partition with one DC.
     #[track_caller]
     pub fn wait_partition(&self, members: &[&str], quorum: bool) {

@@ -108,7 +108,6 @@ fn s0_03_crm_verify_names_stonith_until_it_is_switched_off_and_s0_04_a_commit_is
         c.c.start(node);
     }
     c.wait_partition(&TWO, true);
-    c.wait_introduced("node1");
     let verify = |node: &str, how: &str| c.c.run(node, &["crm_verify", how]);
     let said = verify("node1", "-LV");
     assert_ne!(said.code, Some(0), "{said:?}");
@@ -287,7 +286,6 @@ fn openstack(test: &str) -> Option<Crm> {
         c.c.start(node);
     }
     c.wait_partition(&COMPUTE, true);
-    c.wait_introduced(COMPUTE[0]);
     Some(c)
 }
 

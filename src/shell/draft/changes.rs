@@ -22,6 +22,11 @@ pub fn edits(before: &Element, now: &Element, force: bool) -> Vec<Edit> {
     }
     for new in &is {
         match was.iter().find(|old| same(old, new)) {
+            // Somebody else may make the same set meanwhile, the DC of a new cluster for one: its pairs go beside theirs.
+            None if is_pairs_only(new.element) && held_elsewhere(before, new.element).is_none() => {
+                let nothing = Element::new(&new.element.name);
+                settings(&nothing, new, &mut expects, &mut removals, &mut additions);
+            }
             None => {
                 expects.extend(expect(new.element.get("id"), held_elsewhere(before, new.element)));
                 additions.push(Edit::Create {
@@ -31,7 +36,7 @@ pub fn edits(before: &Element, now: &Element, force: bool) -> Vec<Edit> {
             }
             Some(old) if old.element == new.element => {}
             Some(old) if is_pairs_only(old.element) && is_pairs_only(new.element) => {
-                settings(old, new, &mut expects, &mut removals, &mut additions);
+                settings(old.element, new, &mut expects, &mut removals, &mut additions);
             }
             Some(old) => {
                 expects.extend(expect(old.element.get("id"), Some(old.element)));
@@ -102,14 +107,14 @@ fn is_pairs_only(element: &Element) -> bool {
 }
 
 fn settings(
-    old: &Listed<'_>,
+    old: &Element,
     new: &Listed<'_>,
     expects: &mut Vec<Edit>,
     removals: &mut Vec<Edit>,
     additions: &mut Vec<Edit>,
 ) {
     let section = || new.section.to_owned();
-    for pair in &old.element.children {
+    for pair in &old.children {
         if !new.element.children.iter().any(|c| c.id() == pair.id()) {
             expects.extend(expect(pair.get("id"), Some(pair)));
             removals.push(Edit::Delete {
@@ -123,13 +128,13 @@ fn settings(
         ..Element::new(&new.element.name)
     };
     for pair in &new.element.children {
-        let was = old.element.children.iter().find(|c| c.id() == pair.id());
+        let was = old.children.iter().find(|c| c.id() == pair.id());
         if was != Some(pair) {
             expects.extend(expect(pair.get("id"), was));
             changed.children.push(pair.clone());
         }
     }
-    if !changed.children.is_empty() || changed.attributes != old.element.attributes {
+    if !changed.children.is_empty() || changed.attributes != old.attributes {
         additions.push(Edit::Modify {
             section: section(),
             xml: changed,
