@@ -11,7 +11,7 @@ use super::place;
 use super::set::Set;
 use crate::conf::AutoFailback;
 use crate::daemon::transitions::Kind;
-use crate::ids::{NodeName, ResourceName};
+use crate::ids::{Generation, NodeName, ResourceName, Seq};
 use crate::msg::{Message, fields};
 use crate::time::{Duration, Instant};
 
@@ -83,6 +83,8 @@ pub struct Taking {
     /// As the giver says it.
     set: Set,
     keys: Vec<ResourceName>,
+    /// The giver's question: what is older belongs to another move.
+    pub asked: (Generation, Seq),
     /// The giver has released everything.
     begun: bool,
     /// A classic giver has said that it releases it …
@@ -395,7 +397,7 @@ impl Groups {
     }
 
     /// `ask_resources` of another node.
-    pub(super) fn standby_message(&mut self, from: &NodeName, message: &Message) {
+    pub(super) fn standby_message(&mut self, from: &NodeName, number: (Generation, Seq), message: &Message) {
         if self.phase != Phase::Serving || message.get(TO).is_some_and(|to| to != self.me.as_str()) {
             return;
         }
@@ -407,14 +409,14 @@ impl Groups {
             return;
         }
         match message.get(fields::INFO) {
-            Some("me") => self.peer_gives(from, set),
+            Some("me") => self.peer_gives(from, number, set),
             Some("other") => self.peer_is_ready(from),
             Some("done") => self.peer_is_done(from),
             other => log::warn!("node {from}: standby message {other:?} is not known; ignored"),
         }
     }
 
-    fn peer_gives(&mut self, from: &NodeName, set: Set) {
+    fn peer_gives(&mut self, from: &NodeName, asked: (Generation, Seq), set: Set) {
         if self.fencing_blocks() {
             log::warn!(
                 "node {from}: its standby request is not answered: a node that may have them too is not fenced yet"
@@ -474,6 +476,7 @@ impl Groups {
             from: from.clone(),
             set,
             keys,
+            asked,
             begun: false,
             releases: false,
             answer_by: self.bench.now.mono + ANSWER_WITHIN + CALLS_OFF_WITHIN,

@@ -166,7 +166,7 @@ impl Groups {
         match kind {
             "starting" => self.peer_starts(from),
             "resource" | "hb_claims" => self.peer_tells(from, number, message),
-            "ask_resources" => self.standby_message(from, message),
+            "ask_resources" => self.standby_message(from, number, message),
             "shutdone" => self.peer_left(from),
             "hb_takeover" => self.peer_wants(from, message),
             "ip-request" => self.ip_request(from, message),
@@ -306,6 +306,10 @@ impl Groups {
         let now = self.bench.now.mono;
         let Some(peer) = self.peers.get_mut(from) else { return };
         if !peer.ours {
+            // A giver begins once: that is true even when it comes late.
+            if let Some(taking) = self.taking.as_mut().filter(|t| t.from == *from && t.asked < number) {
+                taking.releases |= message.get(fields::INFO) == Some("standby");
+            }
             // One that was lost and sent again tells what was, not what is.
             if number <= peer.newest {
                 return;
@@ -330,9 +334,6 @@ impl Groups {
             };
             peer.told = true;
             peer.leaving = message.get(fields::INFO) == Some("shutdown");
-            if let Some(taking) = self.taking.as_mut().filter(|t| t.from == *from) {
-                taking.releases |= message.get(fields::INFO) == Some("standby");
-            }
             peer.has_all |= message.get(fields::INFO) == Some("mach_down");
             if peer.stable != was_stable || peer.set != had {
                 peer.calm_since = now;

@@ -108,12 +108,11 @@ impl Groups {
     fn begin_wanted(&mut self) -> Option<(&'static str, String)> {
         let now = self.bench.now.mono;
         let me = self.me.clone();
+        let mut forgotten = false;
         let w = self.wanted.front_mut()?;
         for group in &mut self.groups {
             if w.set.holds(group.spec.node == me) && !group.is_wanted_here() {
-                if group.failed_at.is_some() {
-                    self.hold_off = self.hold_off.max(now + HEARD_WITHIN);
-                }
+                forgotten |= group.failed_at.is_some();
                 group.forget_failures();
                 w.keys.push(group.key().clone());
             }
@@ -124,6 +123,10 @@ impl Groups {
         w.step = Step::Asked { again: now };
         w.begin_by = now + BEGIN_WITHIN;
         let (id, set) = (w.id.clone(), w.set);
+        if forgotten {
+            self.hold_off = self.hold_off.max(now + HEARD_WITHIN);
+            self.ask_whether_forgotten();
+        }
         self.tell_phase(&id, "asked", "", None, Some(&me), set);
         None
     }

@@ -669,9 +669,10 @@ impl Classic {
     }
 
     /// It waits for something that does not come: for an hour when its peer died in the middle of a move and was back before
-    /// it was missed; for its peer to come when it was asked to take over while that was stopping. What runs, runs.
+    /// it was missed; for its peer to come when it was asked to take over while that was stopping; for the end of a takeover
+    /// that was over before it noted its begin. What runs, runs.
     pub fn is_stuck(&self) -> bool {
-        !self.is_stable() && self.children.is_empty() && (self.going != Going::Not || !self.peer_alive)
+        !self.is_stable() && self.children.is_empty() && (self.going != Going::Not || !self.peer_alive || self.takeover)
     }
 
     /// What `cl_status rscstatus` says of it.

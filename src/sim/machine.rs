@@ -105,6 +105,12 @@ impl Machine {
         self.daemon.as_ref().and_then(Program::ours)
     }
 
+    /// A classic that says for ever that it has the group.
+    pub fn is_stuck_with(&self, key: &ResourceName) -> bool {
+        let classic = self.daemon.as_ref().and_then(Program::classic);
+        self.listens() && classic.is_some_and(|c| c.is_stuck() && c.claims(key) == Some(true))
+    }
+
     /// The daemon runs and gets processor time.
     pub fn listens(&self) -> bool {
         self.daemon.is_some() && !self.frozen

@@ -8,7 +8,8 @@
 //! 4. A machine whose daemon is dead or frozen has no address for longer than a lease and the second that the kernel may
 //!    be late.
 //! 5. Beside a classic the first two have longer bounds: what it takes to give up and to start anew after a partition.
-//!    That it runs one script of a group at a time, and has its addresses only while it lives, nobody promises.
+//!    That it runs one script of a group at a time, and has its addresses only while it lives, nobody promises. One that
+//!    says for ever that it has what it has not (it took over while it gave the same away) is believed: we start nothing.
 //! 6. In a `strict` plan a group is not up on two nodes even for a moment.
 
 use super::machine::Machine;
@@ -246,7 +247,8 @@ impl Watch {
         if owned && !machines.iter().any(at_work) {
             group.failed = false;
         }
-        if owned || removed || !able || group.failed {
+        let untrue = machines.iter().any(|m| m.is_stuck_with(key));
+        if owned || removed || !able || group.failed || untrue {
             group.none = None;
             return None;
         }
