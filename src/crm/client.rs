@@ -11,6 +11,7 @@ use crate::paths;
 use crate::sys::fifo::{self, Access as Mode};
 use crate::sys::files;
 use crate::sys::poll::{Want, wait};
+use crate::sys::process;
 use crate::time::{Duration, Instant};
 use std::fmt;
 use std::io;
@@ -375,9 +376,10 @@ fn converse(
 ) -> Result<Answer, ClientError> {
     let talk = match client {
         Some(talk) => talk,
+        // Of a process; and of its threads, each may have a conversation of its own.
         None => client.insert(Box::new(Client::connect_as(
             door,
-            &std::process::id().to_string(),
+            &process::thread_id().to_string(),
             ANSWER,
         )?)),
     };

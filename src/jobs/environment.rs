@@ -13,8 +13,16 @@ pub const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 pub const OCF_ROOT: &str = "/usr/lib/ocf";
 /// As heartbeat 3.0.6 hands it down: scripts print the date of their log lines with it.
 const DATE_FORMAT: &str = "%Y/%m/%d_%T ";
-/// Passed on as they are, because they say where this installation is.
-const MOVED: [&str; 4] = ["HA_VARLIB", "HA_RUN", "HA_LIBDIR", "HA_INITDIR"];
+/// Passed on as they are, because they say where this installation is. In a lab the last two keep lrmd from the devices
+/// that switch the site's real machines off.
+const MOVED: [&str; 6] = [
+    "HA_VARLIB",
+    "HA_RUN",
+    "HA_LIBDIR",
+    "HA_INITDIR",
+    "HA_STONITHDIR",
+    "HA_FENCEDIR",
+];
 
 /// What every resource script, `harc` and the `respawn` clients get. `HA_<name>` for each parameter of ha.cf and each `env`
 /// line first; the fixed names win over them.

@@ -74,6 +74,8 @@ pub struct Node {
     pub lost: &'static str,
     /// Has been heard of at all.
     pub seen: bool,
+    /// Gives the orders.
+    pub dc: bool,
     pub standby: bool,
     /// Standby because an operation's on-fail says so.
     pub standby_on_fail: bool,

@@ -24,7 +24,7 @@ pub mod input;
 mod looks;
 mod managed;
 mod masters;
-mod nodes;
+pub mod nodes;
 mod notify;
 mod orders;
 pub mod place;

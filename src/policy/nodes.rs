@@ -6,20 +6,27 @@ use super::unpack::{Pairs, set_of};
 use crate::cib::{Cib, words};
 use crate::time::{Duration, Wall};
 
+/// The DC says so of a partition that has lost it; not in what is kept, only in what is planned from.
+pub const HAD_QUORUM: &str = "no-quorum-panic";
+
 pub(super) fn settings(cib: &Cib, now: Wall) -> Settings {
     let written = set_of(cib.section("crm_config"), "cluster_property_set", now);
     let properties: Pairs = written.into_iter().map(|(n, v)| (n.replace('_', "-"), v)).collect();
     let say = |name: &str| properties.get(name).map(|v| &**v);
     let yes = |name: &str, otherwise| truth(&properties, name, otherwise);
     let time = |name: &str| say(name).and_then(words::interval);
+    let of_root = |name: &str| cib.root().get(name).and_then(words::truth).unwrap_or(false);
+    let quorate = of_root("have-quorum");
     Settings {
         now,
-        quorate: cib.root().get("have-quorum").and_then(words::truth).unwrap_or(false),
+        quorate,
         without_quorum: match say("no-quorum-policy") {
             Some("ignore") => WithoutQuorum::Ignore,
             Some("freeze") => WithoutQuorum::Freeze,
-            // Without fencing nobody can be made to go.
-            Some("suicide") if yes("stonith-enabled", true) => WithoutQuorum::Suicide,
+            // Without fencing nobody can be made to go; and who never had quorum has only just begun.
+            Some("suicide") if yes("stonith-enabled", true) && (quorate || of_root(HAD_QUORUM)) => {
+                WithoutQuorum::Suicide
+            }
             _ => WithoutQuorum::Stop,
         },
         fencing: yes("stonith-enabled", true),
@@ -53,6 +60,8 @@ pub(super) fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
             ..Node::default()
         });
     }
+    let dies = !settings.quorate && settings.without_quorum == WithoutQuorum::Suicide;
+    let dc = cib.root().get("dc-uuid").filter(|id| !id.is_empty());
     for state in cib.status().children_named("node_state") {
         let (id, uname) = (state.id(), state.get("uname").unwrap_or_default());
         // Of a node that is no longer configured the status says nothing that matters.
@@ -64,6 +73,7 @@ pub(super) fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
         let yes = |name: &str| state.get(name).and_then(words::truth).unwrap_or(false);
         let (there, running, joined) = (yes("in_ccm"), is("crmd", "online"), is("join", "member"));
         node.seen = true;
+        node.dc = dc == Some(&*node.id);
         node.transient = set_of(state.child("transient_attributes"), "instance_attributes", settings.now);
         node.attributes.extend(node.transient.clone());
         let shutdown = |v: &str| v.trim().parse::<u64>().is_ok_and(|t| t > 0);
@@ -87,6 +97,18 @@ pub(super) fn nodes(cib: &Cib, settings: &Settings) -> Vec<Node> {
             (true, false) => "peer is no longer part of the cluster",
             (true, true) => "peer process is no longer available",
         };
+        let asked = node
+            .attributes
+            .get("terminate")
+            .is_some_and(|v| words::truth(v).unwrap_or(false));
+        let why = match (asked && !node.shutting_down, dies) {
+            (true, _) => Some("termination was requested"),
+            (false, true) => Some("cluster does not have quorum"),
+            (false, false) => None,
+        };
+        if let Some(why) = why.filter(|_| settings.fencing && node.online && !node.unclean) {
+            (node.unclean, node.lost, node.pending) = (true, why, false);
+        }
     }
     for node in &mut nodes {
         node.standby = truth(&node.attributes, "standby", false);

@@ -157,6 +157,13 @@ fn fences_first(input: &Input, graph: &mut Graph) {
     if fences.is_empty() {
         return;
     }
+    // Who gives the orders goes last.
+    let dc = input.nodes.iter().position(|n| n.dc);
+    if let Some(last) = dc.and_then(|n| graph.fence_of(n)) {
+        for fence in fences.iter().filter(|f| **f != last) {
+            graph.edge(*fence, last, 0);
+        }
+    }
     for r in 0..input.resources.len() {
         let Some(primitive) = input.primitive(r) else { continue };
         if primitive.class == "stonith" {

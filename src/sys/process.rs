@@ -221,6 +221,11 @@ pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
+/// Of the first thread it is that of the process; no other process or thread of the machine has it.
+pub fn thread_id() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
 /// This process is the one with that pid and can be signalled.
 pub fn is_alive(pid: u32) -> bool {
     match i32::try_from(pid) {

@@ -3,48 +3,101 @@
 use crate::crm::{Crm, THREE, stays, vip};
 use std::time::Duration;
 
-/// Which pairs are cut, and the partitions that follow: the first one has quorum.
-struct Cut {
-    pairs: &'static [(&'static str, &'static str)],
-    partitions: &'static [&'static [&'static str]],
-}
+pub type Pair = (&'static str, &'static str);
+type Partitions = &'static [&'static [&'static str]];
 
-const CUTS: [Cut; 5] = [
-    Cut {
-        pairs: &[("node1", "node3")],
-        partitions: &[&["node1", "node2"], &["node3"]],
-    },
-    Cut {
-        pairs: &[("node1", "node2")],
-        partitions: &[&["node1", "node3"], &["node2"]],
-    },
-    Cut {
-        pairs: &[("node2", "node3")],
-        partitions: &[&["node1", "node2"], &["node3"]],
-    },
-    Cut {
-        pairs: &[("node1", "node3"), ("node1", "node2")],
-        partitions: &[&["node2", "node3"], &["node1"]],
-    },
-    Cut {
-        pairs: &[("node1", "node2"), ("node2", "node3"), ("node1", "node3")],
-        partitions: &[&["node1"], &["node2"], &["node3"]],
-    },
+/// Which pairs are cut, and the partitions that follow: the first one has quorum if it has two members.
+pub const CUTS: [(&[Pair], Partitions); 7] = [
+    (&[("node1", "node3")], &[&["node1", "node2"], &["node3"]]),
+    (&[("node1", "node2")], &[&["node1", "node3"], &["node2"]]),
+    (&[("node2", "node3")], &[&["node1", "node2"], &["node3"]]),
+    (
+        &[("node1", "node3"), ("node1", "node2")],
+        &[&["node2", "node3"], &["node1"]],
+    ),
+    (
+        &[("node1", "node2"), ("node2", "node3")],
+        &[&["node1", "node3"], &["node2"]],
+    ),
+    (
+        &[("node1", "node3"), ("node2", "node3")],
+        &[&["node1", "node2"], &["node3"]],
+    ),
+    (
+        &[("node1", "node2"), ("node2", "node3"), ("node1", "node3")],
+        &[&["node1"], &["node2"], &["node3"]],
+    ),
 ];
 
+/// How much of a pair is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Both,
+    /// What the first sends to the second.
+    There,
+    Back,
+}
+
+/// One of the pairs that are cut, and how.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    pub pairs: Vec<(Pair, Way)>,
+    pub partitions: Partitions,
+}
+
 impl Cut {
-    fn make(&self, crm: &Crm, one_way: bool) {
-        for (a, b) in self.pairs {
-            match one_way {
-                true => crm.c.lab.cut_one_way(a, b),
-                false => crm.c.lab.cut(a, b),
+    /// Cuts all of the pairs both ways, or each one way: by its bit of `ways` there or back.
+    pub fn of(kind: usize, ways: Option<usize>) -> Self {
+        let (pairs, partitions) = CUTS[kind];
+        let way = |i: usize| match ways.map(|w| w >> i & 1) {
+            None => Way::Both,
+            Some(0) => Way::There,
+            Some(_) => Way::Back,
+        };
+        Self {
+            pairs: pairs.iter().enumerate().map(|(i, p)| (*p, way(i))).collect(),
+            partitions,
+        }
+    }
+
+    /// As `1>3 1-2`: what node1 sends to node3 is lost, and all between node1 and node2.
+    pub fn name(&self) -> String {
+        let short = |n: &str| n.trim_start_matches("node").to_owned();
+        let one = |((a, b), way): &(Pair, Way)| match way {
+            Way::Both => format!("{}-{}", short(a), short(b)),
+            Way::There => format!("{}>{}", short(a), short(b)),
+            Way::Back => format!("{}>{}", short(b), short(a)),
+        };
+        self.pairs.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    pub fn make(&self, crm: &Crm) {
+        for ((a, b), way) in &self.pairs {
+            match way {
+                Way::Both => crm.c.lab.cut(a, b),
+                Way::There => crm.c.lab.cut_one_way(a, b),
+                Way::Back => crm.c.lab.cut_one_way(b, a),
             }
             .expect("cut");
         }
     }
 
-    fn is_seen(&self, crm: &Crm) -> bool {
+    /// The partition that a node ends in.
+    pub fn partition_of(&self, node: &str) -> &'static [&'static str] {
+        let mut all = self.partitions.iter();
+        all.find(|p| p.contains(&node)).expect("every node is in one of them")
+    }
+
+    pub fn is_seen(&self, crm: &Crm) -> bool {
         self.partitions.iter().all(|p| crm.is_partition(p, p.len() > 1))
+    }
+
+    /// One node of the partition with quorum has the address; without one, no node has it.
+    pub fn is_obeyed(&self, holders: &[&str]) -> bool {
+        match self.partitions[0].len() > 1 {
+            true => holders.len() == 1 && self.partitions[0].contains(&holders[0]),
+            false => holders.is_empty(),
+        }
     }
 }
 
@@ -101,33 +154,42 @@ fn s3_02_to_s3_05_cuts_one_after_the_other_and_the_end_of_them() {
     assert_eq!(crm.holders().len(), 1);
 }
 
-#[test]
-fn s3_every_cut_ends_in_the_same_partitions_and_the_address_obeys_quorum() {
-    let Some(crm) = Crm::started("s3-cuts", &THREE) else {
-        return;
-    };
+/// One cut follows the other without a moment in which all is well.
+fn cuts_in_a_row(test: &str, cuts: &[Cut], stable: Duration) {
+    let Some(crm) = Crm::started(test, &THREE) else { return };
     crm.create("node2", "resources", &[&vip()]);
     crm.c.wait("one node has the address", || crm.holders().len() == 1);
-    for (i, cut) in CUTS.iter().enumerate() {
-        for one_way in [false, true] {
-            let what = format!("cut {i}, one way {one_way}");
-            cut.make(&crm, one_way);
-            crm.c.wait(&format!("{what}: the partitions"), || cut.is_seen(&crm));
-            let quorate = cut.partitions[0].len() > 1;
-            crm.c.wait(&format!("{what}: the address"), || {
-                let holders = crm.holders();
-                match quorate {
-                    true => holders.len() == 1 && cut.partitions[0].contains(&holders[0]),
-                    false => holders.is_empty(),
-                }
-            });
-            stays(&format!("{what}: it stays so"), Duration::from_secs(2), || {
-                cut.is_seen(&crm)
-            });
-            crm.c.lab.heal().expect("healed");
-            crm.wait_partition(&THREE, true);
-            crm.c.wait("one node has the address", || crm.holders().len() == 1);
-            crm.wait_idle("node1");
-        }
+    for cut in cuts {
+        let what = cut.name();
+        crm.c.lab.heal().expect("healed");
+        cut.make(&crm);
+        crm.c.wait(&format!("cut {what}: the partitions"), || cut.is_seen(&crm));
+        crm.c
+            .wait(&format!("cut {what}: the address"), || cut.is_obeyed(&crm.holders()));
+        stays(&format!("cut {what}: it stays so"), stable, || {
+            cut.is_seen(&crm) && cut.is_obeyed(&crm.holders())
+        });
     }
+    crm.c.lab.heal().expect("healed");
+    crm.wait_partition(&THREE, true);
+    crm.c.wait("one node has the address", || crm.holders().len() == 1);
+    crm.wait_idle("node1");
+    assert_eq!(crm.holders().len(), 1);
+}
+
+#[test]
+fn s3_pairs_cut_both_ways_end_in_the_same_partitions_and_the_address_obeys_quorum() {
+    let cuts: Vec<Cut> = (0..CUTS.len()).map(|kind| Cut::of(kind, None)).collect();
+    cuts_in_a_row("s3-both-ways", &cuts, Duration::from_secs(1));
+}
+
+#[test]
+fn s3_pairs_cut_one_way_end_in_the_same_partitions_and_the_address_obeys_quorum() {
+    let cuts: Vec<Cut> = (0..CUTS.len()).map(|kind| Cut::of(kind, Some(kind % 3))).collect();
+    cuts_in_a_row("s3-one-way", &cuts, Duration::from_secs(1));
+}
+
+#[test]
+fn s3_a_one_way_cut_stays_as_it_is() {
+    cuts_in_a_row("s3-stays", &[Cut::of(0, Some(0))], Duration::from_secs(10));
 }

@@ -88,15 +88,16 @@ fn devices(input: &Input, node: &str) -> VecDeque<Device> {
     all
 }
 
-/// The node is off: nothing of it runs, and it is missed no more.
+/// The node is off: nothing of it runs, and it is missed no more. One that was never seen has no state until then.
 pub fn fenced(cib: &Cib, node: &str) -> Vec<Edit> {
-    let mut states = cib.status().children_named("node_state");
-    let Some(state) = states.find(|s| s.get("uname") == Some(node)) else {
+    let named = |e: &&Element| e.get("uname").is_some_and(|u| u.eq_ignore_ascii_case(node));
+    let seen = cib.status().children_named("node_state").find(named);
+    let configured = || cib.section("nodes")?.children_named("node").find(named);
+    let Some(id) = seen.or_else(configured).map(Element::id) else {
         return Vec::new();
     };
-    let id = state.id();
-    let mut edits: Vec<Edit> = ["lrm", "transient_attributes"]
-        .into_iter()
+    let parts = ["lrm", "transient_attributes"].into_iter().filter(|_| seen.is_some());
+    let mut edits: Vec<Edit> = parts
         .map(|part| Edit::Delete {
             section: "status".to_owned(),
             xml: Element::new("node_state").with("id", id).holding(Element::new(part)),
@@ -113,4 +114,41 @@ pub fn fenced(cib: &Cib, node: &str) -> Vec<Edit> {
         or_create: true,
     });
     edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{history, unpack};
+    use crate::time::Wall;
+
+    #[test]
+    fn a_node_that_was_fenced_is_missed_no_more_and_runs_nothing() {
+        let lost = "<node_state id='u2' uname='n2' in_ccm='false' crmd='offline' join='down' expected='member'>\
+                    <transient_attributes id='u2'/><lrm id='u2'><lrm_resources><lrm_resource id='a' class='ocf' \
+                    provider='pacemaker' type='Dummy'><lrm_rsc_op id='a_last_0' operation='start' interval='0' call-id='1' \
+                    rc-code='0' op-status='0' transition-key='1:1:0:x'/></lrm_resource></lrm_resources></lrm></node_state>";
+        let stopped = "<node_state id='u2' uname='N2' in_ccm='true' crmd='online' join='member' expected='member'/>";
+        for status in ["", lost, stopped] {
+            let mut cib = Cib::parse(&format!(
+                "<cib><configuration><crm_config/><nodes><node id='u1' uname='n1'/><node id='u2' uname='n2'/></nodes>\
+                 <resources><primitive id='a' class='ocf' provider='pacemaker' type='Dummy'/></resources><constraints/>\
+                 </configuration><status>{status}</status></cib>"
+            ))
+            .expect("a CIB");
+            cib.apply(&fenced(&cib, "n2"), &Default::default()).expect("applied");
+            let mut input = unpack::unpack(&cib, Wall(0));
+            let state = history::read(&cib, &mut input);
+            let n = input.node("n2").expect("it is configured");
+            let node = &input.nodes[n];
+            assert!(!node.unclean && !node.online && node.seen, "{status}: {node:?}");
+            assert!(
+                state
+                    .on
+                    .iter()
+                    .all(|((_, on), h)| *on != n || h.role == Default::default()),
+                "{status}"
+            );
+        }
+    }
 }

@@ -97,6 +97,8 @@ struct Program {
     last: u64,
     /// Where nothing may be started yet.
     start_from: Instant,
+    /// This program has seen a partition with quorum.
+    had_quorum: bool,
     stop: Stop,
     /// Why heartbeat cannot be talked to.
     broken: Option<ClientError>,
@@ -184,6 +186,7 @@ impl Program {
             waiting: Vec::new(),
             last: 0,
             start_from: now,
+            had_quorum: false,
             stop: Stop::No,
             broken: None,
             again: VecDeque::new(),

@@ -15,6 +15,7 @@ use crate::crm::tool::date;
 use crate::ids::{ClientId, NodeName};
 use crate::ipc::client::ClientError;
 use crate::msg::Message;
+use crate::policy::nodes::HAD_QUORUM;
 use crate::policy::unpack;
 use crate::sys;
 use crate::sys::files;
@@ -24,6 +25,7 @@ use crate::time::Duration;
 use crate::transition::Command;
 use crate::transition::history::{self, Node};
 use crate::transition::operation::{Operation, RUN};
+use std::borrow::Cow;
 
 /// Why something was submitted: who waits for the answer.
 #[derive(Debug)]
@@ -202,6 +204,7 @@ impl Program {
 
     fn view(&mut self, view: &View) -> Done {
         let now = sys::now();
+        self.had_quorum |= self.agree.has_quorum();
         self.here.drop_held();
         if !self.agree.is_dc() && self.dc.take().is_some() {
             log::info!("node {}: is not the DC any more", self.me);
@@ -325,8 +328,12 @@ impl Program {
         if now < dc.deadline() {
             return self.tell_idle();
         }
-        let cib = self.agree.cib();
-        let turn = dc.turn(now, sys::wall(), cib);
+        let mut cib = Cow::Borrowed(self.agree.cib());
+        let suicide = cib.property("no-quorum-policy") == Some("suicide");
+        if suicide && self.had_quorum && !self.agree.has_quorum() {
+            cib.to_mut().set(HAD_QUORUM, "1");
+        }
+        let turn = dc.turn(now, sys::wall(), &cib);
         let text = turn.planned.then(|| cib.root().to_indented());
         self.commands(turn.commands)?;
         if let Some(text) = text {
