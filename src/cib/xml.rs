@@ -267,6 +267,9 @@ impl<'t> Reader<'t> {
         for a in node.attributes() {
             element.attributes.push(a.name(), a.value());
         }
+        // Most have one child; a list that grows takes four places for it.
+        let count = node.children().filter(Node::is_element).count();
+        element.children.reserve_exact(count);
         for child in node.children() {
             if child.is_element() {
                 element.children.push(self.element(child, level + 1)?);
