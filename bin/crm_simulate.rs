@@ -157,6 +157,8 @@ fn run(matches: &ArgMatches, out: &mut impl Write) -> Result<(), Failure> {
         text += &format!("\nRevised Cluster Status:\n{nodes}\n{resources}");
     }
     complain(&plan);
+    // The process ends here: the kernel takes the memory of all this in one piece, and at once.
+    std::mem::forget((cib, input, state, plan));
     Ok(out.write_all(text.as_bytes()).map_err(said)?)
 }
 

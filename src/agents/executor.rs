@@ -4,7 +4,7 @@
 //! A `stop` ends what recurs of its resource. An operation that runs is never interrupted by another order: it ends, by
 //! itself or at its limit.
 
-use super::operation::{Finished, Known, Order, Status};
+use super::operation::{Finished, Known, Order, Status, own};
 use super::protocol::Report;
 use super::status::UNKNOWN;
 use crate::ids::JobId;
@@ -166,6 +166,8 @@ impl Executor {
         resource.forgotten = false;
         if order.op == "stop" {
             resource.end_recurring(now, |_| true, out);
+        } else {
+            resource.params = Some(own(&order.params));
         }
         let call = Call {
             due: now.mono + order.start_delay,

@@ -5,7 +5,7 @@
 
 use super::agent::{Agent, Class};
 use crate::cib::words::{interval, truth};
-use crate::cib::xml::too_deep;
+use crate::cib::xml::DEEPEST;
 use crate::time::Duration;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::collections::BTreeSet;
@@ -295,16 +295,20 @@ fn read(xml: &str) -> Result<Document<'_>, BadMetaData> {
     if head.contains('[') || head.contains("<!ENTITY") {
         return Err(BadMetaData("meta-data with a DTD of its own are not read".to_owned()));
     }
-    if let Some(line) = too_deep(xml) {
-        return Err(BadMetaData(format!(
-            "line {line}: too many elements stand inside one another"
-        )));
-    }
     let options = ParsingOptions {
         allow_dtd: true,
         ..ParsingOptions::default()
     };
-    Document::parse_with_options(xml, options).map_err(|e| BadMetaData(e.to_string()))
+    let document = Document::parse_with_options(xml, options).map_err(|e| BadMetaData(e.to_string()))?;
+    // Each is inside itself, and all in the document.
+    let too_deep = |n: &Node<'_, '_>| n.is_element() && n.ancestors().nth(DEEPEST + 1).is_some();
+    if let Some(deep) = document.descendants().find(too_deep) {
+        let line = document.text_pos_at(deep.range().start).row;
+        return Err(BadMetaData(format!(
+            "line {line}: too many elements stand inside one another"
+        )));
+    }
+    Ok(document)
 }
 
 fn inside<'a>(root: Node<'a, 'a>, list: &'static str, name: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {

@@ -64,6 +64,12 @@ impl Order {
     }
 }
 
+/// Those parameters that are the agent's own.
+pub fn own(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let own = params.iter().filter(|(name, _)| is_own(name));
+    own.map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
 /// Is this parameter the agent's own?
 pub fn is_own(name: &str) -> bool {
     !name.starts_with(META) && name != FEATURES
@@ -164,6 +170,9 @@ pub struct Known {
     pub history: Vec<Finished>,
     /// Ordered and not over yet.
     pub pending: Vec<Pending>,
+    /// The agent's own parameters of the newest order that was no stop: what it is to be stopped with, whatever is
+    /// configured by then.
+    pub params: Option<BTreeMap<String, String>>,
 }
 
 /// An operation that has been taken and will end.

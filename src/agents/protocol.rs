@@ -247,7 +247,10 @@ impl Report {
                     let p = put_ms(p, "interval", pending.interval).with("call_id", pending.call_id.to_string());
                     m.push("pending", Value::Struct(p.with("transition_key", &*pending.key)));
                 }
-                m
+                match &known.params {
+                    Some(params) => m.with("params", parameters(params)),
+                    None => m,
+                }
             }
             Self::Listed { more } => Message::new(LISTED).with("more", if *more { "1" } else { "0" }),
             Self::Meta { id, xml } => with_id(META, id).with("xml", &**xml),
@@ -294,6 +297,7 @@ impl Report {
                     rsc,
                     history,
                     pending,
+                    params: m.get("params").map(|_| read_parameters(m)).transpose()?,
                 })
             }
             LISTED => Self::Listed {

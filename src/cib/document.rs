@@ -4,7 +4,6 @@ use super::version::Version;
 use super::xml::{Element, Unreadable};
 use md5::{Digest, Md5};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// What is written into a new CIB; the rules of its schema are those of [`super::schema`].
 pub const VALIDATE_WITH: &str = "pacemaker-1.2";
@@ -148,7 +147,8 @@ pub fn digest(element: &Element) -> String {
     hash.update(b"\n");
     let mut hex = String::with_capacity(32);
     for byte in hash.finalize() {
-        let _ = write!(hex, "{byte:02x}");
+        let digit = |half: u8| char::from_digit(half.into(), 16).expect("half a byte is a digit of 16");
+        hex.extend([digit(byte >> 4), digit(byte & 15)]);
     }
     hex
 }

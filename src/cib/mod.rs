@@ -1,6 +1,6 @@
 //! The CIB (cluster information base): the one document that says what the crm's cluster is meant to be, and what it is.
 //!
-//! * [`xml`]: a tree of elements, read with limits, written indented or bare;
+//! * [`xml`]: a tree of elements, read with limits, written indented or bare; [`attributes`]: those of an element;
 //! * [`version`]: admin_epoch, epoch and num_updates, and which of two is the later;
 //! * [`document`]: the whole CIB: its sections, its ids, its digest;
 //! * [`schema`]: which elements and attributes there are, and every place where a document is not like that;
@@ -12,6 +12,7 @@
 //! Pure. The same edits on the same document give the same document and digest on every node. Sections that the crm does
 //! not know are kept and written back.
 
+pub mod attributes;
 pub mod document;
 pub mod edit;
 pub mod schema;

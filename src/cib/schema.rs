@@ -220,7 +220,7 @@ impl<'d> Checker<'d> {
             return;
         };
         for (name, value) in &element.attributes {
-            match kind.attributes.iter().find(|(n, ..)| n == name) {
+            match kind.attributes.iter().find(|(n, ..)| *n == name) {
                 Some((_, wanted, _)) => self.value(element, name, value, *wanted),
                 None => self.fault(element, format!("has no attribute {name}")),
             }

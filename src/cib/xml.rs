@@ -1,5 +1,6 @@
 //! A tree of XML elements that can be changed: attributes in their order, no text, no comments (the CIB has neither).
 
+use super::attributes::Attributes;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::fmt::{self, Write};
 
@@ -12,7 +13,7 @@ pub const DEEPEST: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Element {
     pub name: String,
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Attributes,
     pub children: Vec<Element>,
     pub line: u32,
 }
@@ -65,7 +66,7 @@ impl Element {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| &**v)
+        self.attributes.get(name)
     }
 
     /// Empty when the element has no id.
@@ -75,16 +76,11 @@ impl Element {
 
     /// Keeps the attribute's place when it is there already.
     pub fn set(&mut self, name: &str, value: impl fmt::Display) {
-        let value = value.to_string();
-        match self.attributes.iter_mut().find(|(n, _)| n == name) {
-            Some((_, old)) => *old = value,
-            None => self.attributes.push((name.to_owned(), value)),
-        }
+        self.attributes.set(name, value);
     }
 
     pub fn unset(&mut self, name: &str) -> Option<String> {
-        let at = self.attributes.iter().position(|(n, _)| n == name)?;
-        Some(self.attributes.remove(at).1)
+        self.attributes.remove(name)
     }
 
     /// The first child of that name.
@@ -142,15 +138,12 @@ impl Element {
                 ),
             );
         }
-        if let Some(line) = too_deep(text) {
-            return refuse(line, format!("more than {DEEPEST} elements stand inside one another"));
-        }
         let options = ParsingOptions {
             allow_dtd: false,
             ..ParsingOptions::default()
         };
         match Document::parse_with_options(text, options) {
-            Ok(document) => Reader::new(text).element(document.root_element()),
+            Ok(document) => Reader::new(text).element(document.root_element(), 1),
             Err(e) => refuse(e.pos().row, e.to_string()),
         }
     }
@@ -239,60 +232,47 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The line on which the text goes deeper than [`DEEPEST`], before a reader that calls itself a level meets it.
-/// It looks at tags only; what is inside quotes, comments or CDATA can make it refuse what is no CIB anyway.
-pub(crate) fn too_deep(text: &str) -> Option<u32> {
-    let bytes = text.as_bytes();
-    let (mut depth, mut line) = (0usize, 1u32);
-    for (i, &b) in bytes.iter().enumerate() {
-        match (b, bytes.get(i + 1)) {
-            (b'\n', _) => line += 1,
-            (b'<', Some(b'/')) => depth = depth.saturating_sub(1),
-            (b'<', Some(b'!' | b'?')) => {}
-            (b'<', _) => depth += 1,
-            (b'/', Some(b'>')) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEEPEST {
-            return Some(line);
-        }
-    }
-    None
-}
-
 /// Turns the parser's nodes into ours, counting lines as it goes: the parser's own way counts from the start each time.
 struct Reader<'t> {
-    text: &'t [u8],
+    text: &'t str,
     at: usize,
     line: u32,
 }
 
 impl<'t> Reader<'t> {
     fn new(text: &'t str) -> Self {
-        Self {
-            text: text.as_bytes(),
-            at: 0,
-            line: 1,
-        }
+        Self { text, at: 0, line: 1 }
     }
 
     fn line_of(&mut self, offset: usize) -> u32 {
         let passed = &self.text[self.at.min(offset)..offset];
-        self.line += u32::try_from(passed.iter().filter(|b| **b == b'\n').count()).unwrap_or(u32::MAX);
+        self.line += u32::try_from(passed.matches('\n').count()).unwrap_or(u32::MAX);
         self.at = self.at.max(offset);
         self.line
     }
 
-    fn element(&mut self, node: Node<'_, '_>) -> Result<Element, Unreadable> {
-        let mut element = Element::new(node.tag_name().name());
-        element.line = self.line_of(node.range().start);
-        element.attributes.reserve_exact(node.attributes().len());
-        for a in node.attributes() {
-            element.attributes.push((a.name().to_owned(), a.value().to_owned()));
+    /// The parser goes down in a loop, this calls itself: `level` keeps it from going too far.
+    fn element(&mut self, node: Node<'_, '_>, level: usize) -> Result<Element, Unreadable> {
+        let line = self.line_of(node.range().start);
+        if level > DEEPEST {
+            let why = format!("more than {DEEPEST} elements stand inside one another");
+            return Err(Unreadable { line, why });
         }
+        let bytes = node.attributes().map(|a| a.name().len() + a.value().len()).sum();
+        let mut element = Element {
+            line,
+            attributes: Attributes::with_capacity(node.attributes().len(), bytes),
+            ..Element::new(node.tag_name().name())
+        };
+        for a in node.attributes() {
+            element.attributes.push(a.name(), a.value());
+        }
+        // Most have one child; a list that grows takes four places for it.
+        let count = node.children().filter(Node::is_element).count();
+        element.children.reserve_exact(count);
         for child in node.children() {
             if child.is_element() {
-                element.children.push(self.element(child)?);
+                element.children.push(self.element(child, level + 1)?);
             } else if child.is_text() && child.text().is_some_and(|t| !t.trim().is_empty()) {
                 return Err(Unreadable {
                     line: self.line_of(child.range().start),
@@ -335,7 +315,16 @@ mod tests {
         }
         let long = " ".repeat(LONGEST + 1);
         assert!(Element::parse(&long).unwrap_err().to_string().contains("too many"));
-        // A million levels must not be walked by a reader that calls itself.
+        // A million levels must not be walked by a reader that calls itself, whatever their attributes look like.
+        for tag in ["<a>", "<a x='/>'>"] {
+            let text = format!("{}{}", tag.repeat(1_000_000), "</a>".repeat(1_000_000));
+            assert!(
+                Element::parse(&text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("inside one another")
+            );
+        }
         assert!(Element::parse(&"<a>".repeat(1_000_000)).is_err());
     }
 

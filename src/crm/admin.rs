@@ -300,7 +300,7 @@ fn changes(m: &ArgMatches, access: &mut Access) -> Result<(&'static str, Vec<Edi
 fn root_attributes(cib: &Cib, wanted: &Element) -> Edit {
     let mut xml = cib.root().clone();
     for (name, value) in &wanted.attributes {
-        let plus = value == &format!("{name}++");
+        let plus = value == format!("{name}++");
         let now = xml.get(name).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
         match plus {
             true => xml.set(name, now.saturating_add(1)),

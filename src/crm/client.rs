@@ -14,7 +14,7 @@ use crate::sys::poll::{Want, wait};
 use crate::sys::process;
 use crate::time::{Duration, Instant};
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// How long crmd may take to answer what it knows itself.
@@ -205,7 +205,10 @@ impl Access {
                 program: self.program.clone(),
             };
             match (self.ask(&request, CHANGE)?, last) {
-                (Answer::Applied(version), true) => return Ok(version),
+                (Answer::Applied { version, warning }, true) => {
+                    warn(warning);
+                    return Ok(version);
+                }
                 (Answer::Done(_), false) => {}
                 (other, _) => return Err(unasked(&other)),
             }
@@ -283,9 +286,18 @@ impl Access {
     }
 
     pub fn remove_node(&mut self, node: &str) -> Result<(), AccessError> {
+        if let Some(path) = self.path() {
+            let (what, path) = ("removing a node", path.to_owned());
+            return Err(AccessError::NeedsCluster { what, path });
+        }
         let node = node.to_owned();
-        self.order(&Request::NodeRemove { node }, CHANGE, "removing a node")
-            .map(drop)
+        match self.ask(&Request::NodeRemove { node }, CHANGE)? {
+            Answer::Applied { warning, .. } => {
+                warn(warning);
+                Ok(())
+            }
+            other => Err(unasked(&other)),
+        }
     }
 
     /// Has crmd say when something changes; then [`Access::wait_change`].
@@ -389,6 +401,13 @@ fn converse(
         reqtype: request.word().to_owned(),
         info: None,
     })
+}
+
+/// The change is made, whatever there is to be said of it: every tool says it at once, in the same words.
+fn warn(warning: Option<String>) {
+    if let Some(text) = warning {
+        let _ = writeln!(io::stderr(), "WARNING: {text}");
+    }
 }
 
 fn unasked(answer: &Answer) -> AccessError {
@@ -500,7 +519,8 @@ mod tests {
                             for watcher in &watchers {
                                 server.reply(*watcher, &protocol::changed(cib.version()));
                             }
-                            made.map_or_else(|refusal| Answer::from(&refusal), Answer::Applied)
+                            let applied = |version| Answer::Applied { version, warning: None };
+                            made.map_or_else(|refusal| Answer::from(&refusal), applied)
                         }
                     },
                     Request::Watch => {

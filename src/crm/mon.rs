@@ -99,8 +99,36 @@ fn options(m: &ArgMatches) -> Options {
     }
 }
 
-/// What `crm_mon -1` and `crm status` print.
-pub fn once(access: &mut Access, options: Options) -> Result<String, Failure> {
+/// What `crm status` prints, with these words behind it, and the number for it: most of them choose what is shown,
+/// three in which form.
+pub fn in_words(access: &mut Access, words: &[&str]) -> Result<(String, u8), Failure> {
+    let options = Options::of_words(words.iter().copied());
+    if words.contains(&"simple") {
+        return one_line(access);
+    }
+    let text = if words.contains(&"xml") {
+        as_xml(access, options)?
+    } else if words.contains(&"html") {
+        html(&once(access, options)?, EVERY)
+    } else {
+        once(access, options)?
+    };
+    Ok((text, code::OK))
+}
+
+fn one_line(access: &mut Access) -> Result<(String, u8), Failure> {
+    let cib = access.cib().map_err(no_connection)?;
+    Ok(status::one_line(&cib, crate::sys::wall()))
+}
+
+fn as_xml(access: &mut Access, options: Options) -> Result<String, Failure> {
+    let cib = access.cib().map_err(no_connection)?;
+    let tree = status_xml::status(&cib, options, crate::sys::wall(), &date);
+    Ok(format!("<?xml version=\"1.0\"?>\n{}", tree.to_indented()))
+}
+
+/// What `crm_mon -1` prints.
+fn once(access: &mut Access, options: Options) -> Result<String, Failure> {
     let cib = access.cib().map_err(no_connection)?;
     Ok(status::status(&cib, options, crate::sys::wall(), &date))
 }
@@ -148,16 +176,12 @@ fn show(m: &ArgMatches, mut access: Access, out: &mut String) -> Result<u8, Fail
     };
     let options = options(m);
     if m.get_flag("simple-status") {
-        let cib = access.cib().map_err(no_connection)?;
-        let (line, code) = status::one_line(&cib, crate::sys::wall());
+        let (line, code) = one_line(&mut access)?;
         *out += &line;
         return Ok(code);
     }
     if m.get_flag("as-xml") {
-        let cib = access.cib().map_err(no_connection)?;
-        let tree = status_xml::status(&cib, options, crate::sys::wall(), &date);
-        *out += "<?xml version=\"1.0\"?>\n";
-        *out += &tree.to_indented();
+        *out += &as_xml(&mut access, options)?;
         return Ok(code::OK);
     }
     if m.get_flag("web-cgi") {

@@ -63,6 +63,7 @@ mod word {
     pub const MEMBERS: &str = "members";
     pub const STATE: &str = "state";
     pub const VERSION: &str = "version";
+    pub const WARNING: &str = "warning";
 }
 
 /// What a tool asks.
@@ -150,7 +151,12 @@ pub enum Answer {
         total: usize,
         text: String,
     },
-    Applied(Version),
+    /// All members have the change.
+    Applied {
+        version: Version,
+        /// What is to be feared for it all the same.
+        warning: Option<String>,
+    },
     /// Done; what there is to say of it, if anything.
     Done(String),
     /// Not done: the number to end with, and why.
@@ -324,7 +330,12 @@ impl Answer {
                 put(word::TOTAL, &total.to_string());
                 put(word::TEXT, text);
             }
-            Self::Applied(version) => put(word::VERSION, &version.to_string()),
+            Self::Applied { version, warning } => {
+                put(word::VERSION, &version.to_string());
+                if let Some(warning) = warning {
+                    put(word::WARNING, warning);
+                }
+            }
             Self::Done(text) => put(word::TEXT, text),
             Self::Refused { code, text } => {
                 rc = *code;
@@ -361,7 +372,13 @@ impl Answer {
                 text: m.get(word::TEXT)?.to_owned(),
             },
             // Of all parts but the last there is no version yet.
-            Request::Apply { .. } => version().map_or_else(|| Self::Done(String::new()), Self::Applied),
+            Request::Apply { .. } | Request::NodeRemove { .. } => match version() {
+                Some(version) => Self::Applied {
+                    version,
+                    warning: m.get(word::WARNING).map(str::to_owned),
+                },
+                None => Self::Done(String::new()),
+            },
             _ => Self::Done(text(word::TEXT)),
         })
     }
@@ -574,11 +591,14 @@ mod tests {
             members: vec![],
             ..cluster.clone()
         };
+        let applied = |warning| Answer::Applied { version, warning };
         let table = [
             (Request::Cluster, Answer::Cluster(Box::new(cluster))),
             (Request::Cluster, Answer::Cluster(Box::new(alone))),
             (Request::Cib { offset: 0 }, part),
-            (apply.clone(), Answer::Applied(version)),
+            (apply.clone(), applied(None)),
+            (apply.clone(), applied(Some("there is no quorum".into()))),
+            (Request::NodeRemove { node: "n3".into() }, applied(None)),
             (apply, refused),
             (Request::Idle, Answer::Done(String::new())),
             (

@@ -6,6 +6,7 @@ use super::tool::{self, Failure, Outcome, flag, one, value, verbose};
 use crate::cib::schema::{self, Fault};
 use crate::cib::{Cib, Element};
 use crate::policy::plan::plan;
+use crate::policy::properties;
 use crate::text::status::View;
 use clap::{ArgMatches, Command};
 use std::fmt::Write;
@@ -50,6 +51,7 @@ pub fn findings(cib: &Cib, view: &View<'_>) -> Findings {
         ..Findings::default()
     };
     let settings = &view.input.settings;
+    out.errors.extend(properties::faults(cib, settings.now));
     if settings.fencing && !settings.can_fence {
         let texts = [
             "Resource start-up disabled since no STONITH resources have been defined",

@@ -3,8 +3,8 @@
 use crate::cib::Element;
 use crate::time::{Duration, Wall};
 
-/// A line of the history.
-#[derive(Clone, Debug)]
+/// A line of the history. What a line does not say is 0, or empty.
+#[derive(Clone, Debug, Default)]
 pub struct Entry {
     pub operation: String,
     pub interval: Duration,
@@ -27,31 +27,31 @@ pub(super) const FAILED_MASTER: i32 = 9;
 
 impl Entry {
     pub fn read(e: &Element) -> Self {
-        let number = |name: &str| e.get(name).and_then(|v| v.parse::<i64>().ok());
-        let small = |name: &str, otherwise| number(name).and_then(|v| i32::try_from(v).ok()).unwrap_or(otherwise);
-        let ms = |name: &str| Duration::from_millis(number(name).and_then(|v| u64::try_from(v).ok()).unwrap_or(0));
-        let text = |name: &str| e.get(name).map(str::to_owned);
-        // ACTION:TRANSITION:EXPECTED-RC:UUID
-        let key = e.get("transition-key").unwrap_or_default();
-        let expected = key.split(':').nth(2).and_then(|v| v.parse().ok());
-        Self {
-            operation: text("operation").unwrap_or_default(),
-            interval: ms("interval"),
-            call: number("call-id").unwrap_or(0),
-            rc: small("rc-code", 0),
-            status: small("op-status", 0),
-            expected: expected.unwrap_or(0),
-            at: Wall(
-                number("last-rc-change")
-                    .and_then(|v| u64::try_from(v).ok())
-                    .unwrap_or(0),
-            ),
-            took: ms("exec-time"),
-            reason: text("exit-reason").unwrap_or_default(),
-            digest: text("op-digest"),
-            force_restart: text("op-force-restart"),
-            restart_digest: text("op-restart-digest"),
+        let ms = |value: &str| Duration::from_millis(value.parse().unwrap_or(0));
+        let mut entry = Self::default();
+        // There are thousands of them with a dozen attributes each: one walk.
+        for (name, value) in &e.attributes {
+            let text = || value.to_owned();
+            match name {
+                "operation" => entry.operation = text(),
+                "interval" => entry.interval = ms(value),
+                "call-id" => entry.call = value.parse().unwrap_or(0),
+                "rc-code" => entry.rc = value.parse().unwrap_or(0),
+                "op-status" => entry.status = value.parse().unwrap_or(0),
+                // ACTION:TRANSITION:EXPECTED-RC:UUID
+                "transition-key" => {
+                    entry.expected = value.split(':').nth(2).and_then(|v| v.parse().ok()).unwrap_or(0);
+                }
+                "last-rc-change" => entry.at = Wall(value.parse().unwrap_or(0)),
+                "exec-time" => entry.took = ms(value),
+                "exit-reason" => entry.reason = text(),
+                "op-digest" => entry.digest = Some(text()),
+                "op-force-restart" => entry.force_restart = Some(text()),
+                "op-restart-digest" => entry.restart_digest = Some(text()),
+                _ => {}
+            }
         }
+        entry
     }
 
     pub fn is_probe(&self) -> bool {

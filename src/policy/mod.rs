@@ -2,6 +2,7 @@
 //!
 //! * [`input`]: nodes, resources and constraints with everything about them brought together;
 //! * [`unpack`], `nodes`, `constraints`: the same from the CIB's configuration;
+//! * [`properties`]: what the cluster's properties can be, and which are not;
 //! * [`rules`]: rules with expressions and dates;
 //! * [`history`]: what the CIB's status says: what runs where, and what failed (`entry`: a line of it, `replay`: all lines
 //!   in turn, `failures`, `definition`: whether it still is what is configured);
@@ -29,6 +30,7 @@ mod notify;
 mod orders;
 pub mod place;
 pub mod plan;
+pub mod properties;
 pub mod record;
 mod replay;
 pub mod rules;

@@ -1,8 +1,9 @@
 //! The cluster's properties, and its nodes with their state.
 
 use super::input::{Node, Settings, WithoutQuorum};
+use super::properties;
 use super::rules::truth;
-use super::unpack::{Pairs, set_of};
+use super::unpack::set_of;
 use crate::cib::{Cib, words};
 use crate::time::{Duration, Wall};
 
@@ -10,8 +11,7 @@ use crate::time::{Duration, Wall};
 pub const HAD_QUORUM: &str = "no-quorum-panic";
 
 pub(super) fn settings(cib: &Cib, now: Wall) -> Settings {
-    let written = set_of(cib.section("crm_config"), "cluster_property_set", now);
-    let properties: Pairs = written.into_iter().map(|(n, v)| (n.replace('_', "-"), v)).collect();
+    let properties = properties::written(cib, now);
     let say = |name: &str| properties.get(name).map(|v| &**v);
     let yes = |name: &str, otherwise| truth(&properties, name, otherwise);
     let time = |name: &str| say(name).and_then(words::interval);
@@ -20,7 +20,7 @@ pub(super) fn settings(cib: &Cib, now: Wall) -> Settings {
     Settings {
         now,
         quorate,
-        without_quorum: match say("no-quorum-policy") {
+        without_quorum: match say("no-quorum-policy").map(str::to_ascii_lowercase).as_deref() {
             Some("ignore") => WithoutQuorum::Ignore,
             Some("freeze") => WithoutQuorum::Freeze,
             // Without fencing nobody can be made to go; and who never had quorum has only just begun.
@@ -31,7 +31,10 @@ pub(super) fn settings(cib: &Cib, now: Wall) -> Settings {
         },
         fencing: yes("stonith-enabled", true),
         can_fence: false,
-        fence_action: say("stonith-action").unwrap_or("reboot").replace("poweroff", "off"),
+        fence_action: match say("stonith-action") {
+            Some("off" | "poweroff") => "off".to_owned(),
+            _ => "reboot".to_owned(),
+        },
         startup_fencing: yes("startup-fencing", true),
         symmetric: yes("symmetric-cluster", true),
         maintenance: yes("maintenance-mode", false),

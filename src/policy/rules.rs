@@ -150,7 +150,7 @@ fn within(spec: &Element, now: Wall) -> bool {
     };
     spec.attributes
         .iter()
-        .all(|(name, range)| fields.get(&**name).is_none_or(|value| fits(range, *value)))
+        .all(|(name, range)| fields.get(name).is_none_or(|value| fits(range, *value)))
 }
 
 struct Civil {

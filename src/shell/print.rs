@@ -236,7 +236,7 @@ fn primitive(keyword: &str, e: &Element) -> Option<String> {
         }
         for op in operations.children_named("op") {
             let _ = write!(out, "{NEXT}op {}", op.get("name")?);
-            for (name, value) in op.attributes.iter().filter(|(n, _)| n != "id" && n != "name") {
+            for (name, value) in op.attributes.iter().filter(|(n, _)| *n != "id" && *n != "name") {
                 let _ = write!(out, " {name}={}", quoted(value));
             }
             for s in &op.children {
@@ -347,7 +347,7 @@ fn expression(e: &Element) -> Option<String> {
         }
         "date_expression" => {
             let spans = |span: &Element| {
-                let all = span.attributes.iter().filter(|(n, _)| n != "id");
+                let all = span.attributes.iter().filter(|(n, _)| *n != "id");
                 all.map(|(n, v)| format!(" {n}={}", quoted(v))).collect::<String>()
             };
             Some(match e.get("operation")? {

@@ -31,7 +31,7 @@ fn arguments() -> Command {
         .about("Measures how long the policy takes for one large CIB")
         .arg(number("resources", "1000", "primitives, five to a group"))
         .arg(number("nodes", "5", "nodes; the last of them is down"))
-        .arg(number("runs", "5", "how often ours is measured; Debian's once"))
+        .arg(number("runs", "9", "how often each is measured; -S of Debian's once"))
         .arg(flag("rival", "measure Debian's crm_simulate, too"))
         .arg(flag("simulate", "also what follows when the plan is carried out (-S)"))
         // cargo bench says so to every benchmark.
@@ -61,40 +61,65 @@ fn measure(matches: &ArgMatches) -> io::Result<()> {
 fn all(matches: &ArgMatches, runs: usize, file: &Path, document: Element) -> io::Result<()> {
     println!("{} elements, {} bytes", document.walk().count(), file.metadata()?.len());
     let cib = Cib::from_element(document).map_err(|e| io::Error::other(e.to_string()))?;
+    let (mut took, mut actions) = (Vec::new(), 0);
     for _ in 0..runs {
         let (before, begin) = (used(UsageWho::RUSAGE_SELF)?, Instant::now());
         let mut input = unpack::unpack(&cib, Wall(0));
         let state = history::read(&cib, &mut input);
-        let actions = plan(&input, &state).actions.len();
-        let took = (begin.elapsed(), used(UsageWho::RUSAGE_SELF)? - before);
-        report("the plan of", &format!("{actions} actions, the file being read"), took);
+        actions = plan(&input, &state).actions.len();
+        took.push((begin.elapsed(), used(UsageWho::RUSAGE_SELF)? - before));
+    }
+    report(&format!("the plan of {actions} actions, the file being read"), took);
+    let rival = matches.get_flag("rival") && Path::new(DEBIAN).exists();
+    if matches.get_flag("rival") && !rival {
+        println!("SKIPPED: {DEBIAN} is not there (Debian's package pacemaker-cli-utils)");
     }
     let mut ways = vec!["-R"];
     if matches.get_flag("simulate") {
         ways.push("-S");
     }
     for way in ways {
-        for _ in 0..runs {
-            report(
-                "our crm_simulate",
-                way,
-                run(env!("CARGO_BIN_EXE_crm_simulate"), way, file)?,
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        // In turn: what else the machine does falls on both.
+        for n in 0..runs {
+            ours.push(run(env!("CARGO_BIN_EXE_crm_simulate"), way, file)?);
+            if rival && (n == 0 || way == "-R") {
+                theirs.push(run(DEBIAN, way, file)?);
+            }
+        }
+        let ours = report(&format!("our crm_simulate {way}"), ours);
+        if rival {
+            let theirs = report(&format!("Debian's crm_simulate {way}"), theirs);
+            let times = |theirs: Duration, ours: Duration| theirs.as_secs_f64() / ours.as_secs_f64();
+            println!(
+                "{way}: Debian's takes {:.1} times as much of the processor, {:.1} times as long",
+                times(theirs.1, ours.1),
+                times(theirs.0, ours.0)
             );
         }
-        if !matches.get_flag("rival") {
-            continue;
-        }
-        if !Path::new(DEBIAN).exists() {
-            println!("SKIPPED: {DEBIAN} is not there (Debian's package pacemaker-cli-utils)");
-            return Ok(());
-        }
-        report("Debian's crm_simulate", way, run(DEBIAN, way, file)?);
     }
     Ok(())
 }
 
-fn report(who: &str, what: &str, (wall, user): (Duration, Duration)) {
-    println!("{who} {what}: {wall:?}, of the processor {user:?}");
+/// Clock and processor; the medians.
+fn report(what: &str, all: Vec<(Duration, Duration)>) -> (Duration, Duration) {
+    let spread = |mut times: Vec<Duration>| {
+        times.sort();
+        (times[times.len() / 2], times[0], times[times.len() - 1])
+    };
+    let count = all.len();
+    let (clock, processor): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    let (clock, processor) = (spread(clock), spread(processor));
+    let text = |(median, least, most): (Duration, Duration, Duration)| {
+        let ms = |d: Duration| format!("{:.1}", d.as_secs_f64() * 1000.0);
+        format!("{} ms ({} to {})", ms(median), ms(least), ms(most))
+    };
+    println!(
+        "{what}, {count} times: of the processor {}, on the clock {}",
+        text(processor),
+        text(clock)
+    );
+    (clock.0, processor.0)
 }
 
 /// How long a program took, on the clock and of the processor.

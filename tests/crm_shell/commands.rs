@@ -225,6 +225,19 @@ fn questions_have_the_answer_that_the_option_gives() {
     );
     bed.well(&["-F", "node", "clearstate", "compute-2"]);
     assert!(bed.well(&["status"]).contains("OFFLINE: [ compute-2 ]\n"));
+    let xml = bed.well(&["status", "xml"]);
+    assert!(xml.starts_with("<?xml version=\"1.0\"?>\n<crm_mon "), "{xml}");
+    let html = bed.well(&["status", "inactive", "html"]);
+    assert!(
+        html.starts_with("<html>") && html.contains("OFFLINE: [ compute-2 ]\n"),
+        "{html}"
+    );
+    let simple = bed.crm(&["status", "simple"]);
+    assert_eq!(
+        (&*simple.out, simple.code),
+        ("Warning: offline node: compute-2\n", 1),
+        "{simple:?}"
+    );
     assert_eq!(
         bed.well(&["node", "delete", "compute-2"]),
         "INFO: node compute-2 deleted\n"

@@ -221,6 +221,16 @@ fn what_is_wrong_with_a_configuration() {
         "name=\"stonith-enabled\" value=\"true\"",
         "name=\"stonith-enabled\" value=\"false\"",
     );
+    edit(
+        "name=\"stonith-enabled\" value=\"false\"",
+        "name=\"stonith-enabled\" value=\"maybe\"",
+    );
+    let invalid = "(cluster_option_value) \terror: Using default value for cluster option 'stonith-enabled' because 'maybe' is invalid\n";
+    assert_eq!(check("-V"), (78, format!("{invalid}{long}")));
+    edit(
+        "name=\"stonith-enabled\" value=\"maybe\"",
+        "name=\"stonith-enabled\" value=\"false\"",
+    );
     edit("then=\"www\"", "then=\"nosuch\"");
     let (code, text) = check("");
     let place = "FILE:20: element rsc_order: then refers to \"nosuch\", which does not exist\n";

@@ -130,6 +130,57 @@ fn configuration(copy: &Copy) -> Vec<String> {
     lines
 }
 
+/// What crm_verify says on standard error of properties that cannot be what they are, and what it ends with.
+#[test]
+fn values_of_properties_are_judged_as_by_pacemaker() {
+    let theirs = Path::new(THEIRS).join("crm_verify");
+    if !theirs.exists() {
+        eprintln!("SKIPPED: Debian's pacemaker-cli-utils is not installed");
+        return;
+    }
+    let ours = Path::new(env!("CARGO_BIN_EXE_crm_verify"));
+    let table: &[&[(&str, &str)]] = &[
+        &[("no-quorum-policy", "foo"), ("stonith-enabled", "false")],
+        &[("no-quorum-policy", "suicide"), ("stonith-enabled", "false")],
+        &[("no-quorum-policy", "Ignore"), ("stonith-enabled", "false")],
+        &[("stonith-timeout", "abc"), ("stonith-enabled", "false")],
+        &[("stonith-timeout", "1d"), ("stonith-enabled", "no")],
+        &[("stonith-timeout", "2min"), ("stonith-enabled", "OFF")],
+        &[("stonith-enabled", "maybe")],
+        &[("shutdown-escalation", "q"), ("stonith-enabled", "false")],
+        &[
+            ("placement-strategy", "q"),
+            ("batch-limit", "q"),
+            ("symmetric-cluster", "q"),
+            ("maintenance-mode", ""),
+            ("cluster-delay", "-1"),
+            ("stonith-action", "kill"),
+            ("node-health-red", "dark"),
+            ("stonith-enabled", "0"),
+        ],
+    ];
+    for (i, properties) in table.iter().enumerate() {
+        let pair = |(n, v): &(&str, &str)| format!("<nvpair id=\"o-{n}\" name=\"{n}\" value=\"{v}\"/>");
+        let pairs: String = properties.iter().map(pair).collect();
+        let copy = Copy::new(&format!("properties-{i}"));
+        let text = format!(
+            "<cib crm_feature_set=\"3.16.1\" validate-with=\"pacemaker-3.9\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\" \
+             have-quorum=\"1\"><configuration><crm_config><cluster_property_set id=\"o\">{pairs}</cluster_property_set></crm_config>\
+             <nodes/><resources/><constraints/></configuration><status/></cib>"
+        );
+        std::fs::write(&copy.0, text).unwrap();
+        let said = [&*theirs, ours].map(|program| {
+            let output = Command::new(program).arg("-V").arg("-x").arg(&copy.0).output().unwrap();
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            // How it came to take a word for no number is Pacemaker's own affair.
+            let helper = |l: &&str| l.starts_with("(scan_ll)") || l.starts_with("(crm_parse_interval_spec)");
+            let lines: Vec<String> = err.lines().filter(|l| !helper(l)).map(str::to_owned).collect();
+            (lines, output.status.code())
+        });
+        assert_eq!(said[0], said[1], "{properties:?}");
+    }
+}
+
 #[test]
 fn commands_do_and_say_what_pacemakers_do_and_say() {
     if !Path::new(THEIRS).join("crm_resource").exists() {

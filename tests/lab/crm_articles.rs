@@ -212,7 +212,18 @@ fn s0_06_to_s0_09_the_articles_web_server_spreads_then_stays_with_its_address_an
     );
     assert_eq!(c.holders(), [""; 0]);
     // S0.9
-    crm(&c, "node2", "configure property no-quorum-policy=ignore").good("ignore");
+    for command in [
+        "crm configure property no-quorum-policy=ignore",
+        "crm_attribute -n batch-limit -v 30",
+        "crm_resource -m -r webip -p priority -v 1",
+        "cibadmin -B",
+    ] {
+        let said = c.c.shell("node2", command);
+        assert!(
+            said.code == Some(0) && said.err.contains("WARNING: a change was made WITHOUT quorum"),
+            "{command}: {said:?}"
+        );
+    }
     c.wait_runs_seen("node2", "webserver", &["node2"]);
     assert_eq!(page(&c), "node2");
     c.c.start("node1");
@@ -223,6 +234,8 @@ fn s0_06_to_s0_09_the_articles_web_server_spreads_then_stays_with_its_address_an
         (vec!["node2"], "node2"),
         "nothing moves back"
     );
+    let said = crm(&c, "node2", "configure property batch-limit=20");
+    assert!(said.code == Some(0) && !said.err.contains("quorum"), "{said:?}");
 }
 
 #[test]

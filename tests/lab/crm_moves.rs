@@ -127,6 +127,29 @@ fn a_crash_moves_the_address_and_the_node_that_returns_is_a_member_again() {
 }
 
 #[test]
+fn a_crmd_that_was_not_there_at_the_start_stops_with_the_parameters_of_that_time() {
+    let Some(crm) = Crm::started("crm-orphan", &TWO) else {
+        return;
+    };
+    crm.create("node1", "resources", &[&vip()]);
+    crm.wait_holders(&["node1"]);
+    crm.wait_idle("node1");
+    let kill = "kill -9 $(pidof crmd)";
+    crm.c.shell("node1", kill).good(kill);
+    crm.c
+        .wait("it is back", || crm.c.shell("node1", "pidof crmd").code == Some(0));
+    crm.wait_partition(&TWO, true);
+    crm.wait_idle("node1");
+    assert_eq!(crm.holders(), ["node1"]);
+    // Which address it is, nobody has written down any more.
+    crm.delete("node2", "resources", "<primitive id='vip'/>");
+    crm.wait_holders(&[]);
+    crm.wait_idle("node1");
+    let cib = crm.cib("node2").expect("a CIB").root().to_bare();
+    assert!(!cib.contains("fail-count-vip"), "{cib}");
+}
+
+#[test]
 fn programs_that_are_killed_come_back_and_nothing_moves() {
     let Some(crm) = Crm::started("crm-killed", &TWO) else {
         return;

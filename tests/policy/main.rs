@@ -122,7 +122,9 @@ fn damage(e: &mut Element, at: usize, dice: &mut random::Dice, words: &[&str]) {
         found.children.clear();
     } else if !found.attributes.is_empty() {
         let which = dice.below(found.attributes.len());
-        found.attributes[which].1 = words[dice.below(words.len())].to_owned();
+        let (name, _) = found.attributes.iter().nth(which).expect("there are so many");
+        let name = name.to_owned();
+        found.set(&name, words[dice.below(words.len())]);
     }
 }
 

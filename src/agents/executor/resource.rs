@@ -7,7 +7,7 @@ use crate::agents::protocol::Report;
 use crate::agents::status::UNKNOWN;
 use crate::ids::JobId;
 use crate::time::{Duration, Instant, Now, Wall};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Of the output, what is kept for a crmd that was not there.
 pub(super) const KEPT_OUTPUT: usize = 256;
@@ -45,6 +45,8 @@ pub(super) struct Running {
 #[derive(Debug)]
 pub(super) struct Resource {
     pub(super) agent: Agent,
+    /// As [`Known::params`].
+    pub(super) params: Option<BTreeMap<String, String>>,
     pub(super) waiting: VecDeque<Call>,
     pub(super) recurring: Vec<Recurring>,
     pub(super) running: Option<Running>,
@@ -58,6 +60,7 @@ impl Resource {
     pub(super) fn new(agent: &Agent) -> Self {
         Self {
             agent: agent.clone(),
+            params: None,
             waiting: VecDeque::new(),
             recurring: Vec::new(),
             running: None,
@@ -179,6 +182,7 @@ impl Resource {
             agent: self.agent.clone(),
             history,
             pending,
+            params: self.params.clone(),
         }
     }
 }

@@ -240,6 +240,36 @@ fn what_an_lrmd_before_left_running_is_left_alone() {
 }
 
 #[test]
+fn what_it_was_started_with_is_known_until_it_is_forgotten() {
+    let mut b = Bench::default();
+    let params = |executor: &Executor| executor.known(None).0.pop().and_then(|k| k.params);
+    let given = |b: &mut Bench, op: &str, value: &str| {
+        let with = [
+            ("ip", value),
+            ("CRM_meta_timeout", "20000"),
+            ("crm_feature_set", "3.16.1"),
+        ];
+        let params = with.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        b.handle(Event::Order(Order {
+            params,
+            ..order("a", op, 0, 1)
+        }));
+        b.ended("a", 0);
+    };
+    let ip = |value: &str| Some(BTreeMap::from([("ip".to_owned(), value.to_owned())]));
+    given(&mut b, "stop", "1");
+    assert_eq!(params(&b.executor), None, "it was never asked to run");
+    given(&mut b, "start", "2");
+    assert_eq!(params(&b.executor), ip("2"), "the agent's own");
+    given(&mut b, "stop", "3");
+    assert_eq!(params(&b.executor), ip("2"));
+    given(&mut b, "reload", "4");
+    assert_eq!(params(&b.executor), ip("4"));
+    b.handle(Event::Forget { rsc: "a".into() });
+    assert_eq!(params(&b.executor), None);
+}
+
+#[test]
 fn what_is_forgotten_is_gone() {
     let mut b = Bench::default();
     b.order("a", "start", 0);

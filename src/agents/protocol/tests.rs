@@ -87,6 +87,11 @@ fn reports_arrive_as_they_were_sent() {
             call_id: 12,
             key: "k".into(),
         }],
+        params: Some(order().params),
+    };
+    let stopped_only = Known {
+        params: None,
+        ..known.clone()
     };
     let table = [
         Report::Pending { id: 1, call_id: 2 },
@@ -97,6 +102,7 @@ fn reports_arrive_as_they_were_sent() {
         Report::Result(finished(1)),
         Report::Result(finished(2)),
         Report::Known(known),
+        Report::Known(stopped_only),
         Report::Listed { more: true },
         Report::Listed { more: false },
         Report::Meta {

@@ -476,11 +476,10 @@ impl Session {
     fn root(&mut self, call: Call<'_>) -> Done {
         match call.name {
             "status" => {
-                let options = crate::text::status::Options::of_words(call.texts());
-                match crate::crm::mon::once(&mut self.access(), options) {
-                    Ok(text) => {
+                match crate::crm::mon::in_words(&mut self.access(), &call.texts()) {
+                    Ok((text, code)) => {
                         self.out(&text);
-                        Ok(())
+                        if code == 0 { Ok(()) } else { Err(Failure::Said) }
                     }
                     Err(failure) => {
                         // The words of the classic program first, on which scripts rely.

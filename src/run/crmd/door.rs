@@ -181,7 +181,7 @@ impl Program {
             },
             Request::NodeRemove { node } => match self.removal(&node) {
                 Ok(edits) => {
-                    let text = Some(String::new());
+                    let text = None;
                     return self.submit(edits, Why::Tool { client, word, text });
                 }
                 Err(answer) => answer,

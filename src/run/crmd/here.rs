@@ -1,7 +1,7 @@
 //! What this node does for the DC: operations of agents by lrmd, and what is written of their ends.
 
 use super::words::{self, Reply};
-use crate::agents::operation::is_own;
+use crate::agents::operation::{is_own, own};
 use crate::agents::{Agent, Finished, Known, Order, Status};
 use crate::cib::{Cib, Edit, Element};
 use crate::policy::record::Record;
@@ -155,10 +155,6 @@ impl Here {
     }
 
     fn as_started(&mut self, operation: &mut Operation) {
-        let own = |params: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            let own = params.iter().filter(|(name, _)| is_own(name));
-            own.map(|(n, v)| (n.clone(), v.clone())).collect()
-        };
         if operation.name != "stop" {
             let params = own(&operation.params);
             self.started_with.insert(operation.rsc.clone(), params);
@@ -324,6 +320,10 @@ impl Here {
         }
         for known in known {
             self.agents.insert(known.rsc.clone(), known.agent.clone());
+            // A crmd that was not there when it was started must be able to stop what is configured no more.
+            if let Some(params) = known.params {
+                self.started_with.insert(known.rsc.clone(), params);
+            }
             for finished in known.history.iter().filter(|f| f.op != words::NOTIFY) {
                 let record = record_of(finished, &known.agent);
                 edits.push(history::line(self.node(), &record, record.id()));

@@ -81,6 +81,9 @@ pub(super) enum Asked {
 const PROPERTIES: &str = "cib-bootstrap-options";
 /// As the classic calls it.
 const INFRASTRUCTURE: &str = "Heartbeat";
+/// In the log, and for who made the change.
+const WITHOUT_QUORUM: &str =
+    "a change was made WITHOUT quorum: it is lost when a partition with quorum has gone on meanwhile";
 
 type Done = Result<(), ClientError>;
 
@@ -182,14 +185,15 @@ impl Program {
             Why::Action { number, id } => return self.action_over(number, id, good),
             Why::Order { to, reply } => return self.reply(&to, Reply { good, ..reply }),
             Why::Tool { client, word, text } => {
-                if result.as_ref().is_ok_and(|c| !c.quorum) && text.is_none() {
-                    log::warn!(
-                        "a change was made WITHOUT quorum: it is lost when a partition with quorum has gone on meanwhile"
-                    );
-                }
                 let answer = match (result, text) {
                     (Ok(_), Some(text)) => Answer::Done(text),
-                    (Ok(committed), None) => Answer::Applied(committed.version),
+                    (Ok(Committed { version, quorum }), None) => {
+                        let warning = (!quorum).then(|| WITHOUT_QUORUM.to_owned());
+                        if let Some(warning) = &warning {
+                            log::warn!("{warning}");
+                        }
+                        Answer::Applied { version, warning }
+                    }
                     (Err(refused), _) => Answer::Refused {
                         code: refused.code,
                         text: refused.text,
