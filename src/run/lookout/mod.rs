@@ -120,7 +120,9 @@ impl Lookout {
         }
         let now = sys::now();
         let deadline = self.look_at.min(self.ears.deadline());
-        let deadline = deadline.min(self.voice.deadline()).min(self.watch.deadline());
+        let deadline = deadline
+            .min(self.voice.deadline())
+            .min(self.watch.deadline(&self.scene));
         let mut wants = vec![
             Want {
                 fd: self.master.fd(),
