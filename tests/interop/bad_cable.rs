@@ -5,6 +5,34 @@ use crate::bed::{PRIMARY, SECONDARY, Setup, both_sides};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The beats of three seconds are missing in a row: a few questions get them all.
+#[test]
+fn what_is_missing_in_a_row_is_asked_for_at_once() {
+    let setup = Setup {
+        deadtime: "10",
+        initdead: "11",
+        ..Setup::default()
+    };
+    both_sides("in-a-row", &setup, |p, _| {
+        p.started();
+        let counted = |what: &str| {
+            let status = p.good(p.ours, &["cl_status", "status", "--json"]);
+            let json = ha::clients::json::Json::parse(&status).expect("JSON");
+            json.get("counters").get(what).number()
+        };
+        let repaired = format!("No pkts missing from {}", p.theirs);
+        let repairs = || p.log(p.ours).matches(&repaired).count();
+        let (asked, gaps, before) = (counted("retransmission_requests_sent"), counted("gaps"), repairs());
+        p.lab.cut_one_way(p.theirs, p.ours).expect("cut");
+        thread::sleep(Duration::from_secs(3));
+        p.lab.heal().expect("healed");
+        p.wait("all is repeated", || repairs() > before);
+        assert!(counted("gaps") > gaps);
+        let asked = counted("retransmission_requests_sent") - asked;
+        assert!((1..=8).contains(&asked), "{asked} questions for some 30 packets");
+    });
+}
+
 const HOME: [(&str, &str); 2] = [(PRIMARY, "web"), (SECONDARY, "mail")];
 
 /// A minute in which three of ten packets are lost, in both directions: asked for and sent again, and nobody dies.

@@ -1,5 +1,5 @@
 //! What is taken for a death that is none: beats that are lost, junk, and a machine that is busy. All at a deadtime of 1 s,
-//! with the beat that each program can have beside it; the busy machine at each one's fastest.
+//! with the beat that each program can have beside it; the busy machine at each one's fastest, too.
 
 use crate::lanes::Bench;
 use crate::programs::{ADDRESS, Kind, NODES, Pace, Pair, Program, fastest};
@@ -81,22 +81,31 @@ pub fn busy(bench: &Bench) {
         ..kind(program)
     };
     let load = thread::available_parallelism().map_or(2, usize::from) * 2;
-    let kinds = Program::ALL.map(fast);
+    let at_a_second = Program::ALL.map(|p| ("busy cores, 1 s", kind(p)));
+    let all = Program::ALL
+        .map(|p| ("busy cores, fastest", fast(p)))
+        .into_iter()
+        .chain(at_a_second);
     thread::scope(|scope| {
-        let pairs: Vec<_> = kinds
-            .map(|kind| (kind, scope.spawn(move || bench.settled(kind))))
-            .into();
-        let settled: Vec<_> = pairs.into_iter().map(|(kind, pair)| (kind, pair.join())).collect();
+        let pairs: Vec<_> = all
+            .map(|(what, kind)| (what, kind, scope.spawn(move || bench.settled(kind))))
+            .collect();
+        let settled: Vec<_> = pairs
+            .into_iter()
+            .map(|(what, kind, pair)| (what, kind, pair.join()))
+            .collect();
         let burners: Vec<Burner> = (0..load).filter_map(|_| Burner::start().ok()).collect();
-        for (kind, pair) in settled {
+        for (what, kind, pair) in settled {
             scope.spawn(move || {
-                let pair = match pair {
-                    Ok(Ok(pair)) => pair,
-                    Ok(Err(e)) => return bench.results.failed(&format!("busy, {}: no pair: {e}", kind.program)),
-                    Err(_) => return bench.results.failed(&format!("busy, {}: no pair", kind.program)),
-                };
-                if let Err(e) = watched(bench, &pair, "busy cores, fastest", || asleep(bench.busy)) {
-                    bench.results.failed(&format!("busy, {}: {e}", kind.program));
+                let failed = |why: &str| bench.results.failed(&format!("{what}, {}: {why}", kind.program));
+                match pair {
+                    Ok(Ok(pair)) => {
+                        if let Err(e) = watched(bench, &pair, what, || asleep(bench.busy)) {
+                            failed(&e.to_string());
+                        }
+                    }
+                    Ok(Err(e)) => failed(&format!("no pair: {e}")),
+                    Err(_) => failed("no pair"),
                 }
             });
         }
