@@ -1,6 +1,7 @@
-//! The heir: root, asleep on a socket, with its master's priority. It keeps the files the master runs with. When the master dies it becomes the master
-//! with them, whatever has happened to the disk meanwhile, and goes on stopping if that was asked for; when the master
-//! says goodbye it ends. It holds on to the output of scripts: a service that writes into a pipe that nobody has open dies.
+//! The heir: root, asleep on a socket, with its master's priority. It keeps the files the master runs with. When the master
+//! dies it becomes the master with them, whatever has happened to the disk meanwhile, and goes on stopping if that was
+//! asked for; when the master says goodbye it ends. It holds on to the output of scripts: a service that writes into a
+//! pipe that nobody has open dies.
 
 use super::link::ToHeir;
 use super::role::{GENERATIONS, MASTER_TITLE, OUTPUTS, RESUME, ROLE, STOPPING};

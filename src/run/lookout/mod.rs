@@ -173,6 +173,7 @@ impl Lookout {
             match self.news.read()? {
                 Told::Nothing => return Ok(()),
                 Told::Lost => self.look_at = sys::now(),
+                Told::Of(replies) if self.scene.knows(&replies) => {}
                 Told::Of(replies) => {
                     let at_once = self.scene.concerns_held(&replies);
                     let due = sys::now() + if at_once { Duration::ZERO } else { LOOK_AFTER };
