@@ -84,7 +84,6 @@ fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
     let pair = Pair::make(&bench.place, kind)?;
     pair.start(NODES[0])?;
     pair.lab.power_on(NODES[1])?;
-    // The core writes there with the rights that it has kept.
     let dir = pair.lab.files(NODES[1]).log().join("counted");
     fs::create_dir_all(&dir)?;
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o777))?;
@@ -92,17 +91,16 @@ fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
     let seconds = seconds.to_string();
     let valgrind = valgrind.display().to_string();
     let heartbeat = pair.lab.plan.programs.join("heartbeat").display().to_string();
+    // Callgrind makes its file at the start and writes it at the end: it must be the same user then.
+    let user = ["setpriv", "--reuid=hacluster", "--regid=haclient", "--clear-groups"];
     let tool = [
+        &valgrind,
         "-q",
         "--tool=callgrind",
         "--callgrind-out-file=/var/log/counted/callgrind.%p",
     ];
-    let words = [
-        &["timeout", COUNTED_WITHIN, &me, core::COUNTED, &seconds, &valgrind],
-        &tool[..],
-        &[&heartbeat],
-    ]
-    .concat();
+    let play = ["timeout", COUNTED_WITHIN, &me, core::COUNTED, &seconds];
+    let words = [&play[..], &user, &tool, &[&heartbeat]].concat();
     pair.lab.exec(NODES[1], &words).and_then(well)?;
     counted(&dir)
 }
