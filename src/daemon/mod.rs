@@ -197,6 +197,8 @@ pub struct Daemon {
     notices: Notices,
     /// Of the beats, the leases have heard of so many.
     beats: u64,
+    /// See [`Daemon::news`].
+    news: u64,
     out: Vec<Action>,
 }
 
@@ -222,6 +224,7 @@ impl Daemon {
             programs: Vec::new(),
             notices: Notices::default(),
             beats: 0,
+            news: 1,
             out: Vec::new(),
         };
         daemon.settle(now);
@@ -266,6 +269,9 @@ impl Daemon {
 
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.turn(now);
+        if is_news(&event) {
+            self.news += 1;
+        }
         match event {
             Event::Received { medium, bytes } => self.core.receive(now, medium, &bytes),
             Event::MediumBroken { medium, why } => {
@@ -340,6 +346,7 @@ impl Daemon {
     /// What happened below reaches the rooms above.
     fn lift(&mut self, now: Now) {
         while let Some(up) = self.core.next_up() {
+            self.news += u64::from(!is_a_beat(&up));
             self.note(now, &up);
             self.groups.up(now, &up);
             if let Some(message) = self.notices.of(&up, &self.core) {
@@ -368,6 +375,9 @@ impl Daemon {
             if orders.is_empty() {
                 break;
             }
+            // A renewal goes with every beat.
+            let usual = |o: &Order| matches!(o, Order::Renew { .. } | Order::SendAside(_));
+            self.news += u64::from(!orders.iter().all(usual));
             for order in orders {
                 match order {
                     Order::Send(message) => self.core.send(now, message),
@@ -632,8 +642,46 @@ impl Daemon {
             .view(&self.groups, &self.programs, self.transitions.list(), now)
     }
 
+    /// Counts what may have changed the state that is shown, beats left out: while it stays, nobody need look.
+    pub fn news(&self) -> u64 {
+        self.news
+    }
+
     /// How many beats this node has sent: what a watchdog is fed by.
     pub fn beats(&self) -> u64 {
         self.core.beats()
+    }
+}
+
+/// May the state that is shown be another one after it? Packets tell in `lift`, what a timer does in orders.
+fn is_news(event: &Event) -> bool {
+    match event {
+        Event::Received { .. } | Event::Load { .. } | Event::Timer | Event::CaughtUp => false,
+        Event::Request { .. } | Event::ClientGone { .. } => false,
+        Event::Renewed { found, .. } => found.iter().any(|(_, found)| *found != Found::Renewed),
+        Event::Sighted { sighting } => !matches!(sighting, Sighting::Connections { .. }),
+        Event::MediumBroken { .. }
+        | Event::MediumMended { .. }
+        | Event::Local { .. }
+        | Event::JobEnded { .. }
+        | Event::Reload { .. }
+        | Event::Programs { .. }
+        | Event::Scripts { .. }
+        | Event::Stop => true,
+    }
+}
+
+/// A beat that says nothing new, or what is not shown.
+fn is_a_beat(up: &Up) -> bool {
+    match up {
+        Up::Message { message, .. } => message.kind() == "status",
+        Up::Aside { .. } => true,
+        Up::Status { .. }
+        | Up::Returned { .. }
+        | Up::Restarted { .. }
+        | Up::Link { .. }
+        | Up::Joined { .. }
+        | Up::Left { .. }
+        | Up::Woke { .. } => false,
     }
 }

@@ -21,8 +21,10 @@ use crate::sys::pair::{End, Got};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process, signals};
 use crate::time::{Duration, Instant};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A bounded number at a time.
@@ -39,8 +41,12 @@ const CATCH_UP_ROUNDS: usize = 64;
 /// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
+/// The settings come when the disk has taken the new generation. A master that dies is noticed at once.
+const BEGIN_WITHIN: Duration = Duration::from_secs(60);
 /// Before the first beat we wait this long for the media to be open.
 const OPEN_WITHIN: Duration = Duration::from_secs(3);
+/// Beats tell the load; it is read with one of them, so often.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 
 /// A medium as the core sees it.
 #[derive(Debug)]
@@ -65,9 +71,10 @@ struct Driver {
     tries: Vec<u32>,
     daemon: Option<Daemon>,
     me: NodeName,
+    /// /proc/loadavg, open.
+    load: Option<File>,
     load_at: Instant,
     teller: Teller,
-    keepalive: Duration,
     deadtime: Duration,
     /// For the datagrams of all ports.
     room: Room,
@@ -114,6 +121,10 @@ pub fn run() -> io::Result<()> {
     let (cf, haresources, keys) =
         parse(&texts, &accounts, &me).ok_or_else(|| io::Error::other("the files do not parse here"))?;
     logger::init(&me, log, cf.debug, false);
+    // The master opens them meanwhile.
+    for i in 0..cf.media.len() {
+        ask_for(&mut master, MediumId(i));
+    }
     take_place(&cf);
     let settings = Settings {
         me: me.clone(),
@@ -142,13 +153,13 @@ pub fn run() -> io::Result<()> {
         fifo: CommandFifo::new(fifo),
         server: Server::new(register, paths::state()),
         specs: settings.cf.media.clone(),
-        slots: Vec::new(),
+        slots: settings.cf.media.iter().map(|_| Slot::Opening).collect(),
         tries: vec![0; settings.cf.media.len()],
         daemon: None,
         me,
+        load: File::open("/proc/loadavg").ok(),
         load_at: Instant::default(),
         teller: Teller::default(),
-        keepalive: settings.cf.keepalive,
         deadtime: settings.cf.deadtime,
         room: Room::default(),
         watchdog: None,
@@ -160,10 +171,6 @@ pub fn run() -> io::Result<()> {
         stop_early: false,
         stopped: false,
     };
-    for i in 0..driver.specs.len() {
-        driver.slots.push(Slot::Opening);
-        driver.ask_for(MediumId(i));
-    }
     let mut broken = driver.open_all()?;
     let silent = match settings.resumed {
         Some(_) => driver.last_beat.age().unwrap_or_default(),
@@ -210,9 +217,13 @@ fn take_place(cf: &HaCf) {
     }
 }
 
+fn ask_for(master: &mut End, medium: MediumId) {
+    say::to_master(master, &ToMaster::Open { medium });
+}
+
 /// Waits for the settings.
 fn first_message(master: &mut End) -> io::Result<ToCore> {
-    let deadline = sys::now() + Duration::from_secs(10);
+    let deadline = sys::now() + BEGIN_WITHIN;
     while sys::now() < deadline {
         wait(&[Want::read(master.fd())], deadline)?;
         match master.receive()? {
@@ -243,10 +254,6 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
 }
 
 impl Driver {
-    fn ask_for(&mut self, medium: MediumId) {
-        say::to_master(&mut self.master, &ToMaster::Open { medium });
-    }
-
     /// A ping node tells something when it is there; nobody waits for it.
     fn is_awaited(&self, slot: usize) -> bool {
         matches!(self.slots[slot], Slot::Opening) && !self.specs[slot].is_ping()
@@ -349,7 +356,7 @@ impl Driver {
             return Err(io::Error::other("the master hangs: it reads nothing that it is told"));
         }
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
-        let mut deadline = daemon.deadline().min(self.load_at).min(self.teller.at);
+        let mut deadline = daemon.deadline().min(self.teller.deadline(daemon));
         if self.server.has_more() {
             deadline = sys::now();
         }
@@ -459,27 +466,32 @@ impl Driver {
 
     fn timers(&mut self) {
         let now = sys::now();
-        if now >= self.load_at {
-            self.load_at = now + self.keepalive.max(Duration::from_secs(1));
-            if let Ok(line) = std::fs::read_to_string("/proc/loadavg") {
-                self.feed(Event::Load {
-                    line: line.trim_end().to_owned(),
-                });
-            }
-        }
-        if now >= self.teller.at
-            && let Some(daemon) = &self.daemon
-        {
-            self.teller.tell(now, daemon, &mut self.master);
-        }
         for i in 0..self.slots.len() {
             if matches!(self.slots[i], Slot::Broken { retry } if now >= retry) {
                 self.slots[i] = Slot::Opening;
-                self.ask_for(MediumId(i));
+                ask_for(&mut self.master, MediumId(i));
             }
         }
         if self.daemon.as_ref().is_some_and(|d| now >= d.deadline()) {
+            self.look_at_load(now);
             self.feed(Event::Timer);
+        }
+        if let Some(daemon) = &self.daemon {
+            self.teller.tell(now, daemon, &mut self.master);
+        }
+    }
+
+    /// Just before a beat, so that nobody is woken for it alone.
+    fn look_at_load(&mut self, now: Instant) {
+        let Some(load) = self.load.as_ref().filter(|_| now >= self.load_at) else {
+            return;
+        };
+        self.load_at = now + LOAD_EVERY;
+        let mut line = [0; 128];
+        let read = load.read_at(&mut line, 0).unwrap_or(0);
+        let line = String::from_utf8_lossy(&line[..read]).trim_end().to_owned();
+        if !line.is_empty() {
+            self.feed(Event::Load { line });
         }
     }
 
@@ -611,7 +623,7 @@ impl Driver {
             return;
         };
         log::set_max_level(logger::filter(cf.debug));
-        (self.keepalive, self.deadtime) = (cf.keepalive, cf.deadtime);
+        self.deadtime = cf.deadtime;
         // Ports of lines that stay are kept as they are; the numbers of the media follow the new ha.cf.
         let mut old: Vec<(MediumSpec, Slot, u32)> = self
             .specs
@@ -645,7 +657,7 @@ impl Driver {
             keys,
         });
         for medium in fresh {
-            self.ask_for(medium);
+            ask_for(&mut self.master, medium);
         }
         log::info!("the new configuration is in force");
     }

@@ -1,6 +1,7 @@
-//! The heir: root, asleep on a socket. It keeps the files the master runs with. When the master dies it becomes the master
-//! with them, whatever has happened to the disk meanwhile, and goes on stopping if that was asked for; when the master
-//! says goodbye it ends. It holds on to the output of scripts: a service that writes into a pipe that nobody has open dies.
+//! The heir: root, asleep on a socket, with its master's priority. It keeps the files the master runs with. When the master
+//! dies it becomes the master with them, whatever has happened to the disk meanwhile, and goes on stopping if that was
+//! asked for; when the master says goodbye it ends. It holds on to the output of scripts: a service that writes into a
+//! pipe that nobody has open dies.
 
 use super::link::ToHeir;
 use super::role::{GENERATIONS, MASTER_TITLE, OUTPUTS, RESUME, ROLE, STOPPING};
@@ -19,6 +20,7 @@ pub fn run() -> io::Result<()> {
     let mut master = End::new(fds.remove(0));
     let last_beat = fds.remove(0);
     signals::block_all_but_kill()?;
+    process::forget_idle();
     let (mut keep, mut watchdog, mut stopping) = (Vec::new(), None, false);
     let mut generations = 0..0;
     let mut outputs: Vec<(String, OwnedFd)> = Vec::new();

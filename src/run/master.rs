@@ -178,6 +178,9 @@ fn begin(
     match prepare(resumed, stopping, legacy, foreground) {
         Ok(mut master) => {
             master.ready = ready;
+            if master.ready.is_none() {
+                master.lookout.begin();
+            }
             if let Some(device) = watchdog {
                 master.watchdog = Some(Watchdog::keep(device, master.cf.watchdog.as_deref()));
                 master.share_watchdog();
@@ -604,6 +607,10 @@ impl Master {
         });
     }
 
+    fn priority(&self) -> Option<u8> {
+        self.cf.realtime.then_some(self.cf.rtprio)
+    }
+
     fn tell_core(&mut self, said: &ToCore) {
         if let Some(core) = &mut self.core {
             say::to_core(&mut core.link, said, None);
@@ -612,10 +619,6 @@ impl Master {
 
     /// Starts a core; with `resumed` it carries on with the groups that are held.
     fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let generation = self.next_generation(resumed)?;
-        // First of all: no number may be used twice, whoever dies now.
-        self.leave_generations_to_heir();
-        self.generation = generation;
         let (ours, theirs) = pair()?;
         let fds = [
             theirs.as_fd(),
@@ -625,8 +628,20 @@ impl Master {
             self.last_beat.fd(),
         ];
         let env = [(ROLE, "core".to_owned())];
-        let process = process::spawn_own(CORE_TITLE, &env, &fds, false)?;
+        let mut process = process::spawn_urgent(CORE_TITLE, &env, &fds, false, self.priority())?;
         drop(theirs);
+        // While the program is loaded. The core has no number before it is told, and no number may be used twice, whoever
+        // dies now.
+        let generation = match self.next_generation(resumed) {
+            Ok(generation) => generation,
+            Err(e) => {
+                drop(ours);
+                end_child(&mut process);
+                return Err(e);
+            }
+        };
+        self.leave_generations_to_heir();
+        self.generation = generation;
         let mut seed = [0; 8];
         files::random(&mut seed)?;
         let mut link = End::new(ours);
@@ -819,6 +834,8 @@ impl Master {
             .map(|b| format!("{b} (it is tried again until it works)\n"))
             .collect();
         ready.send(format!("ok {warnings}").into_bytes(), None);
+        // Not before: it would take processor time from the start of the core.
+        self.lookout.begin();
     }
 
     /// Opens a medium in a thread of its own: a name server may be slow, and scripts and signals must not wait for it.
@@ -923,7 +940,7 @@ impl Master {
         let started = pair().and_then(|(ours, theirs)| {
             let env = [(ROLE, "heir".to_owned())];
             let fds = [theirs.as_fd(), self.last_beat.fd()];
-            let process = process::spawn_own(HEIR_TITLE, &env, &fds, false)?;
+            let process = process::spawn_urgent(HEIR_TITLE, &env, &fds, false, self.priority())?;
             Ok(Heir {
                 process,
                 link: End::new(ours),

@@ -40,6 +40,7 @@ pub fn role() -> Option<String> {
 
 /// Runs as the master, the core, the heir or the lookout.
 pub fn act(role: &str) -> ExitCode {
+    process::end_when_panicking(|what| log::error!("CRIT: a fault in heartbeat itself: {what}"));
     let result = match role {
         "master" => master::run(),
         "core" => {
@@ -109,7 +110,8 @@ pub fn start(foreground: bool) -> ExitCode {
         complain(&format!("heartbeat: cannot start: {e}\n"));
         return ExitCode::from(FAILED);
     }
-    match launch() {
+    let priority = loaded.cf.filter(|cf| cf.realtime).map(|cf| cf.rtprio);
+    match launch(priority) {
         Ok(warnings) => {
             complain(&warnings);
             ExitCode::from(OK)
@@ -122,10 +124,11 @@ pub fn start(foreground: bool) -> ExitCode {
 }
 
 /// Starts the master and waits until it runs; gives what it warned of.
-fn launch() -> Result<String, String> {
+fn launch(priority: Option<u8>) -> Result<String, String> {
     let (ours, theirs) = pair().map_err(|e| e.to_string())?;
     let env = [(ROLE, "master".to_owned()), (READY, "1".to_owned())];
-    let mut child = process::spawn_own(MASTER_TITLE, &env, &[theirs.as_fd()], true).map_err(|e| e.to_string())?;
+    let mut child =
+        process::spawn_urgent(MASTER_TITLE, &env, &[theirs.as_fd()], true, priority).map_err(|e| e.to_string())?;
     drop(theirs);
     let mut link = End::new(ours);
     let deadline = sys::now() + START_WITHIN;

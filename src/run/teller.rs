@@ -1,4 +1,4 @@
-//! Tells the master what to write into the status file: soon after something changed, and now and then anyway.
+//! Tells the master what to write into the status file: soon after something changed, and with a beat now and then.
 
 use super::link::ToMaster;
 use super::say;
@@ -19,20 +19,37 @@ const MAX: usize = 200 * 1024;
 
 #[derive(Debug, Default)]
 pub struct Teller {
-    /// When to look again.
-    pub at: Instant,
     told: Option<Json>,
+    /// What was looked at last: when, how many news there were, and beats.
+    looked: Instant,
+    news: u64,
+    beats: u64,
     again: Instant,
     too_long: bool,
 }
 
 impl Teller {
-    /// A master that does not read is not told more: it will hear the newest state when it does.
+    /// When to look; never while nothing happens, since figures wait for the next beat.
+    pub fn deadline(&self, daemon: &Daemon) -> Instant {
+        match daemon.news() == self.news {
+            true => Instant::NEVER,
+            false => self.looked + LOOK_EVERY,
+        }
+    }
+
+    /// To be called in every turn. A master that does not read is not told more: it will hear the newest state when it
+    /// does.
     pub fn tell(&mut self, now: Instant, daemon: &Daemon, master: &mut End) {
-        self.at = now + LOOK_EVERY;
+        let beat = daemon.beats() != self.beats;
+        self.beats = daemon.beats();
+        if now < self.deadline(daemon) && !(beat && now >= self.again) {
+            return;
+        }
+        self.looked = now;
         if master.wants_write() {
             return;
         }
+        self.news = daemon.news();
         let json = to_json(&daemon.view(sys::clock()), VERSION);
         let state = lasting(&json);
         if self.told.as_ref() == Some(&state) && now < self.again {

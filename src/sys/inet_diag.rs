@@ -1,20 +1,19 @@
 //! The kernel's list of TCP connections: reading it, and ending what stands in it.
 
+use super::netlink::next_datagram;
 use crate::wire::inet_diag::{self, Connection, State, families};
 use crate::wire::netlink::{DONE, ERROR, messages};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// The kernel answers before `send` returns; this is for the case that it never does.
 const PATIENCE_SECONDS: i64 = 5;
-const BUFFER: usize = 64 * 1024;
 
 /// A question and answer socket, in the network namespace of the thread that opened it.
 #[derive(Debug)]
@@ -71,9 +70,8 @@ impl Connections {
         let malformed = |e: crate::wire::netlink::Malformed| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
         self.sequence = self.sequence.wrapping_add(1);
         send(self.fd.as_raw_fd(), &request(self.sequence), MsgFlags::empty())?;
-        let mut buffer = vec![0; BUFFER];
         loop {
-            let (length, from) = match recvfrom::<NetlinkAddr>(self.fd.as_raw_fd(), &mut buffer) {
+            let (bytes, from) = match next_datagram(self.fd.as_fd()) {
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => return Err(io::ErrorKind::TimedOut.into()),
                 got => got?,
@@ -82,7 +80,7 @@ impl Connections {
             if from.is_none_or(|a| a.pid() != 0) {
                 continue;
             }
-            for message in messages(&buffer[..length]).map_err(malformed)? {
+            for message in messages(&bytes).map_err(malformed)? {
                 if message.sequence != self.sequence {
                     continue;
                 }

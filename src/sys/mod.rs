@@ -24,6 +24,7 @@ pub mod process;
 pub mod program;
 pub mod raw_ip;
 pub mod reboot;
+pub mod sections;
 pub mod signals;
 pub mod tcp;
 pub mod terminal;

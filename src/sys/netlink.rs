@@ -5,8 +5,8 @@ use crate::wire::route::{self, Address, Existing, Family, Link, Reply, Route};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, recvfrom, send, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::fs::File;
@@ -17,8 +17,6 @@ use std::time::Duration;
 
 /// The kernel answers before `send` returns; this is for the case that it never does.
 const PATIENCE_SECONDS: i64 = 5;
-/// The kernel writes at most 32 KiB at a time into a list.
-const BUFFER: usize = 64 * 1024;
 /// How often a list that changed while it was read is asked for again.
 const TRIES: u32 = 5;
 
@@ -102,9 +100,8 @@ impl Netlink {
         self.sequence = self.sequence.wrapping_add(1);
         send(self.fd.as_raw_fd(), &request(self.sequence), MsgFlags::empty())?;
         let (mut answer, mut changed) = (Vec::new(), false);
-        let mut buffer = vec![0; BUFFER];
         loop {
-            let (length, from) = match recvfrom::<NetlinkAddr>(self.fd.as_raw_fd(), &mut buffer) {
+            let (bytes, from) = match next_datagram(self.fd.as_fd()) {
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => return Err(io::ErrorKind::TimedOut.into()),
                 got => got?,
@@ -113,7 +110,7 @@ impl Netlink {
             if from.is_none_or(|a| a.pid() != 0) {
                 continue;
             }
-            for message in messages(&buffer[..length]).map_err(malformed)? {
+            for message in messages(&bytes).map_err(malformed)? {
                 // What is left of an earlier question that was given up.
                 if message.sequence != self.sequence {
                     continue;
@@ -129,6 +126,16 @@ impl Netlink {
             }
         }
     }
+}
+
+/// What the kernel says next, in a buffer as large as that: most of it is short, and a buffer for the longest list would
+/// be kept in memory.
+pub(super) fn next_datagram(fd: BorrowedFd<'_>) -> nix::Result<(Vec<u8>, Option<NetlinkAddr>)> {
+    let length = recv(fd.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
+    let mut bytes = vec![0; length];
+    let (length, from) = recvfrom::<NetlinkAddr>(fd.as_raw_fd(), &mut bytes)?;
+    bytes.truncate(length);
+    Ok((bytes, from))
 }
 
 /// What the kernel tells unasked: interfaces and addresses that change, in the network namespace of the thread that opened
@@ -165,8 +172,7 @@ impl News {
     }
 
     pub fn read(&self) -> io::Result<Told> {
-        let mut buffer = vec![0; BUFFER];
-        let (length, from) = match recvfrom::<NetlinkAddr>(self.fd.as_raw_fd(), &mut buffer) {
+        let (bytes, from) = match next_datagram(self.fd.as_fd()) {
             Err(Errno::EINTR | Errno::EAGAIN) => return Ok(Told::Nothing),
             Err(Errno::ENOBUFS) => return Ok(Told::Lost),
             got => got?,
@@ -174,7 +180,7 @@ impl News {
         if from.is_none_or(|a| a.pid() != 0) {
             return Ok(Told::Of(Vec::new()));
         }
-        let Ok(all) = messages(&buffer[..length]) else {
+        let Ok(all) = messages(&bytes) else {
             return Ok(Told::Lost);
         };
         Ok(Told::Of(all.iter().filter_map(|m| route::read(m).ok()).collect()))

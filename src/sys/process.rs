@@ -17,14 +17,20 @@ const FIRST_FD: RawFd = 3;
 /// Where they are parked so that none is overwritten before it is copied.
 const PARKING: RawFd = 256;
 
-fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> Command {
+fn own_program(
+    title: &str,
+    env: &[(&str, String)],
+    fds: &[BorrowedFd<'_>],
+    new_session: bool,
+    priority: Option<u8>,
+) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0(title);
     for (name, value) in env {
         command.env(name, value);
     }
     let fds: Vec<RawFd> = fds.iter().map(|f| f.as_raw_fd()).collect();
-    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, dup2, setsid, sigprocmask.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, dup2, setsid, sched_setscheduler.
     unsafe {
         command.pre_exec(move || {
             for (i, fd) in fds.iter().enumerate() {
@@ -40,6 +46,10 @@ fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_
             if new_session {
                 libc::setsid();
             }
+            if let Some(priority) = priority {
+                // Refused: it asks for itself again, and says so.
+                let _ = realtime(priority);
+            }
             Ok(())
         });
     }
@@ -48,7 +58,19 @@ fn own_program(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_
 
 /// Starts this program once more as another of its processes; `title` is what `ps` shows.
 pub fn spawn_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], new_session: bool) -> io::Result<Child> {
-    let mut command = own_program(title, env, fds, new_session);
+    spawn_urgent(title, env, fds, new_session, None)
+}
+
+/// The same with a real-time priority from its first instruction on: on a busy machine the loading of a program that will
+/// ask for one itself would take many times as long as it works.
+pub fn spawn_urgent(
+    title: &str,
+    env: &[(&str, String)],
+    fds: &[BorrowedFd<'_>],
+    new_session: bool,
+    priority: Option<u8>,
+) -> io::Result<Child> {
+    let mut command = own_program(title, env, fds, new_session, priority);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if new_session {
         command.current_dir("/");
@@ -58,13 +80,13 @@ pub fn spawn_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>], ne
 
 /// Becomes another of our processes; returns only when that failed.
 pub fn become_own(title: &str, env: &[(&str, String)], fds: &[BorrowedFd<'_>]) -> io::Error {
-    own_program(title, env, fds, false).exec()
+    own_program(title, env, fds, false, None).exec()
 }
 
 /// This program once more with these arguments and one more variable, apart from the terminal and with nobody to wait for
 /// it.
 pub fn in_background(args: impl IntoIterator<Item = std::ffi::OsString>, mark: &str) -> io::Result<()> {
-    let mut command = own_program("", &[(mark, "1".to_owned())], &[], true);
+    let mut command = own_program("", &[(mark, "1".to_owned())], &[], true, None);
     command.arg0(std::env::args_os().next().unwrap_or_default()).args(args);
     let nothing = Stdio::null;
     command
@@ -92,7 +114,7 @@ pub fn inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
         .collect()
 }
 
-/// Real-time priority (SCHED_RR) that children do not inherit.
+/// Real-time priority (SCHED_RR) that children do not inherit. May be called between fork and exec.
 pub fn realtime(priority: u8) -> io::Result<()> {
     schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, i32::from(priority))
 }
@@ -115,16 +137,22 @@ pub fn normal_priority() {
 /// Keeps this process in memory. What is allocated later is locked too, but only where the limit could be lifted before
 /// the rights are dropped: below a limit an allocation would fail and end the process.
 ///
-/// Programs and libraries are read in whole, since the disk may hang when a page of them is first needed. What is no file
-/// is locked as it is used: the first use of such a page asks no disk, and stacks and the allocator's reserve, which are
-/// hardly used, would be most of what a daemon takes.
+/// Programs and libraries are read in whole, since the disk may hang when a page of them is first needed; but not what
+/// [`super::sections`] knows to be needed no more, see [`end_when_panicking`]. What is no file is locked as it is used: the
+/// first use of such a page asks no disk, and stacks and the allocator's reserve, which are hardly used, would be most of
+/// what a daemon takes.
 pub fn lock_memory() -> io::Result<()> {
     let lifted = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();
     let later = if lifted { libc::MCL_FUTURE } else { 0 };
+    // What is locked can no longer be given back.
+    give_memory_back();
+    let idle = forget_idle();
     // SAFETY: takes no pointer.
     let on_use = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT | later) } == 0;
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    if on_use && !maps.is_empty() && maps.lines().filter_map(file_mapping).all(lock_whole) {
+    let files = maps.lines().filter_map(file_mapping);
+    let mut used = files.flat_map(|file| without(file.memory, &idle));
+    if on_use && !maps.is_empty() && used.all(lock_whole) {
         return Ok(());
     }
     // SAFETY: takes no pointer.
@@ -132,18 +160,93 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(())
 }
 
-/// Where a line of /proc/PID/maps has a file in memory, if it has one that can be read.
-fn file_mapping(line: &str) -> Option<Range<usize>> {
+/// Takes out of memory what of this program is needed no more; says where it was. Should it be needed after all, it is read
+/// anew.
+pub fn forget_idle() -> Vec<Range<usize>> {
+    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    let program = program.to_string_lossy();
+    let sections = super::sections::idle();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut idle = Vec::new();
+    for file in maps.lines().filter_map(file_mapping) {
+        if file.path == program && !file.is_changed {
+            idle.extend(sections.iter().filter_map(|section| file.pages_of(section)));
+        }
+    }
+    for range in &idle {
+        // SAFETY: whole pages of a file that is mapped and cannot be written to: who reads them gets them anew.
+        unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
+    }
+    idle
+}
+
+/// A file in memory, as a line of /proc/PID/maps says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct FileMapping<'a> {
+    memory: Range<usize>,
+    /// Where in the file it begins.
+    offset: u64,
+    path: &'a str,
+    /// Something may be in memory that is not in the file.
+    is_changed: bool,
+}
+
+/// Everything that can be read of a file that is in memory.
+fn file_mapping(line: &str) -> Option<FileMapping<'_>> {
     let mut words = line.split_ascii_whitespace();
-    let (range, rights, path) = (words.next()?, words.next()?, words.nth(3)?);
+    let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
+    let path = line.find('/').map(|at| &line[at..])?;
     let (from, to) = range.split_once('-')?;
     let number = |text| usize::from_str_radix(text, 16).ok();
-    (rights.starts_with('r') && path.starts_with('/')).then_some(number(from)?..number(to)?)
+    rights.starts_with('r').then_some(FileMapping {
+        memory: number(from)?..number(to)?,
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        path,
+        is_changed: rights.contains('w'),
+    })
+}
+
+/// The smallest page there is; where pages are larger the kernel refuses what does not fit, and all is locked.
+const PAGE: usize = 4096;
+
+impl FileMapping<'_> {
+    /// The whole pages that a part of the file has here.
+    fn pages_of(&self, part: &Range<u64>) -> Option<Range<usize>> {
+        let here = |at: u64| Some(self.memory.start + usize::try_from(at.checked_sub(self.offset)?).ok()?);
+        let (from, to) = (here(part.start)?.next_multiple_of(PAGE), here(part.end)? / PAGE * PAGE);
+        (from < to && to <= self.memory.end).then_some(from..to)
+    }
+}
+
+/// What is left of a range.
+fn without(range: Range<usize>, holes: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut left = vec![range];
+    for hole in holes {
+        let parts = |r: Range<usize>| [r.start..r.end.min(hole.start), r.start.max(hole.end)..r.end];
+        left = left.into_iter().flat_map(parts).filter(|r| r.start < r.end).collect();
+    }
+    left
 }
 
 fn lock_whole(range: Range<usize>) -> bool {
     // SAFETY: reads and changes nothing in these pages; where they are gone meanwhile the kernel refuses.
     unsafe { libc::mlock(range.start as *const libc::c_void, range.len()) == 0 }
+}
+
+/// A panic of the first thread ends this process at once, as `panic = "abort"` does, but without a core file, whose disk
+/// may hang: unwinding reads tables that are not locked in memory, and whoever waits for this process should not wait for
+/// them. `tell` logs it. Other threads end alone.
+pub fn end_when_panicking(tell: impl Fn(&str) + Send + Sync + 'static) {
+    const EXIT_CODE: libc::c_int = 101;
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        usual(info);
+        tell(&info.to_string());
+        if std::thread::current().name() == Some("main") {
+            // SAFETY: takes a number, and does not return.
+            unsafe { libc::_exit(EXIT_CODE) }
+        }
+    }));
 }
 
 /// What this process has freed goes back to the system, as far as whole pages are free. Takes less than a millisecond for
@@ -337,17 +440,60 @@ mod tests {
 
     #[test]
     fn files_in_memory_are_told_from_stacks_and_from_what_cannot_be_read() {
+        let file = |memory, offset, path, is_changed| {
+            Some(FileMapping {
+                memory,
+                offset,
+                path,
+                is_changed,
+            })
+        };
         #[rustfmt::skip]
         let table = [
-            ("7f10-7f20 r-xp 00001000 fd:01 77                 /usr/lib/libc.so.6", Some(0x7f10..0x7f20)),
-            ("55a0-55b0 rw-p 00000000 fd:01 78  /opt/a b/heartbeat (deleted)",      Some(0x55a0..0x55b0)),
+            ("7f10-7f20 r-xp 00001000 fd:01 77                 /usr/lib/libc.so.6", file(0x7f10..0x7f20, 0x1000, "/usr/lib/libc.so.6", false)),
+            ("55a0-55b0 rw-p 00000000 fd:01 78  /opt/a b/heartbeat (deleted)",      file(0x55a0..0x55b0, 0, "/opt/a b/heartbeat (deleted)", true)),
             ("7f30-7f40 ---p 00001000 fd:01 77                 /usr/lib/libc.so.6", None),
             ("7ffd-7fff rw-p 00000000 00:00 0                          [stack]",    None),
             ("7fa0-7fb0 rw-p 00000000 00:00 0 ",                                    None),
             ("",                                                                    None),
         ];
-        for (line, range) in table {
-            assert_eq!(file_mapping(line), range, "{line}");
+        for (line, mapping) in table {
+            assert_eq!(file_mapping(line), mapping, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_file_has_the_pages_that_are_wholly_its_own() {
+        let mapping = file_mapping("10000-20000 r--p 00003000 fd:01 77 /x").unwrap();
+        #[rustfmt::skip]
+        let table = [
+            // of the file    in memory
+            (0x3000..0x4000,  Some(0x10000..0x11000)),
+            (0x3001..0x5fff,  Some(0x11000..0x12000)),
+            (0x3001..0x4fff,  None),
+            (0x2000..0x5000,  None),
+            (0x3000..0x13000, Some(0x10000..0x20000)),
+            (0x3000..0x14000, None),
+            (0x4000..0x4000,  None),
+        ];
+        for (part, pages) in table {
+            assert_eq!(mapping.pages_of(&part), pages, "{part:x?}");
+        }
+    }
+
+    #[test]
+    fn holes_are_left_out() {
+        #[rustfmt::skip]
+        let table: [(&[Range<usize>], &[Range<usize>]); 6] = [
+            (&[],                   &[10..20]),
+            (&[0..10, 20..30],      &[10..20]),
+            (&[12..14, 16..17],     &[10..12, 14..16, 17..20]),
+            (&[5..12, 18..25],      &[12..18]),
+            (&[10..20],             &[]),
+            (&[15..15],             &[10..15, 15..20]),
+        ];
+        for (holes, left) in table {
+            assert_eq!(without(10..20, holes), left, "{holes:?}");
         }
     }
 }

@@ -41,7 +41,14 @@ impl Care {
             log_pipe,
             running: None,
             started: Instant::default(),
-            start_at: Instant::default(),
+            start_at: Instant::NEVER,
+        }
+    }
+
+    /// From now on there is to be a lookout.
+    pub fn begin(&mut self) {
+        if self.running.is_none() {
+            self.start_at = sys::now();
         }
     }
 

@@ -29,13 +29,19 @@ impl Watch {
         self.wanted = wanted;
     }
 
-    pub fn deadline(&self) -> Instant {
-        if self.wanted { self.at } else { Instant::NEVER }
+    /// Never while there is nothing to look at.
+    pub fn deadline(&self, scene: &Scene) -> Instant {
+        let anything = scene.held().next().is_some() || !self.told.is_empty();
+        if self.wanted && anything {
+            self.at
+        } else {
+            Instant::NEVER
+        }
     }
 
     /// The list, when it has changed.
     pub fn tick(&mut self, now: Instant, scene: &Scene) -> Option<Vec<Ends>> {
-        if now < self.deadline() {
+        if now < self.deadline(scene) {
             return None;
         }
         self.at = now + LOOK_EVERY;

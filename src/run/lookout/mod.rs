@@ -120,7 +120,9 @@ impl Lookout {
         }
         let now = sys::now();
         let deadline = self.look_at.min(self.ears.deadline());
-        let deadline = deadline.min(self.voice.deadline()).min(self.watch.deadline());
+        let deadline = deadline
+            .min(self.voice.deadline())
+            .min(self.watch.deadline(&self.scene));
         let mut wants = vec![
             Want {
                 fd: self.master.fd(),
@@ -171,6 +173,7 @@ impl Lookout {
             match self.news.read()? {
                 Told::Nothing => return Ok(()),
                 Told::Lost => self.look_at = sys::now(),
+                Told::Of(replies) if self.scene.knows(&replies) => {}
                 Told::Of(replies) => {
                     let at_once = self.scene.concerns_held(&replies);
                     let due = sys::now() + if at_once { Duration::ZERO } else { LOOK_AFTER };

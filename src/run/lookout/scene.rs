@@ -71,6 +71,18 @@ impl Scene {
         })
     }
 
+    /// Everything of it is known: it tells of held addresses that they are where they were, as each renewal of a lease does.
+    pub fn knows(&self, replies: &[Reply]) -> bool {
+        replies.iter().all(|reply| match reply {
+            Reply::Address(a) => self.held.values().any(|held| {
+                let found = where_is(std::slice::from_ref(a), &self.links, &held.spec);
+                found.is_some_and(|index| held.place == Place::Here(index))
+            }),
+            Reply::AddressGone(_) | Reply::Link(_) | Reply::LinkGone(_) | Reply::Route(_) => false,
+            Reply::Done | Reply::Ended(_) | Reply::Other => false,
+        })
+    }
+
     /// Looks at everything and says what has happened to what is held.
     pub fn look(&mut self) -> io::Result<Vec<Sighting>> {
         let mut sightings = Vec::new();

@@ -1,6 +1,7 @@
 //! This toolkit beside heartbeat 3.0.6, keepalived and ucarp, measured in one run: see README.md in the directory above.
 //! `tests/bench/run` gets the other programs and calls this.
 
+mod core;
 mod cost;
 mod gaps;
 mod lanes;
@@ -92,6 +93,18 @@ fn arguments() -> Command {
                 .hide(true)
                 .arg(Arg::new("seconds").value_parser(value_parser!(u64))),
         )
+        .subcommand(
+            Command::new(core::COUNTED)
+                .hide(true)
+                .arg(Arg::new("seconds").value_parser(value_parser!(u64)))
+                .arg(
+                    Arg::new("command")
+                        .num_args(1..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true),
+                ),
+        )
+        .subcommand(Command::new(cost::READY).hide(true).arg(Arg::new("program")))
         // cargo bench says so to every benchmark.
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
 }
@@ -99,13 +112,10 @@ fn arguments() -> Command {
 fn main() -> ExitCode {
     let matches = arguments().get_matches();
     let out = matches.get_one::<PathBuf>("out").expect("it has a default");
-    if let Some((_, simulate)) = matches.subcommand() {
-        let seconds = simulate.get_one("seconds").copied().unwrap_or(1);
-        return work::simulate(seconds).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
-    }
-    let done = match matches.get_one::<PathBuf>("readme") {
-        Some(readme) => show(readme, out),
-        None => measure(&matches, out),
+    let done = match (matches.subcommand(), matches.get_one::<PathBuf>("readme")) {
+        (Some((word, asked)), _) => alone(word, asked),
+        (None, Some(readme)) => show(readme, out),
+        (None, None) => measure(&matches, out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,6 +123,19 @@ fn main() -> ExitCode {
             eprintln!("side: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What this program has itself do in a process of its own.
+fn alone(word: &str, asked: &ArgMatches) -> io::Result<()> {
+    let seconds = || asked.get_one("seconds").copied().unwrap_or(1);
+    match word {
+        work::SIMULATE => work::simulate(seconds()).map_err(io::Error::other),
+        core::COUNTED => {
+            let command: Vec<String> = asked.get_many("command").into_iter().flatten().cloned().collect();
+            core::run(&command, seconds())
+        }
+        _ => cost::ready(asked.get_one::<String>("program").map_or("heartbeat", String::as_str)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How much work a message is, and how many nodes can be in one cluster.
 
+use crate::core;
 use crate::lanes::{BOUND, Bench};
 use crate::programs::{Kind, NODES, Pace, Pair, Program, well};
 use ha::clients::json::Json;
@@ -7,13 +8,15 @@ use ha::sim::Sim;
 use ha::sim::plan::Config;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const SECTION: &str = "Work";
-const SENT: &str = "a beat sent and one heard (ours: in the simulator, without system calls)";
+const SENT: &str = "a beat sent and one heard (ours: the core; heartbeat 3.0.6: all its processes)";
+const PLAYED: &str = "a beat sent and one heard (simulator)";
 
 /// The word by which this program asks itself to play two nodes, for a valgrind that counts.
 pub const SIMULATE: &str = "__simulate";
@@ -32,18 +35,20 @@ pub fn run(bench: &Bench, valgrind: Option<&Path>) {
             .results
             .failed("instructions a beat: left out, there is no valgrind"),
         Some(valgrind) => {
-            let ours = || instructions(|seconds| count_ours(valgrind, seconds));
+            let played = || instructions(|seconds| count_played(valgrind, seconds));
+            let ours = || instructions(|seconds| count_core(bench, valgrind, seconds));
             let classic = || instructions(|seconds| count_classic(bench, valgrind, seconds));
-            let (ours, classic) = thread::scope(|scope| {
+            let (played, ours, classic) = thread::scope(|scope| {
                 let classic = scope.spawn(classic);
-                (ours(), classic.join())
+                (played(), ours(), classic.join())
             });
             let add = |row: &str, program, counted: io::Result<f64>| match counted {
                 Ok(count) => bench.results.add(SECTION, row, "instructions", program, count),
                 Err(e) => bench.results.failed(&format!("instructions a beat, {program}: {e}")),
             };
             // Two nodes are played, each sends and hears.
-            add(SENT, Program::Ours, ours.map(|count| count / 2.0));
+            add(PLAYED, Program::Ours, played.map(|count| count / 2.0));
+            add(SENT, Program::Ours, ours);
             let classic = classic.unwrap_or_else(|_| Err(io::Error::other("the run ended early")));
             add(SENT, Program::Classic, classic);
             eprintln!("instructions a beat: done");
@@ -69,8 +74,39 @@ fn instructions(count: impl Fn(u64) -> io::Result<u64> + Sync) -> io::Result<f64
     Ok(long?.saturating_sub(short) as f64 / BEATS)
 }
 
-/// Two nodes in the simulator: our daemon starts itself by /proc/self/exe, which under valgrind is valgrind.
-fn count_ours(valgrind: &Path, seconds: u64) -> io::Result<u64> {
+/// The core of the second node, as it runs in the daemon; the first node runs without valgrind.
+fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
+    let kind = Kind {
+        program: Program::Ours,
+        pace: Pace { beat: 100, dead: 5000 },
+        media: 1,
+    };
+    let pair = Pair::make(&bench.place, kind)?;
+    pair.start(NODES[0])?;
+    pair.lab.power_on(NODES[1])?;
+    let dir = pair.lab.files(NODES[1]).log().join("counted");
+    fs::create_dir_all(&dir)?;
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777))?;
+    let me = std::env::current_exe()?.display().to_string();
+    let seconds = seconds.to_string();
+    let valgrind = valgrind.display().to_string();
+    let heartbeat = pair.lab.plan.programs.join("heartbeat").display().to_string();
+    // Callgrind makes its file at the start and writes it at the end: it must be the same user then.
+    let user = ["setpriv", "--reuid=hacluster", "--regid=haclient", "--clear-groups"];
+    let tool = [
+        &valgrind,
+        "-q",
+        "--tool=callgrind",
+        "--callgrind-out-file=/var/log/counted/callgrind.%p",
+    ];
+    let play = ["timeout", COUNTED_WITHIN, &me, core::COUNTED, &seconds];
+    let words = [&play[..], &user, &tool, &[&heartbeat]].concat();
+    pair.lab.exec(NODES[1], &words).and_then(well)?;
+    counted(&dir)
+}
+
+/// Two nodes in the simulator.
+fn count_played(valgrind: &Path, seconds: u64) -> io::Result<u64> {
     let dir = std::env::temp_dir().join(format!("side-{}-{seconds}", std::process::id()));
     fs::create_dir_all(&dir)?;
     let said = Command::new("timeout")
