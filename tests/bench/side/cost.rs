@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const SECTION: &str = "Cost";
 const SAMPLED: Duration = Duration::from_secs(20);
 /// Until what a start needed is done with.
-const SETTLED: Duration = Duration::from_secs(3);
+pub const SETTLED: Duration = Duration::from_secs(3);
 
 /// What runs in the node, but for those who look: a line a process, then a line a task of it.
 const LOOK: &str = r#"for d in /proc/[0-9]*; do
@@ -20,15 +20,16 @@ const LOOK: &str = r#"for d in /proc/[0-9]*; do
 done 2>/dev/null; true"#;
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    processes: u32,
-    pss: u64,
+pub struct Sample {
+    pub processes: u32,
+    /// kB.
+    pub pss: u64,
     /// Nanoseconds.
     cpu: u64,
     switches: u64,
 }
 
-fn sample(pair: &Pair) -> io::Result<Sample> {
+pub fn sample(pair: &Pair) -> io::Result<Sample> {
     let said = pair.lab.exec(NODES[0], &["sh", "-c", LOOK])?;
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     well(said)?;
