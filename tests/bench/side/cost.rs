@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const SECTION: &str = "Cost";
 const SAMPLED: Duration = Duration::from_secs(20);
 /// Until what a start needed is done with.
-const SETTLED: Duration = Duration::from_secs(3);
+pub const SETTLED: Duration = Duration::from_secs(3);
 const STARTS: u32 = 11;
 
 /// What runs in the node, but for those who look: a line a process, then a line a task of it.
@@ -30,9 +30,9 @@ pub const READY: &str = "__ready";
 
 /// One process. `pss` in kB, `cpu` in nanoseconds; `willing` and `unwilling` count when it gave a processor up.
 #[derive(Clone, Debug, Default)]
-struct Process {
+pub struct Process {
     title: String,
-    pss: u64,
+    pub pss: u64,
     cpu: u64,
     willing: u64,
     unwilling: u64,
@@ -46,7 +46,7 @@ impl Process {
     }
 }
 
-fn sample(pair: &Pair) -> io::Result<Vec<Process>> {
+pub fn sample(pair: &Pair) -> io::Result<Vec<Process>> {
     let said = pair.lab.exec(NODES[0], &["sh", "-c", LOOK])?;
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     well(said)?;

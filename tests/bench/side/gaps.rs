@@ -58,7 +58,7 @@ fn round(bench: &Bench, pair: &Pair) -> Result<(), String> {
 }
 
 /// Does something after which `node` has the address, and returns what the client saw from then on.
-fn event(
+pub fn event(
     bench: &Bench,
     pair: &Pair,
     what: &str,
@@ -66,19 +66,22 @@ fn event(
     event: impl FnOnce(&Pair) -> io::Result<()>,
 ) -> Result<Seen, String> {
     sleep(REST);
-    bench.slots.during(|| {
-        let named = |e: io::Error| format!("{what}: {e}");
-        let watch = pair.lab.watch(ADDRESS).map_err(named)?;
-        let since = Watcher::now();
-        event(pair).map_err(named)?;
-        if !watch.wait_for_owner(node, since, BOUND) {
-            return Err(format!(
-                "{what}: {node} did not get the address; it is at {:?}",
-                watch.owners()
-            ));
-        }
-        Ok(seen(&watch, since))
-    })
+    bench.slots.during(|| moved(pair, what, node, event))
+}
+
+/// The same of what takes seconds by itself, so that it needs no slot.
+pub fn moved(pair: &Pair, what: &str, node: &str, event: impl FnOnce(&Pair) -> io::Result<()>) -> Result<Seen, String> {
+    let named = |e: io::Error| format!("{what}: {e}");
+    let watch = pair.lab.watch(ADDRESS).map_err(named)?;
+    let since = Watcher::now();
+    event(pair).map_err(named)?;
+    if !watch.wait_for_owner(node, since, BOUND) {
+        return Err(format!(
+            "{what}: {node} did not get the address; it is at {:?}",
+            watch.owners()
+        ));
+    }
+    Ok(seen(&watch, since))
 }
 
 /// A node that is alone, from the command to the first answer, and from the command until it has returned.
@@ -104,6 +107,17 @@ fn start(bench: &Bench) {
 
 fn started(bench: &Bench, kind: Kind) -> io::Result<()> {
     let pair = Pair::make(&bench.place, kind)?;
+    let (took, ready) = first_answer(&pair)?;
+    let add = |row: &str, value: f64| bench.results.add("Start", row, "ms", kind.program, value);
+    add("command to address, a lone node that waits 1 s for the other", took);
+    if kind.program != Program::Ucarp {
+        add("command until it returns", ready);
+    }
+    Ok(())
+}
+
+/// Starts the first node: milliseconds from the command to the first answer, and until the command has returned.
+pub fn first_answer(pair: &Pair) -> io::Result<(f64, f64)> {
     let watch = pair.lab.watch(ADDRESS)?;
     // What entering a node costs is not the program's.
     let begun = Instant::now();
@@ -120,10 +134,5 @@ fn started(bench: &Bench, kind: Kind) -> io::Result<()> {
     let timeline = watch.timeline();
     let first = timeline.spans().iter().find(|s| s.from > since && !s.owners.is_empty());
     let took = first.map_or(0.0, |s| (s.from - since) as f64 / 1000.0);
-    let add = |row: &str, value: f64| bench.results.add("Start", row, "ms", kind.program, value);
-    add("command to address, a lone node that waits 1 s for the other", took);
-    if kind.program != Program::Ucarp {
-        add("command until it returns", ready);
-    }
-    Ok(())
+    Ok((took, ready))
 }

@@ -122,7 +122,7 @@ pub fn calm(pair: &Pair) -> Result<(), String> {
     pair.lab
         .wait_for("the nodes know each other", BOUND, || pair.knows_peer())?;
     thread::sleep(match pair.kind.program {
-        Program::Ours => REST,
+        Program::Ours | Program::OurCrm | Program::OurCrmScript | Program::Pacemaker => REST,
         Program::Classic => CALM,
         Program::Keepalived | Program::Ucarp => REST.max(Duration::from_millis(u64::from(pair.kind.pace.dead) * 3 / 2)),
     });

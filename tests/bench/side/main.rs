@@ -1,10 +1,13 @@
-//! This toolkit beside heartbeat 3.0.6, keepalived and ucarp, measured in one run: see README.md in the directory above.
+//! This toolkit beside heartbeat 3.0.6, keepalived, ucarp and Pacemaker, measured in one run: see README.md in the directory
+//! above.
 //! `tests/bench/run` gets the other programs and calls this.
 
 mod core;
 mod cost;
+mod crm;
 mod gaps;
 mod lanes;
+mod managers;
 mod owners;
 mod plot;
 mod programs;
@@ -25,9 +28,10 @@ use std::time::{Duration, Instant};
 /// A stage: its name, and what does it.
 type Stage = (&'static str, fn(&Bench, &ArgMatches));
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     ("gaps", |bench, _| gaps::run(bench)),
     ("owners", |bench, _| owners::run(bench)),
+    ("crm", |bench, _| crm::run(bench)),
     ("loss", |bench, _| weather::loss(bench)),
     ("junk", |bench, _| weather::junk(bench)),
     ("busy", |bench, _| weather::busy(bench)),

@@ -19,8 +19,8 @@ const MARKS: [(f64, &str); 5] = [
 
 fn colour(program: Program) -> &'static str {
     match program {
-        Program::Ours => "#0b6e4f",
-        Program::Classic => "#c8553d",
+        Program::Ours | Program::OurCrm | Program::OurCrmScript => "#0b6e4f",
+        Program::Classic | Program::Pacemaker => "#c8553d",
         Program::Keepalived => "#3d5a80",
         Program::Ucarp => "#9a8c98",
     }

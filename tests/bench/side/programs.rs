@@ -3,6 +3,7 @@
 //!
 //! All run in labs of `hb_lab`; what is not ours runs from its unpacked Debian package, laid over the node's directories.
 
+use crate::managers;
 use ha::lab::{Config, Lab, Options};
 use std::fmt;
 use std::io;
@@ -20,14 +21,29 @@ pub enum Program {
     Classic,
     Keepalived,
     Ucarp,
+    /// Ours with `crm on`; the address is that of Debian's OCF agent, as with Pacemaker.
+    OurCrm,
+    /// The same; the address is that of our own script.
+    OurCrmScript,
+    Pacemaker,
 }
 
 impl Program {
     pub const ALL: [Self; 4] = [Self::Ours, Self::Classic, Self::Keepalived, Self::Ucarp];
+    /// Those with a cluster resource manager, which have a stage of their own.
+    pub const MANAGERS: [Self; 3] = [Self::OurCrm, Self::OurCrmScript, Self::Pacemaker];
 
     /// Those that read ha.cf.
     pub fn is_heartbeat(self) -> bool {
-        matches!(self, Self::Ours | Self::Classic)
+        self.is_ours() || self == Self::Classic
+    }
+
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OurCrm | Self::OurCrmScript)
+    }
+
+    pub fn is_manager(self) -> bool {
+        Self::MANAGERS.contains(&self)
     }
 }
 
@@ -38,6 +54,9 @@ impl fmt::Display for Program {
             Self::Classic => "heartbeat 3.0.6",
             Self::Keepalived => "keepalived",
             Self::Ucarp => "ucarp",
+            Self::OurCrm => "our crm, IPaddr2",
+            Self::OurCrmScript => "our crm, IPaddr",
+            Self::Pacemaker => "Pacemaker, IPaddr2",
         })
     }
 }
@@ -72,6 +91,8 @@ pub fn fastest(program: Program) -> Pace {
         Program::Classic => Pace::of(250),
         Program::Ours | Program::Keepalived => Pace::of(200),
         Program::Ucarp => Pace::of(3000),
+        // Compared at one pace only.
+        Program::OurCrm | Program::OurCrmScript | Program::Pacemaker => Pace::of(1000),
     }
 }
 
@@ -113,16 +134,20 @@ impl Pair {
         options.config = Config::Texts {
             ha_cf: format!(
                 "logfile /var/log/ha-log\nkeepalive {beat}ms\nwarntime {}ms\ndeadtime {dead}ms\ninitdead {}ms\n\
-                 udpport 694\nbcast {}\nauto_failback on\nnode {}\n{ha_cf}",
+                 udpport 694\nbcast {}\nauto_failback on\n{}node {}\n{ha_cf}",
                 beat * 2,
                 dead.max(1000),
                 links.join(" "),
+                if kind.program.is_manager() { "crm on\n" } else { "" },
                 nodes.join(" ")
             ),
-            haresources: format!("node1 {ADDRESS}\n"),
+            haresources: match kind.program.is_manager() {
+                true => String::new(),
+                false => format!("node1 {ADDRESS}\n"),
+            },
             authkeys: "auth 1\n1 sha1 a-lab-is-no-secret\n".to_owned(),
         };
-        if kind.program != Program::Ours {
+        if !kind.program.is_ours() {
             options.classic = nodes.to_vec();
             options.packages = Some(place.packages.clone());
         }
@@ -130,7 +155,13 @@ impl Pair {
             kind,
             lab: Lab::up(&options)?,
         };
-        for node in nodes.iter().filter(|_| !kind.program.is_heartbeat()) {
+        for node in nodes.iter().filter(|_| kind.program.is_manager()) {
+            managers::configure(&pair, place, node)?;
+        }
+        for node in nodes
+            .iter()
+            .filter(|_| matches!(kind.program, Program::Keepalived | Program::Ucarp))
+        {
             pair.lab
                 .write(node, "ha.d/keepalived.conf", &pair.keepalived(node, false))?;
             pair.lab
@@ -162,6 +193,7 @@ impl Pair {
         let Pace { beat, dead } = self.kind.pace;
         match self.kind.program {
             Program::Ours | Program::Classic => String::new(),
+            Program::OurCrm | Program::OurCrmScript | Program::Pacemaker => managers::BOOT.to_owned(),
             Program::Keepalived => {
                 "keepalived --vrrp -f /etc/ha.d/keepalived.conf -p /run/k.pid -r /run/kv.pid".to_owned()
             }
@@ -191,18 +223,25 @@ impl Pair {
     }
 
     pub fn start(&self, node: &str) -> io::Result<()> {
-        if self.kind.program.is_heartbeat() {
-            return self.lab.start(node).and_then(well);
-        }
         self.lab.power_on(node)?;
-        self.shell(node, &self.starter(node))
+        let starter = self.starter(node);
+        if !starter.is_empty() {
+            self.shell(node, &starter)?;
+        }
+        match self.kind.program.is_heartbeat() {
+            true => self.lab.start(node).and_then(well),
+            false => Ok(()),
+        }
     }
 
     pub fn stop(&self, node: &str) -> io::Result<()> {
         if self.kind.program.is_heartbeat() {
             return self.lab.stop(node).and_then(well);
         }
-        self.shell(node, "kill $(cat /run/k.pid)")
+        match self.kind.program {
+            Program::Pacemaker => self.shell(node, managers::STOP),
+            _ => self.shell(node, "kill $(cat /run/k.pid)"),
+        }
     }
 
     /// The first node gives the address away and stays in the cluster.
@@ -212,6 +251,7 @@ impl Pair {
             Program::Ours | Program::Classic => self.lab.exec(node, &["hb_standby"]).and_then(well),
             Program::Keepalived => self.reload("low"),
             Program::Ucarp => self.shell(node, "kill -USR2 $(cat /run/k.pid)"),
+            Program::OurCrm | Program::OurCrmScript | Program::Pacemaker => self.shell(node, managers::GIVE),
         }
     }
 
@@ -221,6 +261,7 @@ impl Pair {
             Program::Ours | Program::Classic => self.lab.exec(NODES[0], &["hb_takeover"]).and_then(well),
             Program::Keepalived => self.reload("conf"),
             Program::Ucarp => Ok(()),
+            Program::OurCrm | Program::OurCrmScript | Program::Pacemaker => self.shell(NODES[0], managers::TAKE),
         }
     }
 
@@ -241,6 +282,9 @@ impl Pair {
 
     /// Whether the first node has the second one as a member; those that do not tell are given time instead.
     pub fn knows_peer(&self) -> bool {
+        if self.kind.program.is_manager() {
+            return managers::is_calm(self);
+        }
         let asked = self.lab.exec(NODES[0], &["cl_status", "nodestatus", NODES[1]]);
         !self.kind.program.is_heartbeat() || asked.is_ok_and(|o| o.stdout.starts_with(b"active"))
     }

@@ -1,5 +1,6 @@
 //! What was measured: every single run, medians, and how they are written as JSON and Markdown.
 
+use crate::crm;
 use crate::programs::Program;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -155,7 +156,8 @@ pub fn markdown(occasion: &Occasion, results: &Results) -> String {
     );
     for section in unique(figures.iter().map(|f| f.section)) {
         let of = |f: &&Figure| f.section == section;
-        let programs: Vec<Program> = Program::ALL
+        let programs: Vec<Program> = [&Program::ALL[..], &Program::MANAGERS]
+            .concat()
             .into_iter()
             .filter(|p| figures.iter().filter(of).any(|f| f.program == *p))
             .collect();
@@ -209,34 +211,59 @@ const SHOWN: [(&str, &str, &str); 12] = [
     ("Cost", "CPU, beat 100 ms, 1 media", "CPU, beat of 100 ms"),
 ];
 
+/// The same of the clusters with a resource manager.
+const SHOWN_OF_MANAGERS: [(&str, &str, &str); 8] = [
+    (crm::SECTION, crm::MOVE, "planned move"),
+    (crm::SECTION, crm::STOP, "orderly stop"),
+    (crm::SECTION, crm::CRASH, "crash, noticed after 1 s"),
+    (crm::SECTION, crm::FAILBACK, "failback"),
+    (crm::SECTION, crm::HEALED, "two owners after a partition has healed"),
+    (crm::SECTION, crm::START, "start of a lone node to its address"),
+    (crm::SECTION, crm::PROCESSES, "processes"),
+    (crm::SECTION, crm::PSS, "memory (PSS)"),
+];
+
 /// A few rows of medians, with how many times ours each rival is.
 pub fn short(occasion: &Occasion, results: &Results) -> String {
     let figures = results.figures();
-    let programs = Program::ALL;
-    let mut out = format!("{}\n\n{}", occasion.said(), head(&programs));
-    for (section, row, words) in SHOWN {
-        let find = |p: Program| {
-            figures
-                .iter()
-                .find(|f| f.section == section && f.row == row && f.program == p)
-        };
-        let Some(ours) = find(Program::Ours) else { continue };
-        let _ = write!(out, "| {words}, {} |", ours.unit);
-        for program in programs {
-            let _ = match find(program) {
-                None => write!(out, " – |"),
-                // What is nearly nothing has no ratio.
-                Some(f) if program == Program::Ours || ours.median() < 0.05 => write!(out, " {} |", number(f.median())),
-                Some(f) => write!(out, " {} (× {:.1}) |", number(f.median()), f.median() / ours.median()),
-            };
+    let mut out = format!("{}\n", occasion.said());
+    for (programs, shown) in [
+        (&Program::ALL[..], &SHOWN[..]),
+        (&Program::MANAGERS, &SHOWN_OF_MANAGERS),
+    ] {
+        let rows: String = shown.iter().map(|shown| short_row(&figures, programs, shown)).collect();
+        if !rows.is_empty() {
+            let _ = write!(out, "\n{}{rows}", head(programs));
         }
-        out.push('\n');
     }
     let _ = write!(
         out,
         "\nMedians of all runs; in brackets how many times ours it is. Runs that ended early: {}.\n",
         results.failures().len()
     );
+    out
+}
+
+/// The first of the programs is the measure of the others. Nothing when it has no such figure.
+fn short_row(figures: &[Figure], programs: &[Program], (section, row, words): &(&str, &str, &str)) -> String {
+    let find = |p: Program| {
+        figures
+            .iter()
+            .find(|f| f.section == *section && f.row == *row && f.program == p)
+    };
+    let Some(first) = find(programs[0]) else {
+        return String::new();
+    };
+    let mut out = format!("| {words}, {} |", first.unit);
+    for program in programs {
+        let _ = match find(*program) {
+            None => write!(out, " – |"),
+            // What is nearly nothing has no ratio.
+            Some(f) if *program == programs[0] || first.median() < 0.05 => write!(out, " {} |", number(f.median())),
+            Some(f) => write!(out, " {} (× {:.1}) |", number(f.median()), f.median() / first.median()),
+        };
+    }
+    out.push_str("\n");
     out
 }
 
