@@ -263,7 +263,7 @@ fn short_row(figures: &[Figure], programs: &[Program], (section, row, words): &(
             Some(f) => write!(out, " {} (× {:.1}) |", number(f.median()), f.median() / first.median()),
         };
     }
-    out.push_str("\n");
+    out.push('\n');
     out
 }
 
