@@ -3,7 +3,7 @@
 
 use crate::cost::{SETTLED, sample};
 use crate::gaps::{event, first_answer, moved};
-use crate::lanes::{BOUND, Bench, calm};
+use crate::lanes::{BOUND, Bench};
 use crate::programs::{ADDRESS, Kind, NODES, Pace, Pair, Program};
 use ha::lab::Watcher;
 use std::io;
@@ -44,25 +44,29 @@ pub fn run(bench: &Bench) {
                 .failed(&format!("{SECTION}, {program}: start and memory: {e}"));
         }
     }
-    let kinds = Program::MANAGERS.map(kind);
     let slow = Kind {
         pace: TOKEN_OF_A_SECOND,
         ..kind(Program::Pacemaker)
     };
+    // A round with Pacemaker takes twice as long as one with ours.
+    let lane_of = |programs: &[Program]| programs.iter().copied().map(kind).collect::<Vec<_>>();
+    let (ours, theirs) = (lane_of(&Program::MANAGERS[..2]), lane_of(&Program::MANAGERS[2..]));
+    let all = lane_of(&Program::MANAGERS);
     thread::scope(|scope| {
-        for lane in 0..2 {
-            let (kinds, runs) = (&kinds, (bench.runs + 1 - lane) / 2);
+        for (kinds, runs) in [
+            (&ours, bench.runs),
+            (&theirs, bench.runs.div_ceil(2)),
+            (&theirs, bench.runs / 2),
+        ] {
             scope.spawn(move || bench.lanes(SECTION, kinds, runs, |pair| round(bench, pair)));
         }
-        scope.spawn(|| bench.lanes("partition", &kinds, bench.runs, |pair| partition(bench, pair)));
+        scope.spawn(|| bench.lanes("partition", &all, bench.runs, |pair| partition(bench, pair)));
         scope.spawn(|| {
             bench.lanes("token of 1 s", &[slow], bench.runs, |pair| {
                 crash(bench, pair, ", token of 1 s")
             })
         });
-        for program in Program::MANAGERS {
-            scope.spawn(move || starts(bench, program));
-        }
+        scope.spawn(|| starts(bench));
     });
 }
 
@@ -73,13 +77,13 @@ fn add(bench: &Bench, pair: &Pair, row: &str, unit: &'static str, value: f64) {
 fn round(bench: &Bench, pair: &Pair) -> Result<(), String> {
     let seen = event(bench, pair, "planned move", NODES[1], Pair::give)?;
     add(bench, pair, MOVE, "ms", seen.gap);
-    calm(pair)?;
+    idle(pair)?;
     event(bench, pair, "move back", NODES[0], Pair::take)?;
-    calm(pair)?;
+    idle(pair)?;
     let seen = event(bench, pair, "orderly stop", NODES[1], |p| p.stop(NODES[0]))?;
     add(bench, pair, STOP, "ms", seen.gap);
     moved(pair, "return after it", NODES[0], |p| p.start(NODES[0]))?;
-    calm(pair)?;
+    idle(pair)?;
     crash(bench, pair, "")
 }
 
@@ -91,7 +95,7 @@ fn crash(bench: &Bench, pair: &Pair, setting: &str) -> Result<(), String> {
     if setting.is_empty() {
         add(bench, pair, FAILBACK, "ms", seen.gap);
     }
-    calm(pair)
+    idle(pair)
 }
 
 fn partition(bench: &Bench, pair: &Pair) -> Result<(), String> {
@@ -104,11 +108,10 @@ fn partition(bench: &Bench, pair: &Pair) -> Result<(), String> {
     let since = Watcher::now();
     lab.heal().map_err(named)?;
     sleep(WATCHED);
-    // A client that hears both has an answer; one that is told by neither in between has none.
     if !watch.wait_for_owner(NODES[0], since, BOUND) {
         return Err(format!("partition: the address is at {:?}, not back", watch.owners()));
     }
-    calm(pair)?;
+    idle(pair)?;
     watch.settle();
     add(
         bench,
@@ -122,15 +125,23 @@ fn partition(bench: &Bench, pair: &Pair) -> Result<(), String> {
     Ok(())
 }
 
-/// The first of them is measured with the memory.
-fn starts(bench: &Bench, program: Program) {
+/// What follows rests by itself.
+fn idle(pair: &Pair) -> Result<(), String> {
+    pair.lab
+        .wait_for("the cluster has nothing to do", BOUND, || pair.knows_peer())
+        .map(drop)
+}
+
+/// The first of them is measured with the memory. One after another and in no slot: a start takes seconds, most of them waiting.
+fn starts(bench: &Bench) {
     for run in 2..=bench.runs {
-        if Instant::now() >= bench.end {
-            bench.results.failed(&format!(
-                "{SECTION}, {program}: start {run} left out, the time was over"
-            ));
-        } else if let Err(e) = bench.slots.during(|| started(bench, kind(program), false)) {
-            bench.results.failed(&format!("{SECTION}, {program}: start {run}: {e}"));
+        for program in Program::MANAGERS {
+            let what = format!("{SECTION}, {program}: start {run}");
+            if Instant::now() >= bench.end {
+                bench.results.failed(&format!("{what} left out, the time was over"));
+            } else if let Err(e) = started(bench, kind(program), false) {
+                bench.results.failed(&format!("{what}: {e}"));
+            }
         }
     }
 }
