@@ -2,9 +2,10 @@
 
 use super::change::{Change, ChangeId, check_sum, fingerprint};
 use super::claim::{self, Claim};
-use super::machine::{Agree, For};
+use super::machine::Agree;
 use super::mark::epochs;
 use super::node_state::{self, Seen};
+use super::parts::For;
 use super::seat::{AGAIN, copy_text, read_copy};
 use super::types::{Action, Committed, Refused};
 use crate::cib::{Element, Version};

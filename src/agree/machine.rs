@@ -1,27 +1,20 @@
 //! The machine: events in, actions out.
 
 use super::chair::Chair;
-use super::change::{Change, ChangeId, Recent, version};
+use super::change::{Change, Recent};
 use super::hearing::{self, Agreed, Hearing};
 use super::mark::{Mark, epochs};
 use super::node_state;
-use super::seat::{AGAIN, ON_THE_WAY, Seat, Stage, copy_text};
-use super::types::{Action, Committed, Configured, Event, Lost, Refused, Settings, View};
-use crate::cib::{Cib, Element, document, xml};
+use super::parts::Fetch;
+use super::seat::{AGAIN, Seat};
+use super::submit::Pending;
+use super::types::{Action, Configured, Event, Lost, Settings, View};
+use crate::cib::{Cib, Element, document};
 use crate::ids::NodeName;
 use crate::msg::{Message, Value};
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
 
-/// What is longer does not travel in one message but is fetched part by part: heartbeat's messages are small.
-const INLINE: usize = 16 * 1024;
-const PART: usize = 24 * 1024;
-/// So many parts are sent for one question.
-const PARTS: usize = 4;
-/// A change that was not answered for this long is given up: its sender does not wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Changes of this node that wait.
-const MOST_PENDING: usize = 4096;
 /// The others have this long to see that this node leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -37,44 +30,6 @@ pub(super) struct Current {
     pub since: Instant,
     pub seat: Seat,
     pub chair: Option<Chair>,
-}
-
-/// What is fetched, and what for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum For {
-    /// The DC: the CIB that counts.
-    Winner,
-    /// A member: the same from the DC.
-    Copy,
-    Commit {
-        n: u64,
-    },
-    Submit {
-        id: ChangeId,
-        message: Box<Message>,
-    },
-    Report,
-}
-
-#[derive(Debug)]
-struct Fetch {
-    why: For,
-    /// 0: not known.
-    size: u64,
-    text: String,
-    asked: Instant,
-}
-
-/// A change that this node submitted.
-#[derive(Debug)]
-struct Pending {
-    number: u64,
-    /// The submitter's; `None` for our own.
-    id: Option<u64>,
-    text: String,
-    change: Change,
-    since: Instant,
-    sent: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -104,9 +59,9 @@ pub struct Agree {
     pub(super) gave_way: Option<String>,
     pub(super) now: Instant,
     pub(super) out: Vec<Action>,
-    pending: VecDeque<Pending>,
-    number: u64,
-    fetches: BTreeMap<(usize, String), Fetch>,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) number: u64,
+    pub(super) fetches: BTreeMap<(usize, String), Fetch>,
     early: BTreeMap<usize, Message>,
     inside: VecDeque<Message>,
     token: u64,
@@ -524,277 +479,6 @@ impl Agree {
     pub(super) fn post_all(&mut self, message: Message) {
         self.post_others(&message);
         self.inside.push_back(message);
-    }
-
-    /// Puts a text into a message, or where it can be fetched (`true`).
-    pub(super) fn put_body(message: &mut Message, text: &str, blob: &str) -> bool {
-        message.set("size", text.len().to_string());
-        if text.len() <= INLINE {
-            message.set("xml", text);
-            return false;
-        }
-        message.set("blob", blob);
-        true
-    }
-
-    pub(super) fn body(message: &Message) -> (String, u64) {
-        let blob = message.get("blob").unwrap_or_default().to_owned();
-        (blob, message.dec("size").unwrap_or(0))
-    }
-
-    pub(super) fn fetch(&mut self, now: Instant, from: usize, blob: String, size: u64, why: For) {
-        if size > xml::LONGEST as u64 {
-            let node = self.hearing.name(from).clone();
-            return self.say(
-                log::Level::Error,
-                format!("node {node}: {blob} of {size} bytes is no CIB"),
-            );
-        }
-        let fetch = Fetch {
-            why,
-            size,
-            text: String::new(),
-            asked: now,
-        };
-        self.ask_for(from, &blob, 0);
-        self.fetches.insert((from, blob), fetch);
-    }
-
-    fn ask_for(&mut self, from: usize, blob: &str, offset: usize) {
-        let ask = self
-            .message("crm-pull")
-            .with("blob", blob)
-            .with("offset", offset.to_string());
-        self.post(from, ask);
-    }
-
-    fn repeat_fetches(&mut self, now: Instant) {
-        let mut late = vec![];
-        for ((from, blob), fetch) in &mut self.fetches {
-            if now - fetch.asked >= AGAIN {
-                fetch.asked = now;
-                late.push((*from, blob.clone(), fetch.text.len()));
-            }
-        }
-        for (from, blob, offset) in late {
-            self.ask_for(from, &blob, offset);
-        }
-    }
-
-    fn on_pull(&mut self, from: usize, message: &Message) {
-        let (Some(blob), Some(offset)) = (message.get("blob"), message.dec("offset")) else {
-            return;
-        };
-        if blob == "mine" {
-            let text = copy_text(&self.cib, &self.recent);
-            if let Some(view) = &mut self.view {
-                // It changes nothing before it was told what counts.
-                if view.seat.stage == Stage::Claimed && view.seat.served.is_none() {
-                    view.seat.served = Some(text);
-                }
-            }
-        }
-        let Some(text) = self.blob(blob) else { return };
-        let Ok(mut offset) = usize::try_from(offset) else {
-            return;
-        };
-        let mut parts = vec![];
-        for _ in 0..PARTS {
-            if offset >= text.len() || !text.is_char_boundary(offset) {
-                break;
-            }
-            let mut end = text.len().min(offset + PART);
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            parts.push((offset, text[offset..end].to_owned()));
-            offset = end;
-        }
-        let size = text.len();
-        let last = parts.len();
-        for (i, (offset, data)) in parts.into_iter().enumerate() {
-            let part = self
-                .message("crm-blob")
-                .with("blob", blob)
-                .with("offset", offset.to_string())
-                .with("size", size.to_string())
-                .with("ask", if i + 1 == last { "1" } else { "0" })
-                .with("data", data);
-            self.post(from, part);
-        }
-    }
-
-    fn blob(&self, name: &str) -> Option<&str> {
-        let view = self.view.as_ref()?;
-        if name == "mine" || name.starts_with("copy") {
-            return view.seat.served.as_deref();
-        }
-        if name == "report" {
-            return view.seat.report.as_deref();
-        }
-        if let Some(n) = name.strip_prefix('c') {
-            return view.chair.as_ref()?.body_of(n.parse().ok()?);
-        }
-        let number: u64 = name.strip_prefix('s')?.parse().ok()?;
-        let pending = self.pending.iter().find(|p| p.number == number)?;
-        Some(&pending.text)
-    }
-
-    fn on_blob(&mut self, now: Instant, from: usize, message: &Message) {
-        let (Some(blob), Some(offset), Some(size)) = (message.get("blob"), message.dec("offset"), message.dec("size"))
-        else {
-            return;
-        };
-        let Some(data) = message.get("data") else { return };
-        let key = (from, blob.to_owned());
-        let Some(fetch) = self.fetches.get_mut(&key) else {
-            return;
-        };
-        if size > xml::LONGEST as u64 || fetch.size != 0 && fetch.size != size || fetch.text.len() as u64 != offset {
-            return;
-        }
-        fetch.size = size;
-        fetch.asked = now;
-        fetch.text.push_str(data);
-        let at = fetch.text.len();
-        if (at as u64) < size {
-            if message.get("ask") == Some("1") {
-                self.ask_for(from, &key.1, at);
-            }
-            return;
-        }
-        if let Some(fetch) = self.fetches.remove(&key) {
-            self.fetched(now, from, fetch);
-        }
-    }
-
-    fn fetched(&mut self, now: Instant, from: usize, fetch: Fetch) {
-        match fetch.why {
-            For::Winner => self.on_winner(now, &fetch.text),
-            For::Copy => self.adopt(now, Some(fetch.text)),
-            For::Commit { n } => self.on_commit_body(n, fetch.text),
-            For::Submit { id, message } => {
-                let change = Change::read(&message, &fetch.text).map_err(|e| e.to_string());
-                self.submitted(id, change);
-            }
-            For::Report => {
-                let report = Element::parse(&fetch.text).ok();
-                self.one_more_synced(now, from, report);
-            }
-        }
-    }
-
-    // This node's own changes.
-
-    fn submit(&mut self, now: Instant, id: Option<u64>, change: Change) {
-        if self.pending.len() >= MOST_PENDING {
-            if let Some(id) = id {
-                let refused = Refused {
-                    code: Refused::BUSY,
-                    text: format!("{MOST_PENDING} changes wait for the DC already: try again later"),
-                };
-                self.out.push(Action::Answer {
-                    id,
-                    result: Err(refused),
-                });
-            }
-            return;
-        }
-        self.number += 1;
-        self.pending.push_back(Pending {
-            number: self.number,
-            id,
-            text: change.text(),
-            change,
-            since: now,
-            sent: None,
-        });
-    }
-
-    /// The first of them go to the DC, and again while it does not answer.
-    pub(super) fn send_pending(&mut self, now: Instant) {
-        if !self.view.as_ref().is_some_and(|v| v.seat.is_following()) {
-            return;
-        }
-        let Some(first) = self.pending.front().map(|p| p.number) else {
-            return;
-        };
-        let me = self.hearing.name(self.hearing.me()).clone();
-        let empty = self.message("crm-submit");
-        let mut messages = vec![];
-        for pending in self.pending.iter_mut().take(ON_THE_WAY) {
-            if pending.sent.is_some_and(|at| now - at < 2 * AGAIN) {
-                continue;
-            }
-            pending.sent = Some(now);
-            let mut message = empty.clone().with("first", first.to_string());
-            let id = ChangeId {
-                node: me.clone(),
-                life: self.settings.life,
-                number: pending.number,
-            };
-            id.write_to(&mut message);
-            pending.change.write_to(&mut message);
-            Self::put_body(&mut message, &pending.text, &format!("s{}", pending.number));
-            messages.push(message);
-        }
-        for message in messages {
-            self.tell_dc(message);
-        }
-    }
-
-    fn on_done(&mut self, message: &Message) {
-        let Some(done) = ChangeId::of(message) else { return };
-        if done.life != self.settings.life || done.node != *self.hearing.name(self.hearing.me()) {
-            return;
-        }
-        let Some(at) = self.pending.iter().position(|p| p.number == done.number) else {
-            return;
-        };
-        let result = match (message.get("version").and_then(version), message.dec("code")) {
-            (Some(version), _) => Ok(Committed {
-                version,
-                quorum: message.get("quorum") == Some("1"),
-            }),
-            (None, Some(code)) => Err(Refused {
-                code: u8::try_from(code).unwrap_or(1),
-                text: message.get("text").unwrap_or_default().to_owned(),
-            }),
-            (None, None) => return,
-        };
-        let pending = self.pending.remove(at).expect("its place was just found");
-        match pending.id {
-            Some(id) => self.out.push(Action::Answer { id, result }),
-            None => {
-                if let Err(refused) = result {
-                    self.say(
-                        log::Level::Error,
-                        format!("this node's own change was refused: {refused}"),
-                    );
-                }
-            }
-        }
-    }
-
-    /// What nobody has acknowledged for too long.
-    fn give_up(&mut self, now: Instant) {
-        while self.pending.front().is_some_and(|p| now - p.since >= PATIENCE) {
-            let Some(Pending { id: Some(id), .. }) = self.pending.pop_front() else {
-                continue;
-            };
-            let text = format!(
-                "not all members have acknowledged it within {} s: it may have been made, and may still be",
-                PATIENCE.as_secs()
-            );
-            let refused = Refused {
-                code: Refused::TIMEOUT,
-                text,
-            };
-            self.out.push(Action::Answer {
-                id,
-                result: Err(refused),
-            });
-        }
     }
 
     // The disk.

@@ -8,6 +8,7 @@
 //! * [`mark`]: what a node must remember beside its CIB: up to where a partition with quorum has committed it;
 //! * [`node_state`]: what the DC writes of the nodes;
 //! * [`chair`]: the DC's part; [`seat`]: every member's part, the DC's included;
+//! * [`submit`]: this node's own changes until they are answered; [`parts`]: what is too long for one message;
 //! * [`machine`]: all of it as one machine: event in, actions out.
 //!
 //! Pure. Messages may be lost, repeated or come late; what matters is sent again until it is answered. What it promises:
@@ -28,7 +29,9 @@ mod machine;
 mod mark;
 mod node_state;
 mod partition;
+mod parts;
 mod seat;
+mod submit;
 mod types;
 
 pub use machine::Agree;

@@ -2,8 +2,9 @@
 
 use super::change::{Change, ChangeId, Done, Recent, check_sum, fingerprint, version};
 use super::claim::Claim;
-use super::machine::{Agree, For};
+use super::machine::Agree;
 use super::mark::{Mark, epochs};
+use super::parts::For;
 use super::types::Action;
 use crate::cib::{Cib, Element};
 use crate::msg::{Message, Value};

@@ -1,44 +1,45 @@
 //! The master process: root. It opens media, runs scripts, keeps what must outlive the core (generation, held groups),
-//! and starts the core and the heir, again when one of them dies. It parses no packet.
+//! and starts the core and the heir, again when one of them dies. It parses no packet. Its beginning, and its parts with core
+//! and heir, have files of their own.
 
+mod begin;
+mod core;
+mod heir;
+
+use self::begin::{Legacy, begin};
 use super::access;
-use super::dopd;
 use super::lease::Keeper;
-use super::link::{NodeTexts, ToCore, ToHeir, ToMaster};
+use super::link::{NodeTexts, ToCore, ToHeir};
 use super::logger::{self, NewPlaces, Places};
 use super::lookout::care::Care;
-use super::node_files::{self, NodeFiles};
+use super::node_files::NodeFiles;
 use super::respawn::Programs;
-use super::role::{self, CORE_TITLE, FOREGROUND, GENERATIONS, HEIR_TITLE, OUTPUTS, READY, RESUME, ROLE, STOPPING};
+use super::role::{self, FOREGROUND, GENERATIONS, OUTPUTS, READY, RESUME, ROLE, STOPPING};
 use super::say;
 use super::shelf::Shelf;
 use super::status_file::StatusFile;
 use super::watchdog::Watchdog;
 use super::{respawn_file, state};
 use crate::check::{self, Texts};
-use crate::conf::access::OWN_USER;
-use crate::conf::hostcache::uuid_of_name;
-use crate::conf::{Complaint, GroupSpec, HaCf, MediumSpec, ha_cf, haresources};
+use crate::conf::{GroupSpec, HaCf, haresources};
 use crate::groups::job::Command;
-use crate::ids::{Generation, JobId, MediumId, NodeName, ResourceName};
-use crate::ipc::CommandFifo;
-use crate::ipc::server::Server;
+use crate::ids::{Generation, JobId, NodeName, ResourceName};
 use crate::jobs::fence::Fences;
-use crate::jobs::left::{Left, Notes};
+use crate::jobs::left::Left;
 use crate::jobs::rc::RcScripts;
 use crate::jobs::{Jobs, environment};
 use crate::sys::mark::Mark;
-use crate::sys::pair::{End, Got, pair};
+use crate::sys::pair::End;
 use crate::sys::poll::{Want, wait};
 use crate::sys::signals::{Asked, Signals};
-use crate::sys::{self, files, process};
+use crate::sys::{self, process};
 use crate::time::{Duration, Instant};
 use crate::{media, paths};
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
@@ -50,10 +51,6 @@ const CALM: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// A stop that hangs ends here, as in heartbeat 3.0.6.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
-/// A dead master's lock is gone long before.
-const LOCK_WITHIN: Duration = Duration::from_secs(5);
-/// Threads that open a medium are small: their stack is locked into memory like everything else.
-const OPENER_STACK: usize = 256 * 1024;
 
 struct Core {
     process: Child,
@@ -154,237 +151,6 @@ pub fn run() -> io::Result<()> {
             Err(e)
         }
     }
-}
-
-type Failed = (Option<End>, io::Error);
-
-/// What the heir has kept of the master before it.
-struct Legacy {
-    files: Option<OwnedFd>,
-    last_beat: Option<OwnedFd>,
-    /// Of scripts and of services they have started, with the title of each.
-    outputs: Vec<(String, OwnedFd)>,
-    generations: Range<u64>,
-}
-
-fn begin(
-    resumed: bool,
-    stopping: bool,
-    legacy: Legacy,
-    watchdog: Option<OwnedFd>,
-    ready: Option<End>,
-    foreground: bool,
-) -> Result<Master, Failed> {
-    match prepare(resumed, stopping, legacy, foreground) {
-        Ok(mut master) => {
-            master.ready = ready;
-            if master.ready.is_none() {
-                master.lookout.begin();
-            }
-            if let Some(device) = watchdog {
-                master.watchdog = Some(Watchdog::keep(device, master.cf.watchdog.as_deref()));
-                master.share_watchdog();
-            }
-            Ok(master)
-        }
-        Err(e) => Err((ready, e)),
-    }
-}
-
-/// The files on disk; for an heir, when these are broken, the ones its master ran with.
-fn read_files(me: &NodeName, legacy: Option<OwnedFd>) -> io::Result<(HaCf, Texts, Vec<Complaint>)> {
-    let loaded = check::load(me);
-    let usable = loaded.is_usable();
-    if let Some(cf) = loaded.cf.filter(|_| usable) {
-        return Ok((cf, loaded.texts, loaded.complaints));
-    }
-    let mut bytes = Vec::new();
-    if let Some(fd) = legacy {
-        fs::File::from(fd).read_to_end(&mut bytes)?;
-    }
-    if let Some(ToHeir::Keep { texts }) = ToHeir::decode(&bytes)
-        && let Some(cf) = ha_cf::parse(Path::new("ha.cf"), &texts.ha_cf, me).value
-    {
-        return Ok((cf, texts, loaded.complaints));
-    }
-    Err(io::Error::other(format!(
-        "configuration errors:\n{}",
-        check::report(&loaded.complaints)
-    )))
-}
-
-fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> io::Result<Master> {
-    let me = check::node_name().map_err(|e| io::Error::other(e.to_string()))?;
-    let (cf, texts, complaints) = read_files(&me, legacy.files)?;
-    let lock = take_lock(resumed)?;
-    let signals = Signals::catch()?;
-    let (log_pipe, log_places) = logger::start_writer(Places::of(&cf))?;
-    logger::init(&me, log_pipe.try_clone()?, cf.debug, foreground);
-    for complaint in &complaints {
-        log::warn!("{complaint}");
-    }
-    needed_unless(resumed, make_directories())?;
-    if cf.crm {
-        needed_unless(resumed, make_crm_directories())?;
-    }
-    if cf.realtime {
-        if let Err(e) = process::realtime(cf.rtprio) {
-            log::warn!("master: no real-time priority ({e})");
-        }
-        if let Err(e) = process::lock_memory() {
-            log::warn!("master: cannot be locked into memory ({e})");
-        }
-    }
-    needed_unless(resumed, state::write_pid())?;
-    let held = if resumed { state::read_held() } else { Vec::new() };
-    if resumed {
-        log::error!(
-            "the master process died; its heir takes over with {} held group(s){}",
-            held.len(),
-            if stopping { " and goes on stopping" } else { "" }
-        );
-    } else {
-        log::info!(
-            "Configuration validated. Starting heartbeat {}",
-            env!("CARGO_PKG_VERSION")
-        );
-    }
-    let env = environment::script_env(&cf, &me);
-    let mut found = respawn_file::read();
-    if !resumed {
-        // What an earlier heartbeat has left running counts even now; what did not want to run gets a new chance.
-        found.retain(|f| f.process.is_some());
-    }
-    let mut jobs = Jobs::new(
-        vec![paths::resource_d(), paths::init_d()],
-        environment::resource_env(&cf, &me),
-    );
-    let mut left = Vec::new();
-    match Notes::at(paths::scripts(), "master") {
-        Ok(notes) => {
-            left = notes.find();
-            jobs.note_in(notes);
-        }
-        Err(e) => log::error!("{e}: a new master would not find the scripts that run"),
-    }
-    for (title, pipe) in legacy.outputs {
-        jobs.read_on(sys::now(), title, pipe);
-    }
-    let shelf = Arc::new(Shelf::start()?);
-    let mut master = Master {
-        signals,
-        uuid: match cf.uuid_from_name {
-            true => uuid_of_name(&me),
-            false => state::uuid()?,
-        },
-        fifo: CommandFifo::create(&paths::fifo())?,
-        register: Server::create(&paths::state())?,
-        me: me.clone(),
-        texts,
-        accounts: access::accounts(&cf.apiauth).to_string(),
-        generation: Generation(0),
-        generations: legacy.generations,
-        _lock: lock,
-        held,
-        remembered: node_files::read(),
-        shelf: Arc::clone(&shelf),
-        node_files: NodeFiles::start()?,
-        fences: Fences::new(env.clone()),
-        jobs,
-        leases: Keeper::new(&cf),
-        lookout: Care::new(&cf, &me, log_pipe.try_clone()?),
-        left,
-        waiting: VecDeque::new(),
-        programs: Programs::new(sys::now(), &cf.clients, env.clone(), found, shelf),
-        rc: RcScripts::new(env, cf.resource_timeout),
-        watchdog: None,
-        last_beat: legacy.last_beat.map_or_else(Mark::new, |fd| Ok(Mark::of(fd)))?,
-        released: false,
-        log_pipe,
-        log_places,
-        status_file: StatusFile::start()
-            .inspect_err(|e| log::warn!("no thread to write the status file: {e}"))
-            .ok(),
-        core: None,
-        core_at: Instant::NEVER,
-        core_deaths: VecDeque::new(),
-        heir: None,
-        ready: None,
-        stopping: stopping.then(sys::now),
-        done: false,
-        cf,
-    };
-    master.start_core(resumed)?;
-    master.start_heir();
-    Ok(master)
-}
-
-/// An heir hears of its master's death from a socket, which the kernel may close a moment before the lock; and whoever
-/// starts heartbeat right after a `kill -9` may be as fast.
-fn take_lock(resumed: bool) -> io::Result<fs::File> {
-    let until = sys::now() + if resumed { LOCK_WITHIN } else { PAUSE };
-    loop {
-        match state::lock() {
-            Err(_) if sys::now() < until => std::thread::sleep(Duration::from_millis(2)),
-            other => return other,
-        }
-    }
-}
-
-/// A disk that fails stops a fresh start, with the reason. An heir goes on without: resources run.
-fn needed_unless(resumed: bool, result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(e) if resumed => {
-            log::error!("{e}; going on without");
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-/// Directories of state and of the scripts' temporary files; the latter are emptied at every start.
-fn make_directories() -> io::Result<()> {
-    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    for dir in [paths::state(), paths::run()] {
-        fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
-    }
-    for file in [
-        paths::generation(),
-        paths::uuid(),
-        paths::hostcache(),
-        paths::delhostcache(),
-    ] {
-        files::sweep(&file);
-    }
-    let tmp = environment::rsctmp();
-    let _ = fs::remove_dir_all(&tmp);
-    fs::create_dir_all(&tmp).map_err(|e| named(&tmp, e))?;
-    files::set_mode(&tmp, 0o1777).map_err(|e| named(&tmp, e))?;
-    // Whether dopd runs is the administrator's choice; it has no right to make this.
-    if let Err(e) = dopd::make_directory() {
-        log::warn!("{}: {e}; dopd cannot serve", paths::outdater().display());
-    }
-    Ok(())
-}
-
-/// What the crm's programs write to: crmd has no right to make it.
-fn make_crm_directories() -> io::Result<()> {
-    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    // In a lab without root rights there is no other user.
-    let owner = process::user_and_group(OWN_USER, "haclient").filter(|_| process::is_root());
-    for dir in [paths::crm(), paths::pengine()] {
-        fs::create_dir_all(&dir).map_err(|e| named(&dir, e))?;
-        if let Some((uid, gid)) = owner
-            && let Err(e) = std::os::unix::fs::chown(&dir, Some(uid), Some(gid))
-        {
-            log::warn!(
-                "{}: cannot be given to {OWN_USER}: {e}; the crm may not be able to write it",
-                dir.display()
-            );
-        }
-        files::set_mode(&dir, 0o750).map_err(|e| named(&dir, e))?;
-    }
-    Ok(())
 }
 
 impl Master {
@@ -617,168 +383,6 @@ impl Master {
         }
     }
 
-    /// Starts a core; with `resumed` it carries on with the groups that are held.
-    fn start_core(&mut self, resumed: bool) -> io::Result<()> {
-        let (ours, theirs) = pair()?;
-        let fds = [
-            theirs.as_fd(),
-            self.fifo.as_fd(),
-            self.register.as_fd(),
-            self.log_pipe.as_fd(),
-            self.last_beat.fd(),
-        ];
-        let env = [(ROLE, "core".to_owned())];
-        let mut process = process::spawn_urgent(CORE_TITLE, &env, &fds, false, self.priority())?;
-        drop(theirs);
-        // While the program is loaded. The core has no number before it is told, and no number may be used twice, whoever
-        // dies now.
-        let generation = match self.next_generation(resumed) {
-            Ok(generation) => generation,
-            Err(e) => {
-                drop(ours);
-                end_child(&mut process);
-                return Err(e);
-            }
-        };
-        self.leave_generations_to_heir();
-        self.generation = generation;
-        let mut seed = [0; 8];
-        files::random(&mut seed)?;
-        let mut link = End::new(ours);
-        let begin = ToCore::Begin {
-            texts: self.texts.clone(),
-            me: self.me.to_string(),
-            uuid: self.uuid,
-            generation: generation.0,
-            seed: u64::from_ne_bytes(seed),
-            resumed: resumed.then(|| self.held.clone()),
-            accounts: self.accounts.clone(),
-            remembered: self.remembered.clone(),
-        };
-        say::to_core(&mut link, &begin, None);
-        let types = self.rc.types().to_vec();
-        say::to_core(&mut link, &ToCore::Scripts { types }, None);
-        let clients = self.programs.report();
-        say::to_core(&mut link, &ToCore::Clients { clients }, None);
-        if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-            say::to_core(&mut link, &ToCore::Watchdog, Some(copy));
-        }
-        if self.stopping.is_some() {
-            say::to_core(&mut link, &ToCore::Stop, None);
-        }
-        log::info!("core process {} started, generation {generation}", process.id());
-        self.core = Some(Core { process, link });
-        self.core_at = Instant::NEVER;
-        Ok(())
-    }
-
-    /// Without the disk as long as there are any of those taken from it.
-    fn next_generation(&mut self, resumed: bool) -> io::Result<Generation> {
-        if self.generations.is_empty() {
-            let taken = match resumed {
-                // The disk may hang; the groups that are held cannot wait for it.
-                true => self.shelf.ask("generation", state::next_generations),
-                false => Some(state::next_generations()),
-            };
-            match taken.unwrap_or_else(|| Err(io::Error::other("the disk does not answer"))) {
-                Ok(taken) => self.generations = taken,
-                Err(e) => {
-                    let why = format!("{} cannot be written: {e}", paths::generation().display());
-                    if !resumed {
-                        return Err(io::Error::new(e.kind(), why));
-                    }
-                    log::error!("{why}; going on without");
-                }
-            }
-        }
-        let next = self.generations.next().map(Generation);
-        Ok(next.unwrap_or_else(|| self.generation.unwritten_after(sys::wall().0)))
-    }
-
-    fn leave_generations_to_heir(&mut self) {
-        let left = self.generations.clone();
-        if let Some(heir) = &mut self.heir {
-            say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
-        }
-    }
-
-    fn read_core(&mut self) -> io::Result<()> {
-        loop {
-            let Some(core) = &mut self.core else { return Ok(()) };
-            match core.link.receive()? {
-                Got::Message { bytes, .. } => match ToMaster::decode(&bytes) {
-                    Some(said) => self.core_said(said),
-                    None => log::error!("master: the core said something that is not understood; ignored"),
-                },
-                Got::Nothing => return Ok(()),
-                Got::Closed => {
-                    self.core_died();
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn core_said(&mut self, said: ToMaster) {
-        match said {
-            ToMaster::Ready { working, broken } => {
-                let open = self.watchdog.as_ref().map(|w| &w.path);
-                if working > 0 && open != self.cf.watchdog.as_ref() {
-                    self.watch();
-                }
-                self.core_ready(working, &broken);
-            }
-            ToMaster::Open { medium } => self.open(medium),
-            ToMaster::Run { job, command } => self.waiting.push_back((job, command)),
-            ToMaster::Fence { job, command } => self.fences.order(sys::now(), &self.cf.fencing, job, command),
-            ToMaster::Held { held } => {
-                self.held = held.clone();
-                self.shelf.ask("held groups", move || {
-                    if let Err(e) = state::write_held(&held) {
-                        log::error!(
-                            "{} cannot be written ({e}): a new master would not know what is held",
-                            paths::held().display()
-                        );
-                    }
-                });
-            }
-            ToMaster::Renew { number, at, addresses } => {
-                if let Some(found) = self.leases.renew(sys::now(), at, addresses) {
-                    self.tell_core(&ToCore::Renewed { number, found });
-                }
-            }
-            ToMaster::Lookout { bytes } => self.lookout.forward(bytes),
-            ToMaster::Drop { addresses } => self.leases.drop_at_once(addresses),
-            ToMaster::Wake { pair, pid, signal } => access::wake(&pair, pid, signal),
-            ToMaster::Status { text } => {
-                if let Some(file) = &self.status_file {
-                    file.put(text);
-                }
-            }
-            // The master before this one may have stopped them already.
-            ToMaster::Active if self.stopping.is_some() => {}
-            ToMaster::Active => self.programs.begin(),
-            ToMaster::Notice { kind, fields } => self.rc.push(&kind, fields),
-            ToMaster::Released => {
-                self.programs.stop();
-                self.released = true;
-            }
-            ToMaster::Nodes { texts } => {
-                // The core faces the network: what is no list of nodes is not written.
-                if node_files::is_good(&texts) {
-                    self.remembered = texts.clone();
-                    self.node_files.write(texts);
-                } else {
-                    log::error!("master: the core's list of nodes is not understood; it is not written");
-                }
-            }
-            ToMaster::Stopped => {
-                log::info!("Heartbeat shutdown complete.");
-                self.done = true;
-            }
-        }
-    }
-
     /// Opens, changes or gives up the watchdog as ha.cf has it.
     fn watch(&mut self) {
         match (&self.watchdog, &self.cf.watchdog) {
@@ -817,47 +421,6 @@ impl Master {
         }
     }
 
-    fn core_ready(&mut self, working: usize, broken: &[String]) {
-        let Some(mut ready) = self.ready.take() else { return };
-        if working == 0 {
-            let why = format!(
-                "no medium works:\n{}",
-                broken.iter().map(|b| format!("{b}\n")).collect::<String>()
-            );
-            log::error!("heartbeat cannot start: {}", why.trim_end());
-            ready.send(format!("error {why}").into_bytes(), None);
-            self.stop();
-            return;
-        }
-        let warnings: String = broken
-            .iter()
-            .map(|b| format!("{b} (it is tried again until it works)\n"))
-            .collect();
-        ready.send(format!("ok {warnings}").into_bytes(), None);
-        // Not before: it would take processor time from the start of the core.
-        self.lookout.begin();
-    }
-
-    /// Opens a medium in a thread of its own: a name server may be slow, and scripts and signals must not wait for it.
-    fn open(&mut self, medium: MediumId) {
-        let (Some(spec), Some(core)) = (self.cf.media.get(medium.0).cloned(), &self.core) else {
-            return;
-        };
-        let Ok(link) = core.link.try_clone() else { return };
-        let what = spec.whole();
-        let opener = std::thread::Builder::new()
-            .name("opener".to_owned())
-            .stack_size(OPENER_STACK);
-        let spawned = opener.spawn(move || open_and_tell(medium, &spec, link));
-        if let Err(e) = spawned {
-            self.tell_core(&ToCore::NotOpened {
-                medium,
-                what,
-                why: format!("no thread to open it: {e}"),
-            });
-        }
-    }
-
     /// Hands over ordered scripts, unless one of the same group still runs that a dead core or a dead master has ordered:
     /// two scripts of a group never run at once, and `status` tells nothing about a start that is not over.
     fn run_waiting(&mut self) {
@@ -887,95 +450,6 @@ impl Master {
         let groups = parsed.value.map_or_else(Vec::new, |h| h.groups);
         let names = |g: GroupSpec| g.resources.into_iter().map(|r| r.name).collect();
         groups.into_iter().map(names).collect()
-    }
-
-    /// The newest script's; an earlier one's was left when that was started.
-    fn leave_output_to_heir(&mut self) {
-        let Some(heir) = &mut self.heir else { return };
-        if let Some((title, pipe)) = self.jobs.newest_output()
-            && let Ok(copy) = pipe.try_clone_to_owned()
-        {
-            let title = title.to_owned();
-            say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
-        }
-    }
-
-    fn core_died(&mut self) {
-        let Some(mut core) = self.core.take() else { return };
-        let how = core.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
-        if self.done {
-            return;
-        }
-        let now = sys::now();
-        if let Some(mut ready) = self.ready.take() {
-            ready.send(
-                format!("error the core process ended at once ({how}); see the log").into_bytes(),
-                None,
-            );
-            self.done = true;
-            return;
-        }
-        self.core_deaths.push_back(now);
-        while self.core_deaths.front().is_some_and(|at| now - *at > CALM) {
-            self.core_deaths.pop_front();
-        }
-        let pause = if self.core_deaths.len() > QUICK_DEATHS {
-            PAUSE
-        } else {
-            Duration::ZERO
-        };
-        log::error!(
-            "the core process died ({how}); starting it again{}, with {} held group(s)",
-            if pause.is_zero() { "" } else { " in a second" },
-            self.held.len()
-        );
-        self.waiting.clear();
-        // The next core begins anew: nothing that this one has ordered is taken for done.
-        self.fences.forget();
-        self.jobs.disown();
-        self.core_at = now + pause;
-    }
-
-    fn start_heir(&mut self) {
-        let started = pair().and_then(|(ours, theirs)| {
-            let env = [(ROLE, "heir".to_owned())];
-            let fds = [theirs.as_fd(), self.last_beat.fd()];
-            let process = process::spawn_urgent(HEIR_TITLE, &env, &fds, false, self.priority())?;
-            Ok(Heir {
-                process,
-                link: End::new(ours),
-            })
-        });
-        match started {
-            Ok(mut heir) => {
-                let texts = self.texts.clone();
-                say::to_heir(&mut heir.link, &ToHeir::Keep { texts }, None);
-                if let Some(copy) = self.watchdog.as_ref().and_then(|w| w.copy().ok()) {
-                    say::to_heir(&mut heir.link, &ToHeir::Watchdog, Some(copy));
-                }
-                let left = self.generations.clone();
-                say::to_heir(&mut heir.link, &ToHeir::Generations { left }, None);
-                for (title, pipe) in self.jobs.outputs() {
-                    let title = title.to_owned();
-                    if let Ok(copy) = pipe.try_clone_to_owned() {
-                        say::to_heir(&mut heir.link, &ToHeir::Output { title }, Some(copy));
-                    }
-                }
-                if self.stopping.is_some() {
-                    say::to_heir(&mut heir.link, &ToHeir::Stopping, None);
-                }
-                self.heir = Some(heir);
-            }
-            Err(e) => log::error!("no heir ({e}): if the master dies, nobody takes its place"),
-        }
-    }
-
-    fn heir_died(&mut self) {
-        let Some(mut heir) = self.heir.take() else { return };
-        let _ = heir.process.kill();
-        let how = heir.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
-        log::warn!("the heir died ({how}); starting a new one");
-        self.start_heir();
     }
 
     /// The orderly end: the heir first, so that it does not take over.
@@ -1028,34 +502,4 @@ fn end_child(process: &mut Child) {
         let _ = process.kill();
     }
     let _ = process.wait();
-}
-
-fn open_and_tell(medium: MediumId, spec: &MediumSpec, mut link: End) {
-    let what = spec.whole();
-    let (said, fd) = match media::open(spec) {
-        Ok(media::Opened { fd, to }) => (ToCore::Opened { medium, what, to }, Some(fd)),
-        Err(e) => (
-            ToCore::NotOpened {
-                medium,
-                what,
-                why: e.to_string(),
-            },
-            None,
-        ),
-    };
-    link.send(said.encode(), fd);
-    while link.wants_write() {
-        if wait(
-            &[Want {
-                fd: link.fd(),
-                write: true,
-            }],
-            sys::now() + PAUSE,
-        )
-        .is_err()
-        {
-            return;
-        }
-        link.flush();
-    }
 }
