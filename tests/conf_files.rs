@@ -189,7 +189,7 @@ fn the_keys_of_the_article_are_read() {
         let ring = parsed.value.unwrap();
         assert_eq!((ring.active, ring.keys.len()), (active, 1), "{n}");
         let key = &ring.keys[&active];
-        assert_eq!((key.method, key.secret.as_slice()), (method, secret.as_bytes()), "{n}");
+        assert_eq!((key.method(), key.secret()), (method, secret.as_bytes()), "{n}");
     }
 }
 
@@ -367,7 +367,7 @@ fn a_generated_file_is_good_and_is_not_overwritten() {
     let first = fs::read_to_string(&path).unwrap();
     let ring = authkeys::parse(&path, &first).value.expect("a good file");
     assert_eq!(
-        (ring.active, ring.keys[&1].method, ring.keys[&1].secret.len()),
+        (ring.active, ring.keys[&1].method(), ring.keys[&1].secret().len()),
         (1, Method::Sha1, 64)
     );
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -385,7 +385,7 @@ fn a_generated_file_is_good_and_is_not_overwritten() {
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
     let second = fs::read_to_string(&path).unwrap();
     assert_eq!(
-        authkeys::parse(&path, &second).value.unwrap().keys[&1].method,
+        authkeys::parse(&path, &second).value.unwrap().keys[&1].method(),
         Method::Md5
     );
 }

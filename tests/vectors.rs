@@ -33,10 +33,10 @@ fn keyring(text: &str) -> Keyring {
         "sha1" => Method::Sha1,
         other => panic!("method {other}"),
     };
-    let secret = words.get(2).copied().unwrap_or("").into();
+    let key = Key::new(method, words.get(2).copied().unwrap_or("").into());
     Keyring {
         active: active.parse().unwrap(),
-        keys: BTreeMap::from([(words[0].parse().unwrap(), Key { method, secret })]),
+        keys: BTreeMap::from([(words[0].parse().unwrap(), key)]),
     }
 }
 

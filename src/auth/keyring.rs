@@ -18,36 +18,78 @@ pub enum Method {
     Sha256,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+/// One key. The half of an HMAC that depends on the key alone is worked out once and not for every beat.
+#[derive(Clone)]
 pub struct Key {
-    pub method: Method,
     /// Empty for crc.
-    pub secret: Vec<u8>,
+    secret: Vec<u8>,
+    prepared: Prepared,
 }
+
+#[derive(Clone)]
+enum Prepared {
+    Crc,
+    Md5(Hmac<md5::Md5>),
+    Sha1(Hmac<sha1::Sha1>),
+    Sha256(Hmac<sha2::Sha256>),
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.method() == other.method() && self.secret == other.secret
+    }
+}
+
+impl Eq for Key {}
 
 impl fmt::Debug for Key {
     /// Never shows the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?})", self.method)
+        write!(f, "Key({:?})", self.method())
     }
 }
 
 impl Key {
+    pub fn new(method: Method, secret: Vec<u8>) -> Self {
+        let prepared = match method {
+            Method::Crc => Prepared::Crc,
+            Method::Md5 => Prepared::Md5(prepared(&secret)),
+            Method::Sha1 => Prepared::Sha1(prepared(&secret)),
+            Method::Sha256 => Prepared::Sha256(prepared(&secret)),
+        };
+        Self { secret, prepared }
+    }
+
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    pub fn method(&self) -> Method {
+        match self.prepared {
+            Prepared::Crc => Method::Crc,
+            Prepared::Md5(_) => Method::Md5,
+            Prepared::Sha1(_) => Method::Sha1,
+            Prepared::Sha256(_) => Method::Sha256,
+        }
+    }
+
     /// The signature of `bytes` in lower-case hexadecimal; crc without leading zeros, as 3.0.6 prints it.
     fn sign(&self, bytes: &[u8]) -> String {
-        match self.method {
-            Method::Crc => format!("{:x}", CRC.checksum(bytes)),
-            Method::Md5 => hmac::<Hmac<md5::Md5>>(&self.secret, bytes),
-            Method::Sha1 => hmac::<Hmac<sha1::Sha1>>(&self.secret, bytes),
-            Method::Sha256 => hmac::<Hmac<sha2::Sha256>>(&self.secret, bytes),
+        match &self.prepared {
+            Prepared::Crc => format!("{:x}", CRC.checksum(bytes)),
+            Prepared::Md5(mac) => tag(mac, bytes),
+            Prepared::Sha1(mac) => tag(mac, bytes),
+            Prepared::Sha256(mac) => tag(mac, bytes),
         }
     }
 }
 
-fn hmac<M: Mac + KeyInit>(secret: &[u8], bytes: &[u8]) -> String {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(bytes);
-    let tag = mac.finalize().into_bytes();
+fn prepared<M: Mac + KeyInit>(secret: &[u8]) -> M {
+    <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length")
+}
+
+fn tag<M: Mac + Clone>(mac: &M, bytes: &[u8]) -> String {
+    let tag = mac.clone().chain_update(bytes).finalize().into_bytes();
     // Written out: formatting each byte would take longer than the hash of a beat.
     let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n & 0x0f)]);
     tag.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
@@ -127,10 +169,7 @@ mod tests {
     use super::*;
 
     fn key(method: Method, secret: &[u8]) -> Key {
-        Key {
-            method,
-            secret: secret.to_vec(),
-        }
+        Key::new(method, secret.to_vec())
     }
 
     /// RFC 2202 and RFC 4231, cases 1, 2 and 6 (a key longer than a block), and the check value of the CRC's catalogue.

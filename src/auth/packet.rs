@@ -62,10 +62,7 @@ mod tests {
     /// The numbers 1 and 2 are two bits apart: crc has no secret, so a token whose number became that of another crc key
     /// is as good as before (and so is the message).
     fn ring(method: Method) -> Keyring {
-        let key = |secret: &[u8]| Key {
-            method,
-            secret: secret.to_vec(),
-        };
+        let key = |secret: &[u8]| Key::new(method, secret.to_vec());
         Keyring {
             active: 1,
             keys: BTreeMap::from([(1, key(b"labkey")), (2, key(b"Hello!"))]),

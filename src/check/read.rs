@@ -107,7 +107,7 @@ pub(super) fn keys(file: &Path, all: &mut Vec<Complaint>) -> Option<String> {
 /// The key of the sample is known to everybody who has this program.
 pub(super) fn sample_key(file: &Path, keys: Option<&Keyring>, all: &mut Vec<Complaint>) {
     for (number, key) in keys.iter().flat_map(|k| &k.keys) {
-        if key.secret.starts_with(b"change-this-key") {
+        if key.secret().starts_with(b"change-this-key") {
             let message = format!("key {number} is the one of the sample file: write another with hb_keygen --force");
             complain(all, file, 0, Severity::Warning, message);
         }

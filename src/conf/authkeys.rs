@@ -49,7 +49,7 @@ pub fn parse(file: &Path, text: &str) -> Parsed<Keyring> {
         }
         match key_line(number, &rest) {
             Ok(key) => {
-                if key.method != Method::Crc {
+                if key.method() != Method::Crc {
                     after_key(&mut bad, line, &rest);
                 }
                 keys.insert(number, (Some(key), line));
@@ -143,10 +143,7 @@ fn key_line(number: u8, words: &[&str]) -> Result<Key, String> {
             ));
         }
     };
-    Ok(Key {
-        method,
-        secret: secret.as_bytes().to_vec(),
-    })
+    Ok(Key::new(method, secret.as_bytes().to_vec()))
 }
 
 /// Warns about what looks like a comment or like a key of several words.
@@ -191,7 +188,7 @@ mod tests {
             let got: Vec<_> = ring
                 .keys
                 .iter()
-                .map(|(n, k)| (*n, k.method, std::str::from_utf8(&k.secret).unwrap()))
+                .map(|(n, k)| (*n, k.method(), std::str::from_utf8(k.secret()).unwrap()))
                 .collect();
             assert_eq!(got, keys, "{text:?}");
         }

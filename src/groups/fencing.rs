@@ -260,6 +260,7 @@ impl Groups {
         if std::mem::take(&mut node.reset_by_other) {
             log::info!("node {name}: another node has fenced it");
             node.state = State::Free(Free::Fenced);
+            self.ask_what_was_passed_on();
             return false;
         }
         if covered == Some(false) {
@@ -418,7 +419,15 @@ impl Groups {
             self.fencing.done += 1;
             self.say_stonith(name, "OK");
         }
+        self.ask_what_was_passed_on();
         self.free(name);
+    }
+
+    /// A fenced node may have handed groups to a third one while neither was heard here: what those say from now on tells.
+    fn ask_what_was_passed_on(&mut self) {
+        if self.order.len() > 2 {
+            self.ask_again(|p| p.active && p.ours);
+        }
     }
 
     /// Whatever a dead node had may be taken over.

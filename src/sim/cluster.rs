@@ -156,10 +156,7 @@ impl Sim {
                 (variant, (cfs, groups))
             })
             .collect();
-        let key = Key {
-            method: Method::Crc,
-            secret: Vec::new(),
-        };
+        let key = Key::new(Method::Crc, Vec::new());
         let mut sim = Self {
             seed,
             now: Instant::from_millis(0),

@@ -26,6 +26,8 @@ fn schedules_that_once_failed_pass() {
         ("3068 2 fenced: 1/1 5/1 6 7 9/3 10/6", "failures were forgotten by a reload on both nodes while they did not hear each other: both started"),
         ("21686 3 fenced: 2/2 3/6", "what a node passed on to one that a third did not hear any more was started by the third"),
         ("73427 2 fenced: 2 5/6 7 8/6", "the same, by hb_takeover on both"),
+        ("88345 4 fenced: 0 1/4 2/6", "what a node handed to a third one before it was fenced, unheard, was started again"),
+        ("35767 5 fenced: 1/2 2/6", "the same; nobody had heard the third node yet"),
         ("29580 7 anything: 1 5/1", "a node that woke up asked once a packet for what it had missed, and could not be heard: a storm"),
         ("77034 2 classic: 6 8/2", "that a classic begins to release was said late, after newer news, and not believed"),
         ("23339 4 planned: 9/6 10", "the judge: a node that came back after the repair had no time to get its groups"),

@@ -11,10 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One key of each method, with numbers at both ends of what is allowed.
 pub fn ring() -> Keyring {
-    let key = |method, secret: &[u8]| Key {
-        method,
-        secret: secret.to_vec(),
-    };
+    let key = |method, secret: &[u8]| Key::new(method, secret.to_vec());
     let keys = [
         (0, key(Method::Crc, b"")),
         (1, key(Method::Sha1, b"labkey")),
