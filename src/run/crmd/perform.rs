@@ -81,9 +81,8 @@ pub(super) enum Asked {
 const PROPERTIES: &str = "cib-bootstrap-options";
 /// As the classic calls it.
 const INFRASTRUCTURE: &str = "Heartbeat";
-/// In the log, and for who made the change.
-const WITHOUT_QUORUM: &str =
-    "a change was made WITHOUT quorum: it is lost when a partition with quorum has gone on meanwhile";
+/// Of a change made without quorum.
+const MAY_BE_LOST: &str = "it is lost when a partition with quorum has gone on meanwhile";
 
 type Done = Result<(), ClientError>;
 
@@ -188,10 +187,10 @@ impl Program {
                 let answer = match (result, text) {
                     (Ok(_), Some(text)) => Answer::Done(text),
                     (Ok(Committed { version, quorum }), None) => {
-                        let warning = (!quorum).then(|| WITHOUT_QUORUM.to_owned());
-                        if let Some(warning) = &warning {
-                            log::warn!("{warning}");
-                        }
+                        let warning = (!quorum).then(|| {
+                            log::warn!("a change was made WITHOUT quorum: {MAY_BE_LOST}");
+                            format!("a change was made WITHOUT quorum: {MAY_BE_LOST}")
+                        });
                         Answer::Applied { version, warning }
                     }
                     (Err(refused), _) => Answer::Refused {
