@@ -35,7 +35,7 @@ const COMPUTED: &[(&str, &str, &[&str])] = &[
     ]),
     ("src/run/dopd/drbdadm.rs",  "{title}: {why}",   &[": drbdadm ...: ..."]),
     ("src/run/lrmd/calls.rs",    "{}: {reason}",     &["failed with ... (status ..., expected ...) after"]),
-    ("src/run/master.rs",        "{complaint}",      &[]),
+    ("src/run/master/begin.rs",  "{complaint}",      &[]),
     ("src/run/master.rs",        "reload: {complaint}", &["reload: the files have errors"]),
     ("src/run/monitor/mod.rs",   "{line}",           &["the checks stay as they were"]),
 ];
