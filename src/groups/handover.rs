@@ -443,7 +443,8 @@ impl Groups {
         }
         let mirrored = set.mirrored();
         match &self.taking {
-            Some(t) if t.from != *from || t.begun => {
+            // A classic that releases already ignores its own second question, but not our answer to it.
+            Some(t) if t.from != *from || t.begun || t.releases => {
                 log::info!("node {from}: its standby request waits until the present move is over");
                 return;
             }

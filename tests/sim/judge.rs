@@ -30,6 +30,7 @@ fn schedules_that_once_failed_pass() {
         ("35767 5 fenced: 1/2 2/6", "the same; nobody had heard the third node yet"),
         ("29580 7 anything: 1 5/1", "a node that woke up asked once a packet for what it had missed, and could not be heard: a storm"),
         ("77034 2 classic: 6 8/2", "that a classic begins to release was said late, after newer news, and not believed"),
+        ("45834 2 classic: 2 3/6 4 6/1 7/6", "a classic that was asked twice released twice, and then said that it had what it had not"),
         ("23339 4 planned: 9/6 10", "the judge: a node that came back after the repair had no time to get its groups"),
     ];
     for (text, what) in table {
