@@ -1,7 +1,7 @@
 //! Every question in all its forms, asked of the real rooms behind real FIFOs.
 
 use super::*;
-use crate::clients::tests::with_view;
+use crate::clients::tests::{copy, with_view};
 use crate::clients::{Answer, Clients};
 use crate::ipc::{Server, ServerEvent};
 use crate::sys::poll::wait;
@@ -25,15 +25,7 @@ fn with_daemon(name: &str, active: bool, test: impl FnOnce(&Path)) {
         let stop = Arc::clone(&stop);
         move || {
             with_view(|view| {
-                let mut view = crate::daemon::view::View {
-                    nodes: view.nodes.clone(),
-                    media: view.media.clone(),
-                    groups: view.groups.clone(),
-                    clients: view.clients.clone(),
-                    counters: view.counters.clone(),
-                    transitions: view.transitions.clone(),
-                    ..*view
-                };
+                let mut view = copy(view);
                 if !active {
                     view.active = false;
                     view.nodes[0].status = "up";

@@ -74,14 +74,20 @@ fn instructions(count: impl Fn(u64) -> io::Result<u64> + Sync) -> io::Result<f64
     Ok(long?.saturating_sub(short) as f64 / BEATS)
 }
 
-/// The core of the second node, as it runs in the daemon; the first node runs without valgrind.
-fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
+/// Beats ten times a second; what runs under valgrind may be slow.
+fn patient(bench: &Bench, program: Program) -> io::Result<Pair> {
+    let pace = Pace { beat: 100, dead: 5000 };
     let kind = Kind {
-        program: Program::Ours,
-        pace: Pace { beat: 100, dead: 5000 },
+        program,
+        pace,
         media: 1,
     };
-    let pair = Pair::make(&bench.place, kind)?;
+    Pair::make(&bench.place, kind)
+}
+
+/// The core of the second node, as it runs in the daemon; the first node runs without valgrind.
+fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
+    let pair = patient(bench, Program::Ours)?;
     pair.start(NODES[0])?;
     pair.lab.power_on(NODES[1])?;
     let dir = pair.lab.files(NODES[1]).log().join("counted");
@@ -138,12 +144,7 @@ fn alone(nodes: usize) -> Config {
 
 /// All processes of a node of heartbeat 3.0.6 together; the other node runs without valgrind.
 fn count_classic(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
-    let kind = Kind {
-        program: Program::Classic,
-        pace: Pace { beat: 100, dead: 5000 },
-        media: 1,
-    };
-    let pair = Pair::make(&bench.place, kind)?;
+    let pair = patient(bench, Program::Classic)?;
     pair.start(NODES[1])?;
     let daemon = "/usr/libexec/heartbeat/heartbeat";
     let under = format!(
