@@ -7,7 +7,7 @@
 #   init/build-deb.sh --to DIR            another directory
 #
 # It takes the place of Debian's heartbeat 3.0.6, whose version is 1:3.0.6-13: hence the 2: before ours. Needs dpkg-dev and
-# binutils, and no root. The last line it prints is the package's path.
+# binutils, and no root. DEBFULLNAME and DEBEMAIL name who maintains it. The last line it prints is the package's path.
 set -eu
 
 usage() {
@@ -154,14 +154,14 @@ control() {
 		xargs -d '\n' md5sum) >"$tree/DEBIAN/md5sums"
 	size=$(du -sk --exclude=DEBIAN "$tree" | cut -f 1)
 	{
-		sed -e "s|@VERSION@|$version|" -e "s|@ARCH@|$arch|" -e "s|@SIZE@|$size|" -e "s|@LIBRARIES@|$(libraries)|" \
-			"$source_dir/init/deb/control" | sed '/^Description:/,$d'
+		sed -e "s|@VERSION@|$version|" -e "s|@ARCH@|$arch|" -e "s|@SIZE@|$size|" -e "s|@MAINTAINER@|$maintainer|" \
+			-e "s|@LIBRARIES@|$(libraries)|" "$source_dir/init/deb/control" | sed '/^Description:/,$d'
 		conflicts
 		sed -n '/^Description:/,$p' "$source_dir/init/deb/control"
 	} >"$tree/DEBIAN/control"
 }
 
-maintainer=$(sed -n 's/^Maintainer: //p' "$source_dir/init/deb/control")
+maintainer="${DEBFULLNAME:-heartbeat maintainers} <${DEBEMAIL:-maintainers@heartbeat.invalid}>"
 stripped_programs
 DESTDIR=$tree PREFIX=/usr sh "$source_dir/init/install.sh" --from "$work/programs" >/dev/null
 leave_out

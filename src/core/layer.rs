@@ -3,6 +3,7 @@
 use super::counters::Counters;
 use super::flow::Flow;
 use super::history::History;
+use super::knock::Knocking;
 use super::membership::Phase;
 use super::node::{Link, Node, NodeStatus};
 use super::random::Random;
@@ -102,6 +103,7 @@ pub struct Core {
     /// Peers count their deadtime from here.
     pub(super) last_beat: Instant,
     pub(super) beats: u64,
+    pub(super) knocking: Knocking,
     pub(super) phase: Phase,
     pub(super) status: NodeStatus,
     pub(super) load: String,
@@ -156,6 +158,7 @@ impl Core {
             history: History::default(),
             flow: Flow::default(),
             sent: VecDeque::new(),
+            knocking: Knocking::default(),
             counters: Counters::default(),
             worth: Worth::Bad,
             out: Vec::new(),
@@ -334,6 +337,9 @@ impl Core {
                 self.next_beat = now.mono + self.cf.keepalive;
             }
         }
+        if now.mono >= self.knock_due() {
+            self.knock(now);
+        }
         for i in 0..self.nodes.len() {
             self.judge_links(i, now.mono);
             if self.nodes[i].name != self.me
@@ -349,7 +355,7 @@ impl Core {
     /// When `timer` is due next.
     pub fn deadline(&self) -> Instant {
         let initdead = self.cf.initdead.max(self.cf.deadtime);
-        let mut at = self.next_beat.min(self.phase.deadline());
+        let mut at = self.next_beat.min(self.phase.deadline()).min(self.knock_due());
         for node in &self.nodes {
             if node.name != self.me {
                 at = at

@@ -9,6 +9,7 @@
 //! * `send`: numbering, signing, history, retransmission
 //! * `membership`: the way from `init` to `active`: waiting for all, `reqnodes`
 //! * `table`: nodes that come and go; what is remembered of them
+//! * `knock`: how a node that was given up is found again between the beats
 //! * `ping`: the nodes outside that are only asked for an echo
 //! * `node`, `window`, `tally`, `history`: what is known of a node, its numbers, its losses, our own sent messages
 //! * `flow`: how much clients may send
@@ -19,6 +20,7 @@ pub mod counters;
 mod flow;
 pub mod guard;
 pub mod history;
+mod knock;
 pub mod layer;
 mod membership;
 pub mod node;

@@ -1,5 +1,6 @@
 //! From bytes to believed messages: signature, sender, generation, number; then what the message layer itself does.
 
+use super::knock;
 use super::layer::{Core, Up, Worth};
 use super::node::{Link, NodeStatus};
 use super::table::COMMANDS;
@@ -94,6 +95,11 @@ impl Core {
                          (if the node lost its hb_generation, write {known} into it and start its heartbeat again)"
                     )
                 });
+            return;
+        }
+        if message.kind() == knock::KIND {
+            self.worth = Worth::Plain;
+            self.answer_knock(now, i);
             return;
         }
         if message.kind().starts_with("NS_") {

@@ -1,5 +1,6 @@
 //! The message layer as one machine: two or three of them, joined by hand.
 
+mod knock;
 mod ping;
 mod replay;
 

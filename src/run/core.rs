@@ -1,20 +1,22 @@
 //! The core process: media, FIFOs and the clock around the pure [`Daemon`]. It has no rights, opens nothing, and decides
 //! nothing here: it waits, reads, feeds, performs.
 
+mod ports;
+
+use self::ports::Ports;
 use super::link::{NodeTexts, Texts, ToCore, ToMaster};
 use super::teller::Teller;
 use super::{logger, lookout, say, watchdog};
 use crate::auth::Keyring;
 use crate::conf::hostcache::{self, Remembered};
 use crate::conf::lives;
-use crate::conf::{Accounts, HaCf, Haresources, MediumSpec, authkeys, ha_cf, haresources};
+use crate::conf::{Accounts, HaCf, Haresources, authkeys, ha_cf, haresources};
 use crate::core::Table;
-use crate::core::guard::Order;
 use crate::daemon::{Action, Daemon, Event, Settings};
 use crate::ids::{Generation, MediumId, NodeName};
 use crate::ipc::CommandFifo;
 use crate::ipc::server::{Server, ServerEvent, Wake};
-use crate::media::{Opened, Packet, Port, Room};
+use crate::media::Packet;
 use crate::paths;
 use crate::sys::mark::Mark;
 use crate::sys::pair::{End, Got};
@@ -27,20 +29,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A bounded number at a time.
-const PACKETS_AT_ONCE: usize = 64;
 /// In a turn everything is read that came before it began, or a peer might be declared dead while its beat waits behind
 /// junk. These are 8192 packets, more than a socket's buffer holds, and some ten milliseconds of work.
 const READS_A_TURN: usize = 128;
 /// While a medium is flooded packets are read in heaps: being woken for each costs more than reading it.
 const BREATH: Duration = Duration::from_millis(2);
-/// Within so many deadtimes a living node is heard, whatever is lost.
-const LEARNING: u32 = 2;
 /// After a pause more is read than a socket buffer holds; not without end when there is a flood of packets.
 const CATCH_UP_ROUNDS: usize = 64;
-/// A broken medium is tried again after this time: soon at first, since a restart of our own frees the port in a moment.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const RETRY: Duration = Duration::from_secs(1);
 /// The settings come when the disk has taken the new generation. A master that dies is noticed at once.
 const BEGIN_WITHIN: Duration = Duration::from_secs(60);
 /// Before the first beat we wait this long for the media to be open.
@@ -48,36 +43,18 @@ const OPEN_WITHIN: Duration = Duration::from_secs(3);
 /// Beats tell the load; it is read with one of them, so often.
 const LOAD_EVERY: Duration = Duration::from_secs(1);
 
-/// A medium as the core sees it.
-#[derive(Debug)]
-enum Slot {
-    /// Asked of the master.
-    Opening,
-    Open(Port),
-    /// To be asked for again.
-    Broken {
-        retry: Instant,
-    },
-}
-
 #[derive(Debug)]
 struct Driver {
     master: End,
     fifo: CommandFifo,
     server: Server,
-    specs: Vec<MediumSpec>,
-    slots: Vec<Slot>,
-    /// How often each medium was opened in vain.
-    tries: Vec<u32>,
+    ports: Ports,
     daemon: Option<Daemon>,
     me: NodeName,
     /// /proc/loadavg, open.
     load: Option<File>,
     load_at: Instant,
     teller: Teller,
-    deadtime: Duration,
-    /// For the datagrams of all ports.
-    room: Room,
     watchdog: Option<OwnedFd>,
     /// For whoever takes our place.
     last_beat: Mark,
@@ -152,16 +129,12 @@ pub fn run() -> io::Result<()> {
         master,
         fifo: CommandFifo::new(fifo),
         server: Server::new(register, paths::state()),
-        specs: settings.cf.media.clone(),
-        slots: settings.cf.media.iter().map(|_| Slot::Opening).collect(),
-        tries: vec![0; settings.cf.media.len()],
+        ports: Ports::new(&settings.cf.media, settings.cf.deadtime),
         daemon: None,
         me,
         load: File::open("/proc/loadavg").ok(),
         load_at: Instant::default(),
         teller: Teller::default(),
-        deadtime: settings.cf.deadtime,
-        room: Room::default(),
         watchdog: None,
         last_beat,
         fed: 0,
@@ -254,21 +227,11 @@ fn parse(texts: &Texts, accounts: &str, me: &NodeName) -> Option<(HaCf, Haresour
 }
 
 impl Driver {
-    /// A ping node tells something when it is there; nobody waits for it.
-    fn is_awaited(&self, slot: usize) -> bool {
-        matches!(self.slots[slot], Slot::Opening) && !self.specs[slot].is_ping()
-    }
-
-    /// False for what was asked for before a reload gave the number to another medium.
-    fn is_meant(&self, medium: MediumId, what: &str) -> bool {
-        self.specs.get(medium.0).is_some_and(|spec| spec.whole() == what)
-    }
-
     /// Before the first beat: until every medium is open or known not to be.
     fn open_all(&mut self) -> io::Result<Vec<(MediumId, String)>> {
         let deadline = sys::now() + OPEN_WITHIN;
         let mut broken = Vec::new();
-        while sys::now() < deadline && (0..self.slots.len()).any(|i| self.is_awaited(i)) {
+        while sys::now() < deadline && self.ports.awaited().next().is_some() {
             wait(
                 &[Want {
                     fd: self.master.fd(),
@@ -280,12 +243,12 @@ impl Driver {
             match self.master.receive()? {
                 Got::Message { bytes, fd } => match ToCore::decode(&bytes) {
                     Some(ToCore::Opened { medium, to, .. }) => {
-                        if let Some(why) = self.opened(medium, to, fd) {
+                        if let Some(why) = self.ports.opened(medium, to, fd) {
                             broken.push((medium, why));
                         }
                     }
                     Some(ToCore::NotOpened { medium, why, .. }) => {
-                        self.broken(medium);
+                        self.ports.broken(medium);
                         broken.push((medium, why));
                     }
                     Some(ToCore::Stop) => self.stop_early = true,
@@ -296,14 +259,8 @@ impl Driver {
                 Got::Closed => return Err(io::Error::other("the master is gone")),
             }
         }
-        for i in 0..self.slots.len() {
-            if self.is_awaited(i) {
-                broken.push((
-                    MediumId(i),
-                    "it is still being opened (is a name server silent?)".to_owned(),
-                ));
-            }
-        }
+        let late = "it is still being opened (is a name server silent?)";
+        broken.extend(self.ports.awaited().map(|medium| (medium, late.to_owned())));
         Ok(broken)
     }
 
@@ -314,39 +271,9 @@ impl Driver {
             .iter()
             .filter_map(|m| m.broken.as_ref().map(|why| format!("{} {}: {why}", m.kind, m.link)))
             .collect();
-        let media = self.specs.iter().zip(&view.media);
-        let working = media.filter(|(s, m)| !s.is_ping() && m.broken.is_none()).count();
+        let works = |medium: &MediumId| view.media[medium.0].broken.is_none();
+        let working = self.ports.of_nodes().filter(works).count();
         say::to_master(&mut self.master, &ToMaster::Ready { working, broken });
-    }
-
-    /// Why the opened medium is of no use, when it is not.
-    fn opened(&mut self, medium: MediumId, to: Option<std::net::SocketAddr>, fd: Option<OwnedFd>) -> Option<String> {
-        let (Some(spec), Some(fd)) = (self.specs.get(medium.0), fd) else {
-            return None;
-        };
-        match Port::new(spec, Opened { fd, to }) {
-            Ok(port) => {
-                self.slots[medium.0] = Slot::Open(port.guarded(spec, self.deadtime * LEARNING));
-                self.tries[medium.0] = 0;
-                None
-            }
-            Err(e) => {
-                self.broken(medium);
-                Some(e.to_string())
-            }
-        }
-    }
-
-    fn broken(&mut self, medium: MediumId) {
-        let Some(slot) = self.slots.get_mut(medium.0) else {
-            return;
-        };
-        let tries = self.tries[medium.0] + 1;
-        self.tries[medium.0] = tries;
-        let pause = if tries <= 5 { FIRST_RETRY } else { RETRY };
-        *slot = Slot::Broken {
-            retry: sys::now() + pause,
-        };
     }
 
     /// One round: wait, read everything that is there, then the timer.
@@ -356,7 +283,10 @@ impl Driver {
             return Err(io::Error::other("the master hangs: it reads nothing that it is told"));
         }
         let daemon = self.daemon.as_ref().expect("turns begin after it was made");
-        let mut deadline = daemon.deadline().min(self.teller.deadline(daemon));
+        let mut deadline = daemon
+            .deadline()
+            .min(self.teller.deadline(daemon))
+            .min(self.ports.deadline());
         if self.server.has_more() {
             deadline = sys::now();
         }
@@ -370,37 +300,24 @@ impl Driver {
         let clients_from = wants.len();
         wants.extend(self.server.wants());
         let ports_from = wants.len();
-        let (mut open, mut flooded) = (Vec::new(), false);
-        for (i, slot) in self.slots.iter().enumerate() {
-            match slot {
-                Slot::Open(port) => {
-                    wants.push(Want {
-                        fd: port.fd(),
-                        write: port.wants_write(),
-                    });
-                    flooded |= port.is_flooded();
-                    deadline = deadline.min(port.deadline());
-                    open.push(i);
-                }
-                Slot::Broken { retry } => deadline = deadline.min(*retry),
-                Slot::Opening => {}
-            }
-        }
-        if flooded {
+        let (open, of_ports) = self.ports.wants();
+        wants.extend(of_ports);
+        if self.ports.are_flooded() {
             std::thread::sleep(BREATH);
         }
         let ready = wait(&wants, deadline)?;
         let began = sys::now();
         self.catch_up()?;
         // Packets first: after a pause of our own, what waits is heard before anybody is declared dead.
-        for (slot, ready) in open.into_iter().zip(&ready[ports_from..]) {
+        for (medium, ready) in open.into_iter().zip(&ready[ports_from..]) {
             if ready.write {
-                self.use_port(slot, |port| port.flush());
+                let flushed = self.ports.flush(medium);
+                self.mind(medium, flushed);
             }
             if ready.read {
-                self.read_port(slot, began);
+                self.read_port(medium, began);
             }
-            self.mind_floods(slot);
+            self.ports.mind_floods(medium);
         }
         if ready[0].write {
             self.master.flush();
@@ -439,21 +356,12 @@ impl Driver {
             return Ok(());
         }
         for _ in 0..CATCH_UP_ROUNDS {
-            let (mut wants, mut open) = (Vec::new(), Vec::new());
-            for (i, slot) in self.slots.iter().enumerate() {
-                if let Slot::Open(port) = slot {
-                    wants.push(Want::read(port.fd()));
-                    open.push(i);
-                }
-            }
-            let ready = wait(&wants, sys::now())?;
-            if ready.iter().all(|r| !r.read) {
+            let readable = self.ports.readable()?;
+            if readable.is_empty() {
                 break;
             }
-            for (slot, ready) in open.into_iter().zip(ready) {
-                if ready.read {
-                    self.read_port(slot, sys::now());
-                }
+            for medium in readable {
+                self.read_port(medium, sys::now());
             }
         }
         self.feed(Event::CaughtUp);
@@ -466,11 +374,8 @@ impl Driver {
 
     fn timers(&mut self) {
         let now = sys::now();
-        for i in 0..self.slots.len() {
-            if matches!(self.slots[i], Slot::Broken { retry } if now >= retry) {
-                self.slots[i] = Slot::Opening;
-                ask_for(&mut self.master, MediumId(i));
-            }
+        for medium in self.ports.try_again(now) {
+            ask_for(&mut self.master, medium);
         }
         if self.daemon.as_ref().is_some_and(|d| now >= d.deadline()) {
             self.look_at_load(now);
@@ -496,79 +401,44 @@ impl Driver {
     }
 
     /// Everything that came to this medium before `began`, and perhaps more.
-    fn read_port(&mut self, slot: usize, began: Instant) {
+    fn read_port(&mut self, medium: MediumId, began: Instant) {
         for _ in 0..READS_A_TURN {
-            let Slot::Open(port) = &mut self.slots[slot] else {
-                return;
-            };
-            let packets = match port.receive(&mut self.room, PACKETS_AT_ONCE) {
-                Ok(packets) => packets,
-                Err(e) => {
-                    self.port_broke(MediumId(slot), &e);
-                    return;
+            match self.ports.receive(medium, began) {
+                Ok(Some(heap)) => {
+                    self.take(medium, heap.packets);
+                    if heap.last {
+                        return;
+                    }
                 }
-            };
-            let newest = packets.last().map_or(began, |p| p.at);
-            let done = port.is_read_up_to(began) || newest > began;
-            self.take(slot, packets);
-            if done {
-                return;
+                Ok(None) => return,
+                Err(e) => return self.mind(medium, Err(e)),
             }
         }
     }
 
-    fn take(&mut self, slot: usize, packets: Vec<Packet>) {
+    fn take(&mut self, medium: MediumId, packets: Vec<Packet>) {
         let now = sys::clock();
         for Packet { bytes, at, from } in packets {
             let Some(daemon) = &mut self.daemon else { return };
-            let actions = daemon.receive_at(now, at, MediumId(slot), &bytes);
+            let actions = daemon.receive_at(now, at, medium, &bytes);
             let worth = daemon.worth();
             if !actions.is_empty() {
                 self.perform(actions);
             }
-            // A reload may have taken it away.
-            if let Some(Slot::Open(port)) = self.slots.get_mut(slot) {
-                port.judged(now.mono, from, worth);
-            }
+            self.ports.judged(medium, now.mono, from, worth);
         }
         self.after();
     }
 
-    /// A flood is told once when it begins and once when it is over.
-    fn mind_floods(&mut self, slot: usize) {
-        let Some(Slot::Open(port)) = self.slots.get_mut(slot) else {
-            return;
-        };
-        let was_shut = port.is_flooded();
-        let Some((order, done)) = port.mind_floods(sys::now()) else {
-            return;
-        };
-        let link = self.specs[slot].link();
-        match (order, done) {
-            (_, Err(e)) => log::warn!("link {link}: it is flooded, and the kernel takes no filter: {e}"),
-            (Order::Shut { .. }, Ok(())) if was_shut => {}
-            (Order::Shut { .. }, Ok(())) => log::warn!(
-                "link {link}: flooded with bad packets; until that is over the kernel drops what does not come from a \
-                 known node or does not look like a message, and only a part of it is counted"
-            ),
-            (Order::Open, Ok(())) => log::info!("link {link}: the flood is over; everything is looked at again"),
+    /// A medium that fails is given up for a moment.
+    fn mind(&mut self, medium: MediumId, done: io::Result<()>) {
+        if let Err(e) = done {
+            self.ports.broken(medium);
+            self.feed(Event::MediumBroken {
+                medium,
+                why: e.to_string(),
+            });
         }
-    }
-
-    fn use_port(&mut self, slot: usize, what: impl FnOnce(&mut Port) -> io::Result<()>) {
-        if let Some(Slot::Open(port)) = self.slots.get_mut(slot)
-            && let Err(e) = what(port)
-        {
-            self.port_broke(MediumId(slot), &e);
-        }
-    }
-
-    fn port_broke(&mut self, medium: MediumId, why: &io::Error) {
-        self.broken(medium);
-        self.feed(Event::MediumBroken {
-            medium,
-            why: why.to_string(),
-        });
     }
 
     fn read_master(&mut self) -> io::Result<()> {
@@ -589,13 +459,13 @@ impl Driver {
         match said {
             ToCore::Begin { .. } => log::error!("core: the master began twice"),
             ToCore::Opened { medium, what, .. } | ToCore::NotOpened { medium, what, .. }
-                if !self.is_meant(medium, &what) => {}
-            ToCore::Opened { medium, to, .. } => match self.opened(medium, to, fd) {
+                if !self.ports.is_meant(medium, &what) => {}
+            ToCore::Opened { medium, to, .. } => match self.ports.opened(medium, to, fd) {
                 None => self.feed(Event::MediumMended { medium }),
                 Some(why) => self.feed(Event::MediumBroken { medium, why }),
             },
             ToCore::NotOpened { medium, why, .. } => {
-                self.broken(medium);
+                self.ports.broken(medium);
                 self.feed(Event::MediumBroken { medium, why });
             }
             ToCore::Ended { job, outcome } => self.feed(Event::JobEnded { job, outcome }),
@@ -623,34 +493,7 @@ impl Driver {
             return;
         };
         log::set_max_level(logger::filter(cf.debug));
-        self.deadtime = cf.deadtime;
-        // Ports of lines that stay are kept as they are; the numbers of the media follow the new ha.cf.
-        let mut old: Vec<(MediumSpec, Slot, u32)> = self
-            .specs
-            .drain(..)
-            .zip(self.slots.drain(..))
-            .zip(self.tries.drain(..))
-            .map(|((spec, slot), tries)| (spec, slot, tries))
-            .collect();
-        let mut fresh = Vec::new();
-        for (i, spec) in cf.media.iter().enumerate() {
-            match old
-                .iter()
-                .position(|(s, slot, _)| s.kind == spec.kind && s.port == spec.port && !matches!(slot, Slot::Opening))
-            {
-                Some(at) => {
-                    let (_, slot, tries) = old.swap_remove(at);
-                    self.slots.push(slot);
-                    self.tries.push(tries);
-                }
-                None => {
-                    self.slots.push(Slot::Opening);
-                    self.tries.push(0);
-                    fresh.push(MediumId(i));
-                }
-            }
-            self.specs.push(spec.clone());
-        }
+        let fresh = self.ports.follow(&cf.media, cf.deadtime);
         self.feed(Event::Reload {
             cf: Box::new(cf),
             haresources,
@@ -703,7 +546,10 @@ impl Driver {
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send { medium, bytes } => self.use_port(medium.0, |port| port.send(&bytes)),
+                Action::Send { medium, bytes } => {
+                    let sent = self.ports.send(medium, &bytes);
+                    self.mind(medium, sent);
+                }
                 Action::Fence { job, command } => {
                     say::to_master(&mut self.master, &ToMaster::Fence { job, command });
                 }
@@ -763,24 +609,16 @@ impl Driver {
                     write: true,
                 });
             }
-            for slot in &self.slots {
-                if let Slot::Open(port) = slot
-                    && port.wants_write()
-                {
-                    waiting.push(Want {
-                        fd: port.fd(),
-                        write: true,
-                    });
-                }
-            }
+            let (open, wants) = self.ports.wants();
+            let queued: Vec<_> = open.into_iter().zip(wants).filter(|(_, want)| want.write).collect();
+            let (queued, wants): (Vec<_>, Vec<_>) = queued.into_iter().unzip();
+            waiting.extend(wants);
             if waiting.is_empty() || wait(&waiting, deadline).is_err() {
                 return;
             }
             self.master.flush();
-            for slot in &mut self.slots {
-                if let Slot::Open(port) = slot {
-                    let _ = port.flush();
-                }
+            for medium in queued {
+                let _ = self.ports.flush(medium);
             }
         }
     }

@@ -100,7 +100,7 @@ pub struct Classic {
 impl Classic {
     pub fn new(now: Now, settings: Settings) -> (Self, Vec<Action>) {
         let mut classic = Self {
-            core: Core::new(now, &settings),
+            core: Core::new(now, &settings).without_knocking(),
             me: settings.me,
             mode: settings.cf.auto_failback,
             groups: settings.haresources.groups,

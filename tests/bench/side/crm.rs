@@ -89,6 +89,7 @@ fn round(bench: &Bench, pair: &Pair) -> Result<(), String> {
 
 fn crash(bench: &Bench, pair: &Pair, setting: &str) -> Result<(), String> {
     let power_off = |p: &Pair| p.lab.power_off(NODES[0]);
+    bench.phases.wait(pair.kind, "crash");
     let seen = event(bench, pair, "crash", NODES[1], power_off)?;
     add(bench, pair, &format!("{CRASH}{setting}"), "ms", seen.gap);
     let seen = event(bench, pair, "failback", NODES[0], |p| p.start(NODES[0]))?;
@@ -105,6 +106,7 @@ fn partition(bench: &Bench, pair: &Pair) -> Result<(), String> {
     lab.cut(NODES[0], NODES[1]).map_err(named)?;
     lab.wait_for("both have the address", BOUND, || watch.owners().len() == 2)?;
     sleep(APART);
+    bench.phases.wait(pair.kind, "partition");
     let since = Watcher::now();
     lab.heal().map_err(named)?;
     sleep(WATCHED);

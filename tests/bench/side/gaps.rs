@@ -49,6 +49,7 @@ fn round(bench: &Bench, pair: &Pair) -> Result<(), String> {
     event(bench, pair, "return after it", NODES[0], |p| p.start(NODES[0]))?;
     calm(pair)?;
     let crash = |p: &Pair| p.lab.power_off(NODES[0]);
+    bench.phases.wait(pair.kind, "crash");
     note("crash", event(bench, pair, "crash", NODES[1], crash)?);
     note(
         "failback",

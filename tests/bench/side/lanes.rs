@@ -5,6 +5,7 @@ use crate::programs::{ADDRESS, Kind, NODES, Pair, Place, Program};
 use crate::results::Results;
 use ha::lab::Watcher;
 use ha::lab::timeline::Micros;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
@@ -47,6 +48,25 @@ impl Slots {
     }
 }
 
+/// Where between two beats something happens: as far apart as so many moments can be, however many these will be. By chance
+/// alone it would depend on how long the steps before took, which is always the same.
+#[derive(Debug, Default)]
+pub struct Phases(Mutex<BTreeMap<(Program, u32, &'static str), u32>>);
+
+impl Phases {
+    /// Multiples of the golden section, without their whole part, fill the range from 0 to 1 evenly.
+    const STEP: f64 = 0.618_033_988_749_895;
+
+    pub fn wait(&self, kind: Kind, what: &'static str) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = seen.entry((kind.program, kind.pace.dead, what)).or_default();
+        *times += 1;
+        let part = (f64::from(*times) * Self::STEP).fract();
+        drop(seen);
+        thread::sleep(Duration::from_millis(kind.pace.beat.into()).mul_f64(part));
+    }
+}
+
 /// What all lanes of one run of this program share.
 #[derive(Debug)]
 pub struct Bench {
@@ -54,6 +74,7 @@ pub struct Bench {
     pub results: Results,
     pub runs: u32,
     pub slots: Slots,
+    pub phases: Phases,
     /// Nothing begins after it.
     pub end: Instant,
     pub loss: Duration,

@@ -16,7 +16,7 @@ mod weather;
 mod work;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use lanes::{Bench, Slots};
+use lanes::{Bench, Phases, Slots};
 use programs::Place;
 use results::{Occasion, Results};
 use std::fs;
@@ -159,6 +159,7 @@ fn measure(matches: &ArgMatches, out: &Path) -> io::Result<()> {
         results: Results::default(),
         runs: number("runs"),
         slots: Slots::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        phases: Phases::default(),
         end: begun + seconds("minutes") * 60,
         loss: seconds("loss"),
         junk: seconds("junk"),

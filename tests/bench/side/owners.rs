@@ -39,6 +39,7 @@ fn round(bench: &Bench, pair: &Pair) -> Result<(), String> {
     // Both serve for some seconds; what counts is how long they still do when they hear each other again.
     lab.cut(NODES[0], NODES[1]).map_err(named)?;
     sleep(dead + Duration::from_secs(4));
+    bench.phases.wait(pair.kind, "partition");
     let since = Watcher::now();
     lab.heal().map_err(named)?;
     sleep(WATCHED);

@@ -102,6 +102,7 @@ fn count_core(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64> {
     let tool = [
         &valgrind,
         "-q",
+        "--vgdb=no",
         "--tool=callgrind",
         "--callgrind-out-file=/var/log/counted/callgrind.%p",
     ];
@@ -118,7 +119,7 @@ fn count_played(valgrind: &Path, seconds: u64) -> io::Result<u64> {
     let said = Command::new("timeout")
         .arg(COUNTED_WITHIN)
         .arg(valgrind)
-        .args(["-q", "--tool=callgrind"])
+        .args(["-q", "--vgdb=no", "--tool=callgrind"])
         .arg(format!("--callgrind-out-file={}", dir.join("callgrind.0").display()))
         .arg(std::env::current_exe()?)
         .args([SIMULATE, &seconds.to_string()])
@@ -149,7 +150,7 @@ fn count_classic(bench: &Bench, valgrind: &Path, seconds: u64) -> io::Result<u64
     let daemon = "/usr/libexec/heartbeat/heartbeat";
     let under = format!(
         "mkdir -p /run/heartbeat/rsctmp /run/lock/subsys; timeout {COUNTED_WITHIN} \
-         {} -q --tool=callgrind --trace-children=yes --callgrind-out-file=/var/log/callgrind.%p {daemon} >/var/log/said 2>&1",
+         {} -q --vgdb=no --tool=callgrind --trace-children=yes --callgrind-out-file=/var/log/callgrind.%p {daemon} >/var/log/said 2>&1",
         valgrind.display()
     );
     pair.lab.power_on(NODES[0])?;
