@@ -333,7 +333,7 @@ pub const DEFAULTS: &[(&str, &str, &str)] = &[
     (
         "vip_lease",
         "on",
-        "ours: on where deadtime leaves room for it, see `HaCf::lease`",
+        "ours: on where deadtime leaves room for it, see ha.cf(5)",
     ),
 ];
 

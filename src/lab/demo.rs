@@ -107,7 +107,7 @@ impl Demo {
         self.settled_on(screen, "node2", since)?;
         let gap = self.gap("power failure", since);
         screen.good(&format!(
-            "node2 heard nothing for 500 ms and took over. Nobody answered for {gap}, the\n      500 ms in it; you choose how long that silence may be."
+            "500 ms after the last word of node1, node2 took over. Nobody answered for {gap}:\n      that last word came a little before the end. You choose how long the silence may be."
         ));
         Ok(())
     }

@@ -176,7 +176,6 @@ fn measure(matches: &ArgMatches, out: &Path) -> io::Result<()> {
             load_after: load(),
             seconds: begun.elapsed().as_secs(),
         };
-        fs::create_dir_all(out)?;
         let file = |suffix: &str| out.join(format!("{}.{suffix}", occasion.date));
         let table = results::markdown(&occasion, &bench.results);
         fs::write(file("json"), results::json(&occasion, &bench.results))?;
@@ -185,6 +184,7 @@ fn measure(matches: &ArgMatches, out: &Path) -> io::Result<()> {
         fs::write(file("svg"), plot::svg(&title, &bench.results))?;
         Ok(table)
     };
+    fs::create_dir_all(out).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", out.display())))?;
     for (name, stage) in STAGES {
         if !only.is_empty() && !only.iter().any(|o| *o == name) {
             continue;
@@ -201,6 +201,8 @@ fn measure(matches: &ArgMatches, out: &Path) -> io::Result<()> {
             stage_begun.elapsed().as_secs_f32(),
             load()
         );
+        // Whoever ends this keeps what there is.
+        written(&bench)?;
     }
     let table = written(&bench)?;
     print!("{table}");
