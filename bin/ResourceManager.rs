@@ -27,7 +27,10 @@ const NOT_RUNNING: u8 = 3;
 
 fn main() -> ExitCode {
     log_to_stderr("ResourceManager");
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     ExitCode::from(match words[..] {
         ["--help" | "-h"] => print(USAGE),

@@ -8,17 +8,16 @@
 //! | [`time`] | yes | our `Instant`, the wall clock's type, time words (`2`, `1500ms`) |
 //! | [`ids`] | yes | names and numbers that must not be mixed up |
 //! | [`msg`] | yes | the messages: ordered fields, classic text and netstring form |
-//! | [`auth`] | yes | signing and checking messages: crc, md5, sha1 |
+//! | [`auth`] | yes | signing and checking messages: crc, md5, sha1, sha256 |
 //! | [`conf`] | yes | ha.cf, haresources, authkeys, monitors: text in, typed value or all complaints out |
 //! | [`core`] | yes | the message layer: links, nodes, generations, numbers, retransmission |
 //! | [`groups`] | yes | the v1 resource manager: who holds what |
 //! | [`checks`] | yes | whether a service still works: when to look, when to believe it, when to have it repaired |
 //! | [`ipfail`] | yes | which of two nodes serves when their ping nodes differ |
 //! | [`clients`] | yes | what programs may ask the daemon, and the answers |
-//! | [`daemon`] | yes | the three above as one machine: event in, actions out |
+//! | [`daemon`] | yes | `core`, `groups` and `clients` as one machine: event in, actions out |
 //! | [`cib`] | yes | the crm's document: its tree, versions, schema, and changes to it |
 //! | [`agents`] | yes | how agents are called, what they say of themselves, what their exit codes mean; who runs when |
-//! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`agree`] | yes | the crm's nodes agree: members, the DC, one CIB |
 //! | [`crm`] | no | the crm's tools, and their conversation with crmd |
 //! | [`dopd`] | yes | DRBD's fence-peer handler: whose data are to be marked outdated, and what came of it |
@@ -31,6 +30,7 @@
 //! | [`wire`] | yes | bytes of netlink, ARP, IPv6 neighbour advertisement, ICMP echo |
 //! | [`sys`] | no | the kernel: every `unsafe`, `libc`, `nix` |
 //! | [`address`] | no | the service address: finding its place, setting, removing, announcing it |
+//! | [`paths`] | no | where the files are |
 //! | [`media`] | no | bcast, ucast, mcast, serial, ping |
 //! | [`ipc`] | no | FIFOs: the daemon's ends, and the client library of every tool |
 //! | [`jobs`] | no | running resource scripts |
@@ -61,6 +61,10 @@
 //! | agents that run at once; of them recurring | 128; 32 | the others wait |
 //! | meta-data of an agent | 128 KiB | refused |
 //! | orders that wait for lrmd ([`run::lrmd`]) | 4 MiB | lrmd counts as gone |
+//! | what a tool asks of crmd and waits for ([`run::crmd`]) | 64 | refused |
+//! | what crmd is to write to a disk that hangs | one CIB, one input of the policy, 4 CIBs to keep aside | the newest takes the place |
+//! | instances of a clone ([`policy`]) | 1000 | not made |
+//! | ha.cf, haresources, authkeys together ([`check`]) | 96 KiB | refused |
 //! | connections remembered of a node | 512 | not tickled |
 //! | addresses known during a flood | 32 | addresses are not looked at |
 //! | changes kept for `cl_status` | 64 | the oldest is forgotten |

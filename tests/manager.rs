@@ -283,3 +283,22 @@ fn mistakes_in_the_files_are_all_told() {
         );
     }
 }
+
+#[test]
+fn words_that_are_not_utf8_are_refused_like_other_wrong_ones() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    for program in ["mach_down", "req_resource", "ResourceManager"] {
+        let node = Node::new("on");
+        let program = Path::new(env!("CARGO_BIN_EXE_ResourceManager")).with_file_name(program);
+        let status = Command::new(&program)
+            .arg(OsStr::from_bytes(b"\xff"))
+            .env("HA_CURHOST", "n1")
+            .env("HA_DIR", node.0.join("ha.d"))
+            .env("HA_VARLIB", node.0.join("lib"))
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{}", program.display());
+    }
+}

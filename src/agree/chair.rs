@@ -532,7 +532,7 @@ impl Agree {
                 number: lane.next,
                 ..id.clone()
             };
-            lane.next += 1;
+            lane.next = lane.next.saturating_add(1);
             chair.waiting.push_back((id, change));
         }
         self.pump();

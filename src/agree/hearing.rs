@@ -414,7 +414,7 @@ impl Hearing {
         let wanted: Vec<_> = members(set).map(life).collect();
         let mut number = match &before {
             Some(mine) if mine.members == wanted => mine.number,
-            _ => self.highest + 1,
+            _ => self.highest.saturating_add(1),
         };
         for (n, _) in &wanted {
             if let Some(theirs) = self.peers[*n].proposal.as_ref().filter(|p| p.members == wanted) {

@@ -280,7 +280,7 @@ impl Agree {
             let whole = seat
                 .inbox
                 .first_entry()
-                .filter(|e| *e.key() == seat.applied + 1 && e.get().1.is_some());
+                .filter(|e| Some(*e.key()) == seat.applied.checked_add(1) && e.get().1.is_some());
             let Some((n, (message, text))) = whole.map(|e| e.remove_entry()) else {
                 break;
             };

@@ -5,8 +5,10 @@ use crate::cib::edit::Origin;
 use crate::cib::{Cib, Edit, Element};
 use crate::time::{Duration, Instant};
 
-#[test]
-fn a_node_alone_is_its_own_dc_and_answers() {
+const NOW: Instant = Instant::from_millis(1000);
+
+/// As far as it comes without others.
+fn alone(mark: Mark) -> Agree {
     let me = "n1".parse().unwrap();
     let nodes = vec![Configured {
         name: "n1".parse().unwrap(),
@@ -18,17 +20,32 @@ fn a_node_alone_is_its_own_dc_and_answers() {
         stop_margin: Duration::from_secs(1),
         life: 1,
     };
-    let now = Instant::from_millis(1000);
-    let mut agree = Agree::new(&me, "u-1", nodes, settings, Cib::empty(), Mark::default(), now);
-    let mut actions = agree.handle(now, Event::Timer);
+    let mut agree = Agree::new(&me, "u-1", nodes, settings, Cib::empty(), mark, NOW);
+    let mut actions = agree.handle(NOW, Event::Timer);
     for _ in 0..10 {
         let stored = actions.iter().rev().find_map(|a| match a {
             Action::Store { token, .. } => Some(*token),
             _ => None,
         });
         let Some(token) = stored else { break };
-        actions = agree.handle(now, Event::Stored { token });
+        actions = agree.handle(NOW, Event::Stored { token });
     }
+    agree
+}
+
+#[test]
+fn a_mark_that_somebody_wrote_by_hand_stops_no_node() {
+    let mark = Mark::parse(
+        "<agreed view='18446744073709551615' commit-view='18446744073709551615' commit='18446744073709551615' \
+         admin_epoch='0' epoch='0'/>",
+    );
+    assert!(alone(mark.expect("it has all its numbers")).is_dc());
+}
+
+#[test]
+fn a_node_alone_is_its_own_dc_and_answers() {
+    let now = NOW;
+    let mut agree = alone(Mark::default());
     assert!(agree.is_dc() && agree.has_quorum() && agree.is_active(), "{agree:#?}");
     assert_eq!(agree.cib().root().get("have-quorum"), Some("1"));
     assert_eq!(agree.cib().root().get("dc-uuid"), Some("u-1"));

@@ -71,6 +71,15 @@ impl Files {
             parsed.value
         });
         read::sample_key(&self.authkeys, keys.as_ref(), &mut complaints);
+        let sizes = [
+            (&self.ha_cf, &cf_text),
+            (&self.haresources, &groups_text),
+            (&self.authkeys, &keys_text),
+        ];
+        read::together(
+            sizes.map(|(file, text)| (file.as_path(), text.as_ref().map_or(0, String::len))),
+            &mut complaints,
+        );
         if let Some(cf) = &cf {
             machine::ha_cf(&self.ha_cf, cf, &mut complaints);
         }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// A configuration of this size is a mistake, such as a device or a log file.
 const LARGEST: u64 = 4 << 20;
+/// A thousand groups have room.
+const TOGETHER: usize = 96 * 1024;
 
 pub(super) fn complain(all: &mut Vec<Complaint>, file: &Path, line: usize, severity: Severity, message: String) {
     all.push(Complaint {
@@ -36,6 +38,21 @@ fn open(file: &Path) -> io::Result<(Metadata, Vec<u8>)> {
     let mut bytes = Vec::new();
     handle.take(LARGEST).read_to_end(&mut bytes)?;
     Ok((facts, bytes))
+}
+
+/// The three files go from process to process in one message, with what is known of the nodes.
+pub(super) fn together(sizes: [(&Path, usize); 3], all: &mut Vec<Complaint>) {
+    let sum: usize = sizes.iter().map(|(_, size)| size).sum();
+    if let Some((file, size)) = sizes
+        .into_iter()
+        .max_by_key(|(_, size)| *size)
+        .filter(|_| sum > TOGETHER)
+    {
+        let message = format!(
+            "has {size} bytes; ha.cf, haresources and authkeys together may have {TOGETHER}, not {sum}: shorten it"
+        );
+        complain(all, file, 0, Severity::Error, message);
+    }
 }
 
 fn cannot_read(file: &Path, e: &io::Error, remedy: &str, all: &mut Vec<Complaint>) {

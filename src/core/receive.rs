@@ -476,7 +476,7 @@ impl Core {
             return;
         }
         let Some(gap_free) = node.window.gap_free() else { return };
-        let behind = (gap_free.0 + 10 - node.ack_digit) % 10;
+        let behind = (gap_free.0 % 10 + 10 - node.ack_digit) % 10;
         let Some(ack) = gap_free.0.checked_sub(behind).filter(|n| *n > 0) else {
             return;
         };

@@ -754,3 +754,15 @@ fn a_node_command_is_refused_with_the_reason() {
         .collect();
     assert_eq!(told, ["addnode", "delnode"]);
 }
+
+#[test]
+fn the_highest_number_of_all_is_a_number_like_others() {
+    let mut a = core("a", 1);
+    // One of ten is acknowledged.
+    for behind in (0..10).rev() {
+        a.receive(at(10), M, &beat(3, u64::MAX - behind));
+    }
+    a.receive(at(30), M, &beat(3, 1));
+    a.timer(at(100));
+    assert!(!a.nodes()[1].is_dead());
+}

@@ -7,6 +7,7 @@
 //! * [`outdater`]: the program drbd-peer-outdater, which asks dopd;
 //! * [`cl_status`], [`mover`], [`message_command`], [`node_command`]: the programs cl_status, hb_standby and hb_takeover,
 //!   hb_msg, hb_addnode and its like;
+//! * [`pid_file`]: whether heartbeat runs;
 //! * `watch`, `last_state`: cl_status on the whole terminal; the status file it falls back to.
 //!
 //! May use `sys`, `msg`, `paths`. Promises the daemon that no client, however slow, dead or hostile, makes it wait or
@@ -21,6 +22,7 @@ pub mod message_command;
 pub mod mover;
 pub mod node_command;
 pub mod outdater;
+pub mod pid_file;
 pub mod questions;
 pub mod relay;
 pub mod server;

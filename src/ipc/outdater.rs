@@ -4,10 +4,11 @@ use crate::dopd::frame::{self, FrameError, Frames};
 use crate::dopd::machine::{LONGEST, TIMEOUT};
 use crate::dopd::{DrbdName, Outcome, word};
 use crate::ids::NodeName;
+use crate::ipc::pid_file;
 use crate::msg::{Message, fields};
 use crate::paths;
 use crate::sys::poll::{Want, wait};
-use crate::sys::{self, local, process};
+use crate::sys::{self, local};
 use crate::time::{Duration, Instant};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -206,8 +207,7 @@ fn talk(mut stream: &UnixStream, order: &Order, deadline: Instant) -> Result<Out
 
 /// heartbeat runs here, and so starts a dopd that has ended again.
 fn heartbeat_runs() -> bool {
-    let text = std::fs::read_to_string(paths::pid_file()).unwrap_or_default();
-    text.trim().parse().is_ok_and(process::is_alive)
+    pid_file::running().is_some()
 }
 
 /// The whole program; gives its exit code.

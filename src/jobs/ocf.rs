@@ -259,7 +259,7 @@ fn instance_name(agent: &Agent, parameters: &BTreeMap<String, String>) -> String
     {
         return name;
     }
-    let mut all: BTreeMap<String, String> = std::env::vars().filter(|(n, _)| n.starts_with("OCF_RESKEY_")).collect();
+    let mut all: BTreeMap<String, String> = environment().filter(|(n, _)| n.starts_with("OCF_RESKEY_")).collect();
     all.extend(parameters.clone());
     let mut sha = Sha1::new();
     for (name, value) in &all {
@@ -269,9 +269,14 @@ fn instance_name(agent: &Agent, parameters: &BTreeMap<String, String>) -> String
     format!("{}_{hex}", agent.name)
 }
 
+/// What is not UTF-8 is no parameter of an agent, and must not stop one.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Asks the agent and writes the answer down. Whatever goes wrong: then there are no limits of its own.
 fn note_limits(agent: &Agent, env: &BTreeMap<String, String>) -> Limits {
-    let mut whole: BTreeMap<String, String> = std::env::vars().collect();
+    let mut whole: BTreeMap<String, String> = environment().collect();
     whole.extend(env.clone());
     let mut jobs = Jobs::new(Vec::new(), Vec::new());
     let Ok(name) = agent.title().parse() else {

@@ -97,7 +97,7 @@ fn versions(a: &str, b: &str) -> Ordering {
 fn date(e: &Element, now: Wall) -> bool {
     let moment = |name: &str| e.get(name).and_then(iso_time);
     let (start, end) = (moment("start"), moment("end"));
-    let end = end.or_else(|| Some(Wall(start?.0 + seconds(e.child("duration")?))));
+    let end = end.or_else(|| Some(Wall(start?.0.saturating_add(seconds(e.child("duration")?)))));
     match e.get("operation").unwrap_or("in_range") {
         "gt" => start.is_some_and(|s| now > s),
         "lt" => end.is_some_and(|e| now < e),
@@ -107,15 +107,25 @@ fn date(e: &Element, now: Wall) -> bool {
 }
 
 fn seconds(duration: &Element) -> u64 {
-    let of = |name: &str, unit: u64| duration.get(name).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0) * unit;
-    of("seconds", 1)
-        + of("minutes", 60)
-        + of("hours", 3600)
-        + of("days", 86_400)
-        + of("weeks", 7 * 86_400)
+    let of = |name: &str, unit: u64| {
+        duration
+            .get(name)
+            .and_then(|v| v.parse::<u64>().ok())
+            .unwrap_or(0)
+            .saturating_mul(unit)
+    };
+    [
+        of("seconds", 1),
+        of("minutes", 60),
+        of("hours", 3600),
+        of("days", 86_400),
+        of("weeks", 7 * 86_400),
         // As good as a length of months and years can be without a calendar.
-        + of("months", 30 * 86_400)
-        + of("years", 365 * 86_400)
+        of("months", 30 * 86_400),
+        of("years", 365 * 86_400),
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add)
 }
 
 /// All the attributes of a date_spec: each a number or a range `a-b` of UTC time.
@@ -330,6 +340,7 @@ mod tests {
             ("<rule score='1'><date_expression operation='lt' end='2026-11-21 08:14:19Z'/></rule>", Some("1")),
             ("<rule score='1'><date_expression operation='lt' end='2026-11-21 08:14:18Z'/></rule>", None),
             ("<rule score='1'><date_expression operation='in_range' start='2026-11-21'><duration days='1'/></date_expression></rule>", Some("1")),
+            ("<rule score='1'><date_expression operation='in_range' start='2026-11-21'><duration years='600000000000' days='18446744073709551615'/></date_expression></rule>", Some("1")),
             ("<rule score='1'><date_expression operation='date_spec'><date_spec hours='8-17' weekdays='6-7'/></date_expression></rule>", Some("1")),
             ("<rule score='1'><date_expression operation='date_spec'><date_spec hours='9-17'/></date_expression></rule>", None),
             ("<rule score='1'><rule boolean-op='or'><expression attribute='x' operation='defined'/><expression attribute='v' operation='defined'/></rule></rule>", Some("1")),

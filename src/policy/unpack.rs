@@ -8,6 +8,9 @@ use crate::cib::{Cib, Element, Score, words};
 use crate::time::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Of one clone: more than any cluster has places for. `clone-max=INFINITY` is a million.
+const MOST_INSTANCES: usize = 1000;
+
 pub(super) type Pairs = BTreeMap<String, String>;
 
 /// `now` stands for the wall clock unless the CIB says itself when it is looked at.
@@ -279,7 +282,7 @@ impl<'a> Unpacker<'a> {
         let per_node = number(["clone-node-max", ""], 1);
         Clones {
             instances: Vec::new(),
-            max: number(["clone-max", ""], self.node_count.max(1)),
+            max: number(["clone-max", ""], self.node_count.max(1)).min(MOST_INSTANCES),
             per_node,
             unique: truth(meta, "globally-unique", false),
             interleave: truth(meta, "interleave", false),
@@ -346,5 +349,20 @@ fn on_fail(word: &str) -> Option<OnFail> {
         "standby" => Some(OnFail::Standby),
         "fence" => Some(OnFail::Fence),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_without_a_limit_has_no_million_instances() {
+        let text = "<cib><configuration><crm_config/><nodes><node id='1' uname='n1'/></nodes><resources><clone id='c'>\
+            <meta_attributes id='m'><nvpair id='x' name='clone-max' value='INFINITY'/></meta_attributes>\
+            <primitive id='p' class='ocf' provider='heartbeat' type='Dummy'/></clone></resources><constraints/>\
+            </configuration><status/></cib>";
+        let input = unpack(&Cib::parse(text).unwrap(), Wall(0));
+        assert_eq!(input.resources.len(), 1 + MOST_INSTANCES);
     }
 }

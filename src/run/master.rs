@@ -24,6 +24,7 @@ use crate::check::{self, Texts};
 use crate::conf::{GroupSpec, HaCf, haresources};
 use crate::groups::job::Command;
 use crate::ids::{Generation, JobId, NodeName, ResourceName};
+use crate::ipc::pid_file;
 use crate::jobs::fence::Fences;
 use crate::jobs::left::Left;
 use crate::jobs::rc::RcScripts;
@@ -485,7 +486,7 @@ impl Master {
             file.end();
         }
         state::remove_held();
-        state::remove_pid();
+        pid_file::remove();
     }
 }
 

@@ -2,11 +2,12 @@
 //! heartbeat 3.0.6; where the classic says nothing, we say what is wrong.
 
 use super::role::{FOREGROUND, MASTER_TITLE, READY, ROLE};
-use super::{client, core, heir, logger, lookout, master, state};
+use super::{client, core, heir, logger, lookout, master};
 use crate::check;
 use crate::clients::json::Json;
 use crate::conf::{Complaint, Severity, ha_cf};
 use crate::ids::NodeName;
+use crate::ipc::pid_file;
 use crate::sys::pair::{End, Got, pair};
 use crate::sys::poll::{Want, wait};
 use crate::sys::{self, process};
@@ -94,7 +95,7 @@ pub fn start(foreground: bool) -> ExitCode {
         Ok(me) => me,
         Err(code) => return code,
     };
-    if let Some(pid) = state::running() {
+    if let Some(pid) = pid_file::running() {
         say(&format!("heartbeat: already running [pid {pid}].\n"));
         return ExitCode::from(OK);
     }
@@ -164,7 +165,7 @@ fn launch(priority: Option<u8>) -> Result<String, String> {
 pub fn status() -> ExitCode {
     let host = sys::files::host_name().unwrap_or_default();
     let me = check::node_name().map_or_else(|_| host.clone(), |n| n.to_string());
-    match (state::running(), state::recorded_pid()) {
+    match (pid_file::running(), pid_file::recorded()) {
         (Some(pid), _) => {
             say(&format!(
                 "heartbeat OK [pid {pid} et al] is running on {host} [{me}]...\n"
@@ -184,7 +185,7 @@ pub fn status() -> ExitCode {
 
 /// `-k`: stop, and wait until it is gone.
 pub fn stop() -> ExitCode {
-    let Some(mut pid) = state::running() else {
+    let Some(mut pid) = pid_file::running() else {
         say("INFO: Heartbeat already stopped.\n");
         return ExitCode::from(OK);
     };
@@ -204,7 +205,7 @@ pub fn stop() -> ExitCode {
         // An orderly end takes the pid file away. A master that was killed leaves it, and its heir writes a new one.
         let until = sys::now() + SUCCESSION;
         pid = loop {
-            match (state::recorded_pid(), state::running()) {
+            match (pid_file::recorded(), pid_file::running()) {
                 (None, _) => return ExitCode::from(OK),
                 (Some(_), Some(heir)) => break heir,
                 (Some(_), None) if sys::now() < until => std::thread::sleep(NAP),
@@ -229,7 +230,7 @@ pub fn reload() -> ExitCode {
         Ok(me) => me,
         Err(code) => return code,
     };
-    let Some(pid) = state::running() else {
+    let Some(pid) = pid_file::running() else {
         return start(false);
     };
     let loaded = check::load(&me);
@@ -249,7 +250,7 @@ pub fn reload() -> ExitCode {
 
 /// `-R` typed by hand: the heir does this by itself.
 pub fn resume() -> ExitCode {
-    if state::running().is_none() {
+    if pid_file::running().is_none() {
         complain("ERROR: heartbeat is not running.\n");
         return ExitCode::from(NOT_CONFIGURED);
     }

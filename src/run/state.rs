@@ -82,33 +82,6 @@ pub fn uuid() -> io::Result<[u8; 16]> {
     Ok(uuid)
 }
 
-/// The pid of the running master, if there is one.
-pub fn running() -> Option<u32> {
-    let pid = recorded_pid()?;
-    let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    // A pid that went to another program after a crash does not count.
-    (sys::process::is_alive(pid) && title.starts_with(b"heartbeat")).then_some(pid)
-}
-
-pub fn recorded_pid() -> Option<u32> {
-    fs::read_to_string(paths::pid_file()).ok()?.trim().parse().ok()
-}
-
-/// Right aligned in 10 characters, as heartbeat 3.0.6 writes it.
-pub fn write_pid() -> io::Result<()> {
-    files::put(
-        &paths::pid_file(),
-        format!("{:>10}\n", std::process::id()).as_bytes(),
-        0o644,
-        true,
-    )
-}
-
-/// Removed at an orderly stop, so that `status` says "stopped" and not "dead".
-pub fn remove_pid() {
-    let _ = fs::remove_file(paths::pid_file());
-}
-
 /// What this node holds, for the master that comes after this one.
 pub fn write_held(held: &[ResourceName]) -> io::Result<()> {
     let lines: String = held.iter().map(|k| format!("{k}\n")).collect();

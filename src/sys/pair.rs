@@ -142,6 +142,12 @@ impl End {
             match sendmsg::<()>(self.fd.as_raw_fd(), &[IoSlice::new(bytes)], &control, flags, None) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => return,
+                Err(e @ (Errno::EMSGSIZE | Errno::ENOMEM)) => {
+                    log::error!(
+                        "a message of {} bytes to another process of heartbeat is lost: {e}",
+                        bytes.len()
+                    );
+                }
                 Err(_) => {}
             }
             self.queue.pop_front();

@@ -229,3 +229,38 @@ fn a_reload_of_bad_files_keeps_the_running_configuration() {
     c.reload("hello").good("reload");
     c.wait("the good file is in force", || warntime().trim() == "900ms");
 }
+
+/// All three go from one process to another in one message.
+#[test]
+fn files_that_are_too_large_together_are_refused_and_large_ones_work() {
+    let Some(c) = Setup::default().make("bad-size") else {
+        return;
+    };
+    let good = std::fs::read_to_string(c.lab.files("hello").root.join("ha.d/haresources")).expect("a file");
+    let of_size = |bytes: usize| good.clone() + &"# about the groups above\n".repeat(bytes / 25);
+    c.lab
+        .write("hello", "ha.d/haresources", &of_size(120_000))
+        .expect("written");
+    let said = try_start(&c);
+    assert_eq!(said.code, Some(6), "{said:?}");
+    assert!(
+        said.err.contains("haresources") && said.err.contains("shorten it"),
+        "{said:?}"
+    );
+    is_stopped(&c);
+    c.lab
+        .write("hello", "ha.d/haresources", &of_size(90_000))
+        .expect("written");
+    assert_eq!(try_start(&c).code, Some(0));
+    c.wait("the group is up", || c.owners("web", "10.77.0.100") == ["hello"]);
+    c.lab
+        .write("hello", "ha.d/haresources", &of_size(120_000))
+        .expect("written");
+    let said = c.reload("hello");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    c.lab
+        .write("hello", "ha.d/haresources", &of_size(80_000))
+        .expect("written");
+    c.reload("hello").good("reload");
+    assert_eq!(c.owners("web", "10.77.0.100"), ["hello"]);
+}

@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// Messages of named clients a turn; tools are casual ones.
 const ROOM: usize = 64;
+/// A tool asks one thing at a time.
+const MOST_ASKED: usize = 64;
 const GENERIC: i32 = 1;
 
 #[derive(Debug, Default)]
@@ -104,10 +106,7 @@ impl Program {
         self.door.tell_watchers();
         for event in self.door.server.pump(ready, ROOM) {
             match event {
-                ServerEvent::Gone { client, .. } => {
-                    self.door.talks.remove(&client);
-                    self.asked.retain(|_, a| a.client() != client);
-                }
+                ServerEvent::Gone { client, .. } => self.forget(client),
                 ServerEvent::Request { client, who, message } => match Request::read(&message) {
                     Ok(request) => {
                         if let Err(e) = self.request(client, who, request) {
@@ -127,8 +126,22 @@ impl Program {
         self.door.tell_watchers();
     }
 
+    fn forget(&mut self, client: ClientId) {
+        self.door.talks.remove(&client);
+        self.asked.retain(|_, a| a.client() != client);
+    }
+
     fn request(&mut self, client: ClientId, who: Identity, request: Request) -> Result<(), ClientError> {
         let word = request.word();
+        let waiting = self.asked.values().filter(|a| a.client() == client).count();
+        if waiting >= MOST_ASKED && !matches!(request, Request::SignOff) {
+            let answer = refused(
+                code::UNAVAILABLE,
+                format!("{waiting} requests of this program wait already"),
+            );
+            self.door.answer(client, word, &answer);
+            return Ok(());
+        }
         let answer = match request {
             Request::SignOn => {
                 self.door.talks.insert(client, Talk::default());
@@ -136,7 +149,7 @@ impl Program {
                 return Ok(());
             }
             Request::SignOff => {
-                self.door.talks.remove(&client);
+                self.forget(client);
                 self.door.server.drop_client(client);
                 return Ok(());
             }

@@ -216,15 +216,23 @@ impl Here {
     /// The answer comes as [`Out::Meta`]; `None` when there is no lrmd.
     pub fn meta(&mut self, agent: Agent) -> Option<u64> {
         let id = self.number();
-        self.asked.insert(id);
-        self.lrm.meta(id, agent).then_some(id)
+        let asked = self.lrm.meta(id, agent);
+        self.expect(id, asked)
     }
 
     /// The answer comes as [`Out::Fenced`]; `None` when there is no lrmd.
     pub fn fence(&mut self, make: impl FnOnce(u64) -> crate::agents::protocol::Fencing) -> Option<u64> {
         let id = self.number();
+        let asked = self.lrm.fence(make(id));
+        self.expect(id, asked)
+    }
+
+    fn expect(&mut self, id: u64, asked: bool) -> Option<u64> {
+        if !asked {
+            return None;
+        }
         self.asked.insert(id);
-        self.lrm.fence(make(id)).then_some(id)
+        Some(id)
     }
 
     pub fn turn(&mut self, now: Instant, wall: Wall, cib: &Cib) -> Vec<Out> {
@@ -241,8 +249,14 @@ impl Here {
                 Event::Pending { .. } => {}
                 Event::Refused { id, why } => out.extend(self.refused(wall, cib, id, why)),
                 Event::Result(finished) => out.extend(self.finished(cib, finished)),
-                Event::Meta { id, xml } => out.push(Out::Meta { id, xml: Ok(xml) }),
-                Event::Fenced { id, result } => out.push(Out::Fenced { id, result }),
+                Event::Meta { id, xml } => {
+                    self.asked.remove(&id);
+                    out.push(Out::Meta { id, xml: Ok(xml) });
+                }
+                Event::Fenced { id, result } => {
+                    self.asked.remove(&id);
+                    out.push(Out::Fenced { id, result });
+                }
             }
         }
         out

@@ -6,8 +6,8 @@ use crate::conf::access::OWN_USER;
 use crate::conf::hostcache::uuid_of_name;
 use crate::conf::{Complaint, HaCf, ha_cf};
 use crate::ids::{Generation, NodeName};
-use crate::ipc::CommandFifo;
 use crate::ipc::server::Server;
+use crate::ipc::{CommandFifo, pid_file};
 use crate::jobs::fence::Fences;
 use crate::jobs::left::Notes;
 use crate::jobs::rc::RcScripts;
@@ -118,7 +118,7 @@ fn prepare(resumed: bool, stopping: bool, legacy: Legacy, foreground: bool) -> i
             log::warn!("master: cannot be locked into memory ({e})");
         }
     }
-    needed_unless(resumed, state::write_pid())?;
+    needed_unless(resumed, pid_file::write())?;
     let held = if resumed { state::read_held() } else { Vec::new() };
     if resumed {
         log::error!(
@@ -236,6 +236,7 @@ fn make_directories() -> io::Result<()> {
         paths::uuid(),
         paths::hostcache(),
         paths::delhostcache(),
+        paths::peers(),
     ] {
         files::sweep(&file);
     }
