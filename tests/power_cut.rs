@@ -10,7 +10,7 @@ use ha::crm::store::Store;
 use ha::lab::Watcher;
 use ha::run::{node_files, respawn_file, state, status_file};
 use ha::sys::trace::{Next, be_watched, between_calls};
-use ha::sys::{files, namespace};
+use ha::sys::{files, namespace, process};
 use ha::{ids, paths};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -233,7 +233,7 @@ fn mount(image: &Path, disk: &Path) -> Result<(), String> {
 }
 
 fn a_power_cut_between_any_two_calls_leaves_the_old_or_the_new_file_on_the_disk() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return println!("SKIPPED: power cuts: they need root to mount a disk");
     }
     let dir = own_directory("power-cut");

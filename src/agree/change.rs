@@ -65,21 +65,10 @@ impl Done {
     pub fn from_element(element: &Element) -> Option<Self> {
         Some(Self {
             id: ChangeId::parse(element.get("by")?)?,
-            version: version(element.get("version")?)?,
+            version: element.get("version")?.parse().ok()?,
             configuration: element.get("configuration") == Some("true"),
         })
     }
-}
-
-/// `0.13.2`
-pub(super) fn version(text: &str) -> Option<Version> {
-    let mut numbers = text.split('.').map(|n| n.parse().ok());
-    let version = Version {
-        admin_epoch: numbers.next()??,
-        epoch: numbers.next()??,
-        num_updates: numbers.next()??,
-    };
-    numbers.next().is_none().then_some(version)
 }
 
 /// The last changes, in the order in which they were made; the same on every member.

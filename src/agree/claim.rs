@@ -1,6 +1,5 @@
 //! Which of the members' CIBs is the cluster's.
 
-use super::change::version;
 use super::mark::Mark;
 use crate::cib::{Element, Version};
 use crate::ids::NodeName;
@@ -45,7 +44,7 @@ impl Claim {
             Value::Binary(_) | Value::Struct(_) | Value::List(_) => None,
         });
         Some(Self {
-            version: version(message.get("version")?)?,
+            version: message.get("version")?.parse().ok()?,
             mark: Mark::from_element(&Element::parse(message.get("mark")?).ok()?)?,
             fingerprint: message.get("fingerprint")?.to_owned(),
             lineage: message.hex("lineage"),

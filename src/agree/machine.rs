@@ -143,10 +143,6 @@ impl Agree {
         self.active && self.view.as_ref().is_some_and(|v| v.seat.is_following())
     }
 
-    pub fn view_number(&self) -> u64 {
-        self.view.as_ref().map_or(0, |v| v.number)
-    }
-
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         if self.woken && now - self.now > self.hearing.silence() {
             let slept = (now - self.now).as_millis();

@@ -1,6 +1,6 @@
 //! A member's part in its view: it claims, takes the CIB that counts, and follows the DC change by change.
 
-use super::change::{Change, ChangeId, Done, Recent, check_sum, fingerprint, version};
+use super::change::{Change, ChangeId, Done, Recent, check_sum, fingerprint};
 use super::claim::Claim;
 use super::machine::Agree;
 use super::mark::{Mark, epochs};
@@ -299,7 +299,7 @@ impl Agree {
 
     /// Makes a commit of the DC. `None`: it does not lead to what it led to there.
     fn make_theirs(&mut self, n: u64, message: &Message, text: &str) -> Option<bool> {
-        let wanted = version(message.get("version")?)?;
+        let wanted = message.get("version")?.parse().ok()?;
         let change = Change::read(message, text).ok()?;
         let configuration = change.make(&mut self.cib).ok()?;
         if self.cib.version() != wanted {

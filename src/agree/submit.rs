@@ -1,6 +1,6 @@
 //! This node's own changes, on their way to the DC and back.
 
-use super::change::{Change, ChangeId, version};
+use super::change::{Change, ChangeId};
 use super::machine::Agree;
 use super::seat::{AGAIN, ON_THE_WAY};
 use super::types::{Action, Committed, Refused};
@@ -92,7 +92,7 @@ impl Agree {
         let Some(at) = self.pending.iter().position(|p| p.number == done.number) else {
             return;
         };
-        let result = match (message.get("version").and_then(version), message.dec("code")) {
+        let result = match (message.get("version").and_then(|v| v.parse().ok()), message.dec("code")) {
             (Some(version), _) => Ok(Committed {
                 version,
                 quorum: message.get("quorum") == Some("1"),

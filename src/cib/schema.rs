@@ -280,7 +280,8 @@ impl<'d> Checker<'d> {
     }
 }
 
-fn is_xml_name(id: &str) -> bool {
+/// As XML wants its ids.
+pub fn is_xml_name(id: &str) -> bool {
     let inner = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     id.starts_with(|c: char| c.is_alphabetic() || c == '_') && id.chars().all(inner)
 }

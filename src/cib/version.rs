@@ -2,6 +2,7 @@
 
 use super::xml::Element;
 use std::fmt;
+use std::str::FromStr;
 
 /// The order of the fields is the order of comparison.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -53,6 +54,29 @@ impl Version {
     }
 }
 
+/// `0.13.2`
+impl FromStr for Version {
+    type Err = NoVersion;
+
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        let mut numbers = text.split('.').map(|n| n.parse().map_err(|_| NoVersion));
+        let mut next = || numbers.next().unwrap_or(Err(NoVersion));
+        let version = Self {
+            admin_epoch: next()?,
+            epoch: next()?,
+            num_updates: next()?,
+        };
+        match numbers.next() {
+            None => Ok(version),
+            Some(_) => Err(NoVersion),
+        }
+    }
+}
+
+/// It is not three numbers with dots between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoVersion;
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.admin_epoch, self.epoch, self.num_updates)
@@ -64,12 +88,13 @@ mod tests {
     use super::*;
 
     fn version(text: &str) -> Version {
-        let mut numbers = text.split('.').map(|n| n.parse().unwrap());
-        let mut next = || numbers.next().unwrap();
-        Version {
-            admin_epoch: next(),
-            epoch: next(),
-            num_updates: next(),
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn three_numbers_and_nothing_else() {
+        for text in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1..2", "-1.0.0"] {
+            assert_eq!(text.parse::<Version>(), Err(NoVersion), "{text}");
         }
     }
 

@@ -79,6 +79,11 @@ impl fmt::Display for Score {
     }
 }
 
+/// `www` of `www:0`, an instance of a clone.
+pub fn plain(id: &str) -> &str {
+    id.split(':').next().unwrap_or(id)
+}
+
 /// true/yes/on/1/y and false/no/off/0/n, in any case.
 pub fn truth(word: &str) -> Option<bool> {
     match word.trim().to_ascii_lowercase().as_str() {

@@ -44,7 +44,6 @@ pub const EINVAL: &str = "EINVAL";
 pub const EPERM: &str = "EPERM";
 /// The peers are behind with their acknowledgements; ask again a little later.
 pub const EAGAIN: &str = "EAGAIN";
-pub const ENOSYS: &str = "ENOSYS";
 
 /// Field names of requests and answers.
 pub mod field {

@@ -356,7 +356,7 @@ impl Answer {
                 text: text(word::TEXT),
             });
         }
-        let version = || m.get(word::VERSION).and_then(version);
+        let version = || m.get(word::VERSION).and_then(|v| v.parse().ok());
         Some(match asked {
             Request::Cluster => Self::Cluster(Box::new(Cluster {
                 node: text(fields::NODE),
@@ -382,15 +382,6 @@ impl Answer {
             _ => Self::Done(text(word::TEXT)),
         })
     }
-}
-
-fn version(text: &str) -> Option<Version> {
-    let mut numbers = text.split('.').map(|n| n.parse().ok());
-    Some(Version {
-        admin_epoch: numbers.next()??,
-        epoch: numbers.next()??,
-        num_updates: numbers.next()??,
-    })
 }
 
 /// `text` in parts that fit into a message each; at least one.

@@ -58,8 +58,6 @@ pub struct Filter(u32);
 impl Filter {
     /// Changes of nodes, links and resources, and what clients of this name say. Named clients begin with it.
     pub const NEWS: Self = Self(1);
-    /// The same and every heartbeat. For root and hacluster.
-    pub const BEATS: Self = Self(3);
 }
 
 /// Why the daemon could not be asked or told something.
@@ -349,12 +347,6 @@ impl Client {
     /// Says what this client wants to hear as events; see [`Filter`].
     pub fn set_filter(&mut self, filter: Filter) -> Result<(), ClientError> {
         self.ask_one(&request::of(request::SETFILTER).with(field::FMASK, Value::hex(filter.0.into())))
-            .map(drop)
-    }
-
-    /// Has the daemon send this signal to this process whenever it has written something for it; 0 for none.
-    pub fn set_signal(&mut self, signal: u8) -> Result<(), ClientError> {
-        self.ask_one(&request::of(request::SETSIGNAL).with(field::SIGNAL, signal.to_string()))
             .map(drop)
     }
 

@@ -7,7 +7,7 @@ use super::client::{Client, ClientError};
 use super::command::send_command_to;
 use crate::clients::request::{self, field};
 use crate::msg::{Message, fields};
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, Instant, parse_time};
 use std::io::Write;
@@ -208,7 +208,7 @@ fn do_move(
         going(err);
         return Ok(());
     }
-    let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| ClientError::Os("signals".into(), e))?;
     let mut client = Client::connect_as(state, &reqid, TIMEOUT)?;
     client.ask_one(&request::of(request::SETFILTER).with(field::FMASK, "1"))?;
     send_command_to(&fifo, &message)?;

@@ -14,17 +14,6 @@ pub struct Node {
     pub status: String,
 }
 
-/// A link of a node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Link {
-    pub name: String,
-    pub up: bool,
-}
-
-fn about(reqtype: &str, node: &str) -> Message {
-    request::of(reqtype).with(fields::NODE, node)
-}
-
 fn text(answer: &Message, name: &str) -> String {
     answer.get(name).unwrap_or("").to_owned()
 }
@@ -39,24 +28,6 @@ impl Client {
             status: text(a, fields::STATUS),
         };
         Ok(answers.iter().map(node).collect())
-    }
-
-    /// `init`, `up`, `active`, `dead` or `ping`.
-    pub fn node_status(&mut self, node: &str) -> Result<String, ClientError> {
-        let answer = self.ask_one(&about(request::NODESTATUS, node))?;
-        Ok(text(&answer, fields::STATUS))
-    }
-
-    /// The links over which this node can hear `node`.
-    pub fn links(&mut self, node: &str) -> Result<Vec<Link>, ClientError> {
-        let answers = self.ask(&about(request::IFLIST, node))?;
-        let named = answers.iter().filter(|a| a.get(fields::IFNAME).is_some());
-        Ok(named
-            .map(|a| Link {
-                name: text(a, fields::IFNAME),
-                up: a.get(fields::STATUS) == Some("up"),
-            })
-            .collect())
     }
 
     /// The value of a directive of ha.cf, as written there or its default; `None` when there is no such directive.

@@ -3,7 +3,7 @@
 
 use super::files::NodeFiles;
 use super::plan::Plan;
-use crate::sys::namespace;
+use crate::sys::{namespace, process};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub fn packages(given: Option<&Path>, programs: &Path) -> io::Result<PathBuf> {
             ),
         ));
     }
-    if !namespace::is_root() {
+    if !process::is_root() {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "heartbeat 3.0.6 runs only in a lab of root",

@@ -2,7 +2,7 @@
 
 use super::classic;
 use super::plan::Plan;
-use crate::sys::namespace;
+use crate::sys::{files, process};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
@@ -13,12 +13,12 @@ pub fn base() -> PathBuf {
     if let Some(dir) = std::env::var_os("HB_LAB_DIR").filter(|d| !d.is_empty()) {
         return dir.into();
     }
-    if namespace::is_root() {
+    if process::is_root() {
         return "/run/hb_lab".into();
     }
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
         Some(dir) => PathBuf::from(dir).join("hb_lab"),
-        None => std::env::temp_dir().join(format!("hb_lab-{}", namespace::user_id())),
+        None => std::env::temp_dir().join(format!("hb_lab-{}", files::own_user())),
     }
 }
 
@@ -32,7 +32,7 @@ pub fn make_base() -> io::Result<()> {
     let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", base.display()));
     fs::create_dir_all(&base).map_err(named)?;
     let meta = base.symlink_metadata().map_err(named)?;
-    if !meta.is_dir() || meta.uid() != namespace::user_id() {
+    if !meta.is_dir() || meta.uid() != files::own_user() {
         return Err(io::Error::other(format!(
             "{}: does not belong to the user who runs this; set HB_LAB_DIR to another place",
             base.display()
@@ -136,7 +136,7 @@ pub fn make(plan: &Plan, contents: &Contents) -> io::Result<()> {
         }
     }
     fs::write(plan.directory.join("hosts"), hosts)?;
-    if namespace::is_root() {
+    if process::is_root() {
         make_accounts(&plan.directory)?;
     }
     for node in plan.cluster() {
@@ -220,7 +220,7 @@ fn make_ha_d(plan: &Plan, files: &NodeFiles, contents: &Contents) -> io::Result<
         match words[..] {
             ["serial", ..] => ha_cf.push_str(&format!("serial {}\n", files.serial().display())),
             // The only user there is in such a lab.
-            [directive @ ("respawn" | "failfast"), _, ref command @ ..] if !namespace::is_root() => {
+            [directive @ ("respawn" | "failfast"), _, ref command @ ..] if !process::is_root() => {
                 ha_cf.push_str(&format!("{directive} root {}\n", command.join(" ")));
             }
             _ => {

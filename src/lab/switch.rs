@@ -7,7 +7,8 @@ use super::keeper;
 use super::netlink;
 use super::plan::{Node, Plan};
 use crate::sys::ethernet::{TAP_HEADER, Tap};
-use crate::sys::namespace::{self, FirstProcess, Pty, RouteSocket, Told};
+use crate::sys::interrupt::Told;
+use crate::sys::namespace::{self, FirstProcess, Pty, RouteSocket};
 use crate::sys::poll::{Want, wait};
 use crate::sys::process;
 use crate::time::Instant;
@@ -74,7 +75,7 @@ impl Switch {
     fn set_up(directory: &Path) -> io::Result<(Self, UnixListener)> {
         let plan = control::read_plan(directory)?;
         let why = |what: &str, e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
-        if !namespace::is_root() {
+        if !process::is_root() {
             namespace::become_root_of_own_namespace().map_err(|e| {
                 why(
                     "cannot make a user namespace (does this machine allow them? root needs none)",

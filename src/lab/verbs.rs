@@ -8,7 +8,8 @@ use super::site::Site;
 use super::timeline::{Micros, Timeline, millis};
 use super::{control, watch};
 use crate::sys::ethernet::ArpSocket;
-use crate::sys::namespace::{self, Told, now_micros};
+use crate::sys::interrupt::Told;
+use crate::sys::namespace::{self, now_micros};
 use crate::sys::process;
 use std::fs;
 use std::io::{self, Write};
@@ -155,7 +156,7 @@ pub fn first_address(lab: &Lab) -> io::Result<Ipv4Addr> {
 
 /// Prints each change of owner as it is seen, and the sum at the end (`seconds` over, or Ctrl-C).
 pub fn watch(lab: &Lab, address: Ipv4Addr, seconds: Option<f64>, json: bool) -> io::Result<()> {
-    let stop = Told::of_interruption()?;
+    let stop = Told::of_interruption_or_hangup()?;
     let socket = client_socket(&lab.plan)?;
     let start = now_micros();
     let until = seconds.map_or(Micros::MAX, |s| start.saturating_add((s * 1e6) as Micros));

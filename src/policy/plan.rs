@@ -307,10 +307,3 @@ fn sorted(input: &Input, graph: &Graph, complaints: &mut Vec<String>) -> Vec<Act
     }
     out
 }
-
-/// Whether the failure of an operation is to be passed over.
-pub fn is_ignored(input: &Input, rsc: R, operation: &str, interval: Duration) -> bool {
-    let operations = input.primitive(rsc).map(|p| &p.operations);
-    let found = operations.and_then(|ops| ops.iter().find(|o| o.name == operation && o.interval == interval));
-    found.is_some_and(|o| o.on_fail == Some(super::input::OnFail::Ignore))
-}

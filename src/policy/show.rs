@@ -2,6 +2,7 @@
 
 use super::history::{Here, State};
 use super::input::{Input, N, Node, R, Role, Shape, Target};
+use crate::cib::words::plain;
 use std::fmt::Write;
 
 /// `  * Node List:` and its lines.
@@ -89,10 +90,6 @@ fn resource(input: &Input, state: &State, r: R, level: usize, out: &mut String) 
             set(input, state, r, &clones.instances, level + 1, out);
         }
     }
-}
-
-fn plain(id: &str) -> &str {
-    id.split(':').next().unwrap_or(id)
 }
 
 /// ` (promotable, disabled)`: what is special about a group or clone as a whole.

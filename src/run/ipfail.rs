@@ -8,7 +8,7 @@ use crate::ipc::relay;
 use crate::ipfail::{Action, Event, Ipfail, Settings};
 use crate::msg::{Message, fields};
 use crate::sys;
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, parse_time};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ struct Program {
 
 /// Serves until a signal ends it (`Ok`) or something goes wrong.
 pub fn run() -> Result<(), End> {
-    let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| ClientError::Os("signals".into(), e))?;
     let mut program = Program::begin(Client::sign_on(NAME, TIMEOUT)?)?;
     let mut look_at = sys::now() + LOOK_AGAIN;
     loop {

@@ -182,7 +182,7 @@ impl Order {
                 .with("user", blob(&self.user))
                 .with("program", blob(&self.program.display().to_string()))
                 .with("command", blob(&self.command))
-                .with("env", list(&pairs(&self.env))),
+                .with("env", list(pairs(&self.env))),
         )
     }
 
@@ -251,11 +251,11 @@ fn split(text: &str) -> Option<Vec<ResourceName>> {
     text.split_ascii_whitespace().map(|w| w.parse().ok()).collect()
 }
 
-fn list(words: &[String]) -> Value {
-    Value::List(words.iter().map(|w| w.clone().into_bytes()).collect())
+pub(super) fn list(words: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
+    Value::List(words.into_iter().map(|w| w.as_ref().as_bytes().to_vec()).collect())
 }
 
-fn words(message: &Message, name: &str) -> Option<Vec<String>> {
+pub(super) fn words(message: &Message, name: &str) -> Option<Vec<String>> {
     match message.value(name)? {
         Value::List(items) => items.iter().map(|i| String::from_utf8(i.clone()).ok()).collect(),
         Value::Text(_) | Value::Binary(_) | Value::Struct(_) => None,
@@ -511,7 +511,7 @@ impl ToMaster {
             Self::Active => Message::new("active"),
             Self::Notice { kind, fields } => Message::new("notice")
                 .with("kind", kind.as_str())
-                .with("fields", list(&pairs(fields))),
+                .with("fields", list(pairs(fields))),
             Self::Released => Message::new("released"),
             Self::Nodes { texts } => texts.put(Message::new("nodes")),
             Self::Stopped => Message::new("stopped"),

@@ -135,7 +135,7 @@ impl Draft {
         if find(&self.now, old).is_none() {
             return Err(format!("object {old} does not exist"));
         }
-        if !parse::cursor::is_id(new) {
+        if !crate::cib::schema::is_xml_name(new) {
             return Err(format!(
                 "\"{new}\" is no name: letters, digits, - _ and ., not starting with a digit"
             ));

@@ -11,7 +11,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, pipe2};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -221,7 +221,7 @@ fn exec(
     // been holding at the moment of the fork.
     unsafe { command.pre_exec(move || prepare(note.as_ref(), parent)) };
     let mut process = command.spawn()?;
-    match pidfd_open(process.id()) {
+    match super::process::pidfd(process.id()) {
         Ok(pidfd) => Ok((Child { process, pidfd }, ours)),
         Err(e) => {
             // Without it the end of the script would go unnoticed: better not to run it at all.
@@ -232,16 +232,6 @@ fn exec(
                 format!("pidfd_open (Linux 5.3 or later): {e}"),
             ))
         }
-    }
-}
-
-fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers and touches no memory of ours.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    match i32::try_from(fd) {
-        // SAFETY: the kernel has just made this descriptor for us (close-on-exec), nobody else knows of it.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole Ethernet frames: the sockets of the lab's switch and of the client that watches an address.
 
 use super::namespace::owned;
+use super::packet::PACKET_IGNORE_OUTGOING;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use std::io;
@@ -9,7 +10,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// From linux/if_packet.h; the libc crate does not have them for every target.
 const PACKET_VNET_HDR: libc::c_int = 15;
 const PACKET_QDISC_BYPASS: libc::c_int = 20;
-const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
 /// Frames are preceded by a `virtio_net_hdr` of this length on a [`Tap`].
 pub const TAP_HEADER: usize = 10;

@@ -1,20 +1,35 @@
-//! Ctrl-C as a descriptor, for the commands that wait: they say what goes on without them instead of just dying.
+//! Signals as a descriptor: for the commands that wait and say what goes on without them instead of just dying, and for
+//! who waits for children beside other things.
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Readable once SIGINT or SIGTERM has come. Both stay blocked as long as the process lives.
+/// Readable when one of its signals has come. They stay blocked as long as the process lives.
 #[derive(Debug)]
-pub struct Interrupt(SignalFd);
+pub struct Told(SignalFd);
 
-impl Interrupt {
+impl Told {
+    /// Ctrl-C, or somebody wants the program to end.
+    pub fn of_interruption() -> io::Result<Self> {
+        Self::of(&[Signal::SIGINT, Signal::SIGTERM])
+    }
+
+    /// The terminal may also be gone.
+    pub fn of_interruption_or_hangup() -> io::Result<Self> {
+        Self::of(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+    }
+
+    /// A child has ended.
+    pub fn of_ended_children() -> io::Result<Self> {
+        Self::of(&[Signal::SIGCHLD])
+    }
+
     /// To be called by the first thread before it starts others, which inherit the mask.
-    pub fn new() -> io::Result<Self> {
+    fn of(signals: &[Signal]) -> io::Result<Self> {
         let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        set.add(Signal::SIGTERM);
+        signals.iter().for_each(|s| set.add(*s));
         set.thread_block()?;
         Ok(Self(SignalFd::with_flags(
             &set,
@@ -23,7 +38,7 @@ impl Interrupt {
     }
 
     /// Takes what has come, so that it is not readable any more.
-    pub fn take(&self) {
+    pub fn clear(&self) {
         while let Ok(Some(_)) = self.0.read_signal() {}
     }
 

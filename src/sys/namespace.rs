@@ -4,8 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getegid, geteuid};
@@ -22,14 +21,6 @@ pub(super) fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
     let fd = Errno::result(result)?;
     // SAFETY: only called on what a system call just made: it is open and nobody else has the number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-pub fn is_root() -> bool {
-    geteuid().is_root()
-}
-
-pub fn user_id() -> u32 {
-    geteuid().as_raw()
 }
 
 /// Microseconds on CLOCK_BOOTTIME, the clock of `sys::now`, which has only milliseconds.
@@ -297,40 +288,6 @@ pub fn reap() {
         if status == WaitStatus::StillAlive {
             break;
         }
-    }
-}
-
-/// Signals that are read instead of interrupting: the descriptor is readable when one came.
-#[derive(Debug)]
-pub struct Told(SignalFd);
-
-impl Told {
-    /// A child has ended.
-    pub fn of_ended_children() -> io::Result<Self> {
-        Self::of(&[Signal::SIGCHLD])
-    }
-
-    /// Somebody wants the program to end.
-    pub fn of_interruption() -> io::Result<Self> {
-        Self::of(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-    }
-
-    fn of(signals: &[Signal]) -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        signals.iter().for_each(|s| set.add(*s));
-        set.thread_block()?;
-        Ok(Self(SignalFd::with_flags(
-            &set,
-            SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
-        )?))
-    }
-
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    pub fn clear(&self) {
-        while let Ok(Some(_)) = self.0.read_signal() {}
     }
 }
 

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// From linux/if_packet.h; the libc crate does not have it for every target.
-const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+pub(super) const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
 /// Sends whole Ethernet frames out of one interface; receives those of one ethertype if it was opened to.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The state of a cluster in the layout of crm_mon 1.1.7: what `crm_mon` and `crm status` print.
 
 use super::{summary, words};
+use crate::cib::words::plain;
 use crate::cib::{Cib, words as cib_words};
 use crate::policy::history::{self, Here, State};
 use crate::policy::input::{Input, N, Node, R, Role, Shape};
@@ -332,10 +333,6 @@ pub fn resource(view: &View<'_>, r: R, indent: &str, options: Options, out: &mut
             set(view, r, &clones.instances, indent, options, out);
         }
     }
-}
-
-fn plain(id: &str) -> &str {
-    id.split(':').next().unwrap_or(id)
 }
 
 /// What holds of one instance of a clone as a whole.

@@ -23,7 +23,6 @@ use crate::policy::plan::{Plan, Task, What};
 use crate::time::{Duration, Instant};
 use notify::Told;
 use operation::{expected, name_of};
-use std::collections::BTreeSet;
 
 /// What an action is called by whoever reports on it: its place in the plan.
 pub type Id = usize;
@@ -363,15 +362,6 @@ impl Transition {
             Act::Release(node) => (Command::Release { node }, None),
             Act::Edit(edits) => (Command::Edit { id, edits }, Some(margin)),
         }
-    }
-
-    /// The nodes that something is on its way on.
-    pub fn busy_nodes(&self) -> BTreeSet<&str> {
-        let nodes = self.jobs.iter().filter_map(|j| match (&j.act, j.course) {
-            (Act::Run(o) | Act::Notify(o), Course::Runs { .. }) => Some(&*o.node),
-            _ => None,
-        });
-        nodes.collect()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Setup, skipped};
 use ha::dopd::frame;
 use ha::lab::Inside;
 use ha::msg::Message;
-use ha::sys::namespace;
+use ha::sys::process;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -252,7 +252,7 @@ fn a_peer_that_stopped_or_died_is_not_waited_for() {
 
 #[test]
 fn it_serves_without_rights_and_a_dopd_that_is_started_again_is_waited_for() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("dopd without rights: only root can become hacluster");
     }
     let Some(c) = made("dopd-rights") else { return };

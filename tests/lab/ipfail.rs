@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Setup, VIP};
 use ha::lab::Watcher;
-use ha::sys::namespace;
+use ha::sys::process;
 use std::time::Duration;
 
 const NODES: [&str; 2] = ["hello", "web"];
@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(3);
 
 fn cluster(test: &str, auto_failback: &'static str) -> Option<(Cluster, Watcher)> {
     // In a namespace of one's own there is only one user.
-    let (user, auth) = match namespace::is_root() {
+    let (user, auth) = match process::is_root() {
         true => ("hacluster", ""),
         false => ("root", "apiauth ipfail uid=root\n"),
     };

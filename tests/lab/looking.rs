@@ -1,7 +1,7 @@
 //! What an administrator looks at: `ps`, the logs, cl_status.
 
 use crate::cluster::{Setup, skipped};
-use ha::sys::namespace;
+use ha::sys::process;
 
 #[test]
 fn s2_11_process_titles_and_logs_explain_what_goes_on() {
@@ -29,7 +29,7 @@ fn s2_11_process_titles_and_logs_explain_what_goes_on() {
                 let user = lines[0].split(' ').next();
                 // The process that reads packets has no rights; a user's own namespace has one user only.
                 let root = user == Some("root");
-                let has_hacluster = namespace::is_root();
+                let has_hacluster = process::is_root();
                 assert_eq!(root, !(has_hacluster && title.contains("core")), "{lines:?}");
             }
         }

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Setup, VIP, skipped};
 use ha::auth::{Keyring, packet};
 use ha::lab::{CLIENT, Watcher};
 use ha::msg::{Message, fields, netstring};
-use ha::sys::namespace;
+use ha::sys::{namespace, process};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub fn heard(socket: &UdpSocket, from: &str, keys: &Keyring) -> (Vec<u8>, Messag
 
 #[test]
 fn foreign_malformed_and_replayed_packets_are_dropped_and_counted() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("forged packets: a test needs root to speak from the network of a node");
     }
     let Some(c) = Setup::default().started("packets") else {

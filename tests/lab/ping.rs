@@ -5,7 +5,7 @@ use ha::auth::{Keyring, packet};
 use ha::clients::json::Json;
 use ha::lab::CLIENT;
 use ha::msg::{Message, fields};
-use ha::sys::{icmp, namespace, udp};
+use ha::sys::{icmp, namespace, process, udp};
 use ha::wire::icmp::echo_request;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
@@ -211,7 +211,7 @@ fn forged_reply(id: u16, message: &Message, keys: &str) -> Vec<u8> {
 
 #[test]
 fn forged_and_old_replies_are_not_believed() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("forged echoes: a test needs root to speak from the network of a node");
     }
     // No host of its own: the client has the address, and can be told not to answer.

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Setup, VIP, skipped};
 use crate::packets::{clients_socket, heard, keys};
 use ha::auth::seal_netstring;
 use ha::lab::Watcher;
-use ha::sys::namespace;
+use ha::sys::process;
 
 const NODES: [&str; 2] = ["hello", "web"];
 
@@ -97,7 +97,7 @@ fn s2_05_a_reload_of_haresources_starts_what_is_new_and_stops_what_is_gone() {
 
 #[test]
 fn s2_04_a_key_is_replaced_without_losing_a_beat() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("change of keys: a test needs root to listen in the network of a node");
     }
     let Some(c) = with_service("reload-keys", &setup()) else {

@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, Setup, VIP, skipped};
 use crate::packets::clients_socket;
 use ha::lab::Watcher;
-use ha::sys::namespace;
+use ha::sys::process;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,7 +137,7 @@ impl Stage {
 
 #[test]
 fn a_recorded_life_played_again_changes_nothing() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("replayed packets: a test needs root to speak from the network of a node");
     }
     let setup = Setup::haresources(&format!("hello {VIP} service\n"));
@@ -188,7 +188,7 @@ fn a_recorded_life_played_again_changes_nothing() {
 /// Played while a node knows least: it has just started, and waits for a peer that is dead.
 #[test]
 fn a_node_that_starts_does_not_take_a_recorded_peer_for_a_living_one() {
-    if !namespace::is_root() {
+    if !process::is_root() {
         return skipped("replayed packets: a test needs root to speak from the network of a node");
     }
     let Some(c) = Setup::default().make("replaying-start") else {

@@ -2,12 +2,12 @@
 
 use crate::cluster::{Cluster, Setup, VIP, skipped};
 use ha::lab::Watcher;
-use ha::sys::namespace;
+use ha::sys::process;
 use std::path::Path;
 
 /// A cluster that does not run yet, where a test may mount what it likes in the nodes.
 fn made(test: &str) -> Option<Cluster> {
-    if !namespace::is_root() {
+    if !process::is_root() {
         skipped("disks that fail: they need root to mount them");
         return None;
     }

@@ -3,13 +3,13 @@
 use crate::cluster::skipped;
 use crate::storm::Pair;
 use ha::lab::flood::{Kind, Source};
-use ha::sys::namespace;
+use ha::sys::process;
 use std::time::Duration;
 
 const RATE: u32 = 50_000;
 
 fn pair(test: &str) -> Option<Pair> {
-    if !namespace::is_root() {
+    if !process::is_root() {
         skipped("storms: they need root");
         return None;
     }

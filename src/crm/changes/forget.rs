@@ -1,5 +1,6 @@
 //! Forgetting: failures and fail counts (cleanup), or all that is known of a resource on a node (refresh).
 
+use crate::cib::words::plain;
 use crate::cib::{Cib, Edit, Element};
 use crate::policy::input::Input;
 use std::collections::BTreeSet;
@@ -70,10 +71,6 @@ pub fn forget(cib: &Cib, input: &Input, rsc: Option<&str>, node: Option<&str>, o
         out.of.extend(forgotten.into_iter().map(|id| (id, uname.to_owned())));
     }
     out
-}
-
-fn plain(id: &str) -> &str {
-    id.split(':').next().unwrap_or(id)
 }
 
 fn counts(state: &Element) -> impl Iterator<Item = &Element> {

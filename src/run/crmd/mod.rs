@@ -23,6 +23,7 @@ mod words;
 
 use crate::agree::{Agree, Configured, Event, Settings};
 use crate::clients::request::{self, field};
+use crate::conf::hostcache::uuid_text;
 use crate::crm::store::Store;
 use crate::ids::NodeName;
 use crate::ipc::client::{Client, ClientError, Filter};
@@ -30,7 +31,7 @@ use crate::ipc::relay;
 use crate::msg::{Message, fields};
 use crate::paths;
 use crate::sys;
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Ready, Want, wait};
 use crate::time::{Duration, Instant};
 use attributes::Attributes;
@@ -41,7 +42,6 @@ use fence::Fence;
 use here::Here;
 use perform::{Asked, Why};
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write;
 use watch::Watch;
 
 /// The name it signs on with, on every node.
@@ -107,7 +107,7 @@ struct Program {
 
 /// Serves until a signal ends it (`Ok`) or something goes wrong.
 pub fn run() -> Result<(), ClientError> {
-    let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| ClientError::Os("signals".into(), e))?;
     let mut program = Program::begin()?;
     loop {
         if let Err(e) = program.turn() {
@@ -360,16 +360,6 @@ fn life() -> u64 {
 fn uuid_of(client: &mut Client, node: &str) -> Result<Option<String>, ClientError> {
     let question = request::of(request::GETUUID).with(field::QUERYNAME, node);
     let answer = client.ask_one(&question)?;
-    Ok(answer.binary(field::QUERYUUID).map(uuid_text))
-}
-
-fn uuid_text(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(36);
-    for (i, byte) in bytes.iter().enumerate() {
-        if [4, 6, 8, 10].contains(&i) {
-            text.push('-');
-        }
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let uuid = answer.binary(field::QUERYUUID).and_then(|u| u.try_into().ok());
+    Ok(uuid.map(|u| uuid_text(&u)))
 }

@@ -10,6 +10,7 @@ use super::{ESCALATION, NOBODY, Program, Stop};
 use crate::agree::{Action, Committed, Event, Refused, View};
 use crate::cib::edit::Origin;
 use crate::cib::{Edit, Element, words as cib_words};
+use crate::conf::hostcache::uuid_text;
 use crate::crm::protocol::{Answer, Attribute};
 use crate::crm::tool::date;
 use crate::ids::{ClientId, NodeName};
@@ -19,7 +20,7 @@ use crate::policy::nodes::HAD_QUORUM;
 use crate::policy::unpack;
 use crate::sys;
 use crate::sys::files;
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 
 use crate::time::Duration;
 use crate::transition::Command;
@@ -634,8 +635,8 @@ impl Program {
     }
 
     /// SIGTERM: the resources of this node are to go first.
-    pub(super) fn stop_asked(&mut self, interrupt: &Interrupt) {
-        interrupt.take();
+    pub(super) fn stop_asked(&mut self, interrupt: &Told) {
+        interrupt.clear();
         if self.stop != Stop::No {
             return;
         }
@@ -704,5 +705,5 @@ fn new_run() -> String {
     if files::random(&mut bytes).is_err() {
         bytes[..8].copy_from_slice(&super::life().to_be_bytes());
     }
-    super::uuid_text(&bytes)
+    uuid_text(&bytes)
 }

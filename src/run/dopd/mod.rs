@@ -15,7 +15,7 @@ use crate::ipc::client::{Client, ClientError, Filter};
 use crate::ipc::relay;
 use crate::paths;
 use crate::sys;
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Want, wait};
 use crate::time::Duration;
 use door::Door;
@@ -63,7 +63,7 @@ struct Program {
 /// Serves until a signal ends it (`Ok`) or something goes wrong. `drbdadm` is the program of that name, looked for when
 /// not given.
 pub fn run(drbdadm: Option<PathBuf>) -> Result<(), End> {
-    let interrupt = Interrupt::new().map_err(|e| End::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| End::Os("signals".into(), e))?;
     // First of all: of two dopds one gets no further.
     let mut client = Client::sign_on(CLIENT, TIMEOUT)?;
     client.set_filter(Filter::NEWS)?;

@@ -3,6 +3,7 @@
 use crate::groups::lookout::{Ask, Ends, Sighting};
 use crate::ids::NodeName;
 use crate::msg::{Message, Value, netstring};
+use crate::run::link::{list, words};
 use std::str::FromStr;
 
 /// The first message, from the master.
@@ -12,17 +13,6 @@ pub struct Begin {
     pub debug: u8,
     /// Real-time priority, where ha.cf wants one.
     pub priority: Option<u8>,
-}
-
-fn list(words: impl IntoIterator<Item = String>) -> Value {
-    Value::List(words.into_iter().map(String::into_bytes).collect())
-}
-
-fn words(message: &Message, name: &str) -> Option<Vec<String>> {
-    match message.value(name)? {
-        Value::List(items) => items.iter().map(|i| String::from_utf8(i.clone()).ok()).collect(),
-        Value::Text(_) | Value::Binary(_) | Value::Struct(_) => None,
-    }
 }
 
 fn pairs<A: FromStr, B: FromStr>(message: &Message, name: &str) -> Option<Vec<(A, B)>> {
@@ -61,13 +51,13 @@ impl Begin {
 pub fn write_ask(ask: &Ask) -> Vec<u8> {
     netstring::encode(&match ask {
         Ask::Watch { held, all, connections } => Message::new("watch")
-            .with("held", list(held.clone()))
-            .with("all", list(all.clone()))
+            .with("held", list(held))
+            .with("all", list(all))
             .with("connections", if *connections { "1" } else { "0" }),
         Ask::Whether { number, addresses } => Message::new("whether")
             .with("number", number.to_string())
-            .with("addresses", list(addresses.clone())),
-        Ask::Announce { addresses } => Message::new("announce").with("addresses", list(addresses.clone())),
+            .with("addresses", list(addresses)),
+        Ask::Announce { addresses } => Message::new("announce").with("addresses", list(addresses)),
         Ask::Tickle { connections } => Message::new("tickle").with("connections", ends(connections)),
     })
 }

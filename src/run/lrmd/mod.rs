@@ -24,7 +24,7 @@ use crate::jobs::left::Notes;
 use crate::msg::{Message, fields};
 use crate::paths;
 use crate::sys::fifo::{self, Access};
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Ready, Want, wait};
 use crate::sys::{self, files, process};
 use crate::time::{Duration, Instant};
@@ -80,7 +80,7 @@ pub fn run() -> Result<(), End> {
     if !process::is_root() {
         return Err(End::NotRoot);
     }
-    let interrupt = Interrupt::new().map_err(|e| End::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| End::Os("signals".into(), e))?;
     let door = paths::lrm();
     if fifo::open_fifo(&door.join("register"), Access::Write).is_ok() {
         return Err(End::Running(door));

@@ -24,7 +24,7 @@ use crate::ipc::relay;
 use crate::msg::{Message, fields};
 use crate::paths;
 use crate::sys;
-use crate::sys::interrupt::Interrupt;
+use crate::sys::interrupt::Told;
 use crate::sys::poll::{Want, wait};
 use crate::time::{Duration, Instant};
 use probes::Probes;
@@ -53,7 +53,7 @@ struct Program {
 
 /// Serves until a signal ends it (`Ok`) or something goes wrong.
 pub fn run() -> Result<(), ClientError> {
-    let interrupt = Interrupt::new().map_err(|e| ClientError::Os("signals".into(), e))?;
+    let interrupt = Told::of_interruption().map_err(|e| ClientError::Os("signals".into(), e))?;
     let mut client = Client::sign_on(NAME, TIMEOUT)?;
     client.set_filter(Filter::NEWS)?;
     let now = sys::now();

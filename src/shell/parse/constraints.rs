@@ -1,8 +1,9 @@
 //! location, colocation, order, rsc_ticket.
 
-use super::cursor::{Cursor, is_id};
+use super::cursor::Cursor;
 use super::ids::Ids;
 use super::{Object, rules};
+use crate::cib::schema::is_xml_name;
 use crate::cib::{Element, Score};
 use crate::shell::words::{Complaint, Word};
 
@@ -33,7 +34,7 @@ pub fn location(cursor: &mut Cursor<'_>) -> Result<Object, Complaint> {
     } else if let Some(pattern) = regex(&word.text) {
         cursor.next();
         made.set("rsc-pattern", pattern);
-    } else if is_id(&word.text) {
+    } else if is_xml_name(&word.text) {
         made.set("rsc", &cursor.expect(what)?.text);
     } else {
         return Err(cursor.expected(what));
@@ -199,7 +200,7 @@ fn reference(cursor: &mut Cursor<'_>, what: &str) -> Result<(String, Option<&'st
         Some((rsc, of)) => (rsc, Some(of)),
         None => (&*word.text, None),
     };
-    if !is_id(rsc) {
+    if !is_xml_name(rsc) {
         return Err(Complaint::new(
             word.column,
             format!("expected {expected}, found \"{}\"", word.text),

@@ -1,5 +1,6 @@
 //! The words of a line, read from left to right.
 
+use crate::cib::schema::is_xml_name;
 use crate::shell::words::{Complaint, Word};
 
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl<'a> Cursor<'a> {
     /// The name of a new object.
     pub fn id(&mut self, what: &str) -> Result<&'a Word, Complaint> {
         match self.peek() {
-            Some(word) if is_id(&word.text) => Ok(self.next().expect("it was peeked at")),
+            Some(word) if is_xml_name(&word.text) => Ok(self.next().expect("it was peeked at")),
             _ => Err(self.expected(&format!(
                 "{what} (letters, digits, - _ and ., not starting with a digit)"
             ))),
@@ -71,10 +72,4 @@ impl<'a> Iterator for Cursor<'a> {
         self.at += 1;
         Some(word)
     }
-}
-
-/// A name as XML wants its ids.
-pub fn is_id(text: &str) -> bool {
-    let inner = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_') && text.chars().all(inner)
 }

@@ -48,7 +48,7 @@ pub fn primitive(cursor: &mut Cursor<'_>, element: &str) -> Result<Object, Compl
         .filter(|w| !w.quoted)
         .ok_or_else(|| cursor.expected(SPEC))?;
     match (spec.text.strip_prefix('@'), agent(&spec.text)) {
-        (Some(template), _) if element == "primitive" && super::cursor::is_id(template) => {
+        (Some(template), _) if element == "primitive" && crate::cib::schema::is_xml_name(template) => {
             made.set("template", template);
         }
         (None, Some((class, provider, kind))) if spec.pair().is_none() => {
@@ -232,7 +232,7 @@ pub fn container(cursor: &mut Cursor<'_>, element: &str) -> Result<Object, Compl
     let mut members = Vec::new();
     let keyword = |w: &Word| SETS[..2].iter().any(|(k, _)| w.is(k)) || w.is("utilization");
     while let Some(word) = cursor.next_if(|w| !keyword(w) && w.pair().is_none()) {
-        if !super::cursor::is_id(&word.text) {
+        if !crate::cib::schema::is_xml_name(&word.text) {
             let what = format!(
                 "expected the name of a resource, params or meta, found \"{}\"",
                 word.text

@@ -1,10 +1,11 @@
 //! node, property, rsc_defaults, op_defaults, tag, fencing_topology, xml.
 
-use super::cursor::{Cursor, is_id};
+use super::cursor::Cursor;
 use super::ids::Ids;
 use super::sets::{self, special, unknown_special};
 use super::{Member, Object};
 use crate::cib::Element;
+use crate::cib::schema::is_xml_name;
 use crate::shell::words::{Complaint, Word};
 
 /// `node [$id=ID] [ID:] UNAME[:TYPE] [attributes ...] [utilization ...]`
@@ -58,7 +59,7 @@ pub fn node(cursor: &mut Cursor<'_>) -> Result<Object, Complaint> {
 
 /// property, rsc_defaults, op_defaults: `[$id=SET] [SET:] NAME=VALUE ...`
 pub fn settings(cursor: &mut Cursor<'_>, element: &str, default: &str) -> Result<Object, Complaint> {
-    let named = |w: &Word| w.text.strip_suffix(':').is_some_and(is_id);
+    let named = |w: &Word| w.text.strip_suffix(':').is_some_and(is_xml_name);
     let name = cursor.next_if(named).map(|w| w.text.trim_end_matches(':'));
     let set = sets::set(cursor, element, name.unwrap_or(default), &mut Ids::default())?;
     cursor.end("NAME=VALUE")?;
@@ -67,11 +68,11 @@ pub fn settings(cursor: &mut Cursor<'_>, element: &str, default: &str) -> Result
 
 pub fn tag(cursor: &mut Cursor<'_>) -> Result<Object, Complaint> {
     let what = "a name for the tag";
-    let word = cursor.peek().filter(|w| is_id(w.text.trim_end_matches(':')));
+    let word = cursor.peek().filter(|w| is_xml_name(w.text.trim_end_matches(':')));
     let id = word.ok_or_else(|| cursor.expected(what))?.text.trim_end_matches(':');
     cursor.next();
     let mut made = Element::new("tag").with("id", id);
-    while let Some(word) = cursor.next_if(|w| is_id(&w.text)) {
+    while let Some(word) = cursor.next_if(|w| is_xml_name(&w.text)) {
         made.children.push(Element::new("obj_ref").with("id", &word.text));
     }
     if made.children.is_empty() {
