@@ -1,6 +1,9 @@
 //! The files of this machine: read, parsed, and compared with what the machine has. `heartbeat -t`, the start and
 //! the reload go through [`load`].
 //!
+//! * `read`: files into text; `machine`: what only the machine can tell; `node`: the name of this node;
+//! * [`monitors`]: the same of that file; [`classic`]: what 3.0.6 takes differently; [`keygen`]: a new key.
+//!
 //! Impure: reads files and asks the kernel for interfaces and users. Never asks a name server for host names: a reload
 //! runs inside the living daemon, and a name server that hangs must not stop its beat.
 

@@ -1,6 +1,6 @@
 //! Which elements and attributes a CIB has, and every place where a document is not like that.
 //!
-//! One table, [`ELEMENTS`]. Sections outside the crm's subset ([`KEPT`]) are not looked into, only kept.
+//! One table, `ELEMENTS`. Sections outside the crm's subset (`KEPT`) are not looked into, only kept.
 
 use super::document::Cib;
 use super::words::{Score, truth};

@@ -1,7 +1,7 @@
 //! What connected programs may ask the daemon, and the answers: the client API of heartbeat 1.x.
 //!
 //! * [`request`]: the words of the conversation, for both ends;
-//! * [`sending`]: what a named client may send to its like, and what it may not;
+//! * `sending`: what a named client may send to its like, and what it may not;
 //! * [`order`]: joins and leaves of other nodes in the order in which they happened;
 //! * [`answers`]: one question and the view in, the answer out;
 //! * [`status`]: the view as JSON; [`json`]: reading and writing it;

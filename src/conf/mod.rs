@@ -1,5 +1,9 @@
 //! The files of a site: text in, typed value and *all* complaints out.
 //!
+//! * [`ha_cf`], [`haresources`], [`authkeys`], [`monitors`]: a file each; `complaints`: what their parsers share;
+//! * [`hostcache`], [`lives`]: what a node remembers of the others;
+//! * [`access`]: who may sign on under which name.
+//!
 //! Pure: nothing here looks at the disk or at the machine; what only the machine can tell (does the interface exist, is
 //! the program executable) is asked in `check`. Every complaint names file and line, what is wrong and what to write.
 

@@ -4,7 +4,7 @@ use super::client::AccessError;
 use super::protocol::{Cluster, code};
 use crate::cib::edit::Origin;
 use crate::cib::{Cib, Edit, Element, Refusal, Version, document};
-use crate::sys::{files, process};
+use crate::sys::{clock, files};
 use std::path::{Path, PathBuf};
 
 pub(super) fn read_file(path: &Path) -> Result<Cib, AccessError> {
@@ -32,7 +32,7 @@ pub(super) fn apply_to_file(path: &Path, edits: &[Edit], program: &str) -> Resul
         return Ok(version);
     }
     if cib.configuration() != before.configuration() {
-        cib.set("cib-last-written", &process::local_date(crate::sys::wall().0));
+        cib.set("cib-last-written", &clock::local_date(crate::sys::wall().0));
     }
     let mode = std::fs::metadata(path)
         .map(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o777)

@@ -3,8 +3,9 @@
 //! * [`changes`]: what the commands do to a CIB, as edits (pure);
 //! * [`protocol`]: what tools and crmd say to each other (pure);
 //! * [`store`]: the CIB on disk;
-//! * [`client`]: a cluster, or a [`file`] with a CIB, for a tool to look at and to change;
-//! * [`tool`]: what all tools have in common; [`mon`] is crm_mon, [`verify`] crm_verify, [`resource`] crm_resource,
+//! * [`client`]: a cluster, or a [`mod@file`] with a CIB, for a tool to look at and to change;
+//! * [`tool`]: what all tools have in common; [`mon`] is crm_mon, [`verify`] crm_verify, [`resource`] crm_resource
+//!   (`resource_options`: its words, `resource_show`: what it only shows),
 //!   [`admin`] cibadmin, [`attribute`] crm_attribute and crm_standby, [`transient`] crm_failcount, crm_master and
 //!   attrd_updater, [`node`] crm_node, crmadmin and crm_error, [`shell`] the shell crm.
 //!

@@ -171,7 +171,7 @@ pub fn view(cib: &Cib) -> View<'_> {
 
 /// A moment as this machine's clock shows it.
 pub fn date(at: Wall) -> String {
-    crate::sys::process::local_date(at.0)
+    crate::sys::clock::local_date(at.0)
 }
 
 /// A node that the CIB knows: its name.

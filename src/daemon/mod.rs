@@ -1,6 +1,9 @@
 //! What one heartbeat decides, as one pure machine: the message layer ([`crate::core`]), the resource manager
 //! ([`crate::groups`]) and the programs connected to it ([`crate::clients`]), wired together.
 //!
+//! * [`view`]: the state as it may be shown; [`counted`]: what is counted; [`transitions`]: what happened last;
+//! * `notices`: what goes to the scripts of rc.d.
+//!
 //! Pure. Everything that happens is an [`Event`]; everything to be done is an [`Action`]. The same machine runs in the
 //! daemon (`run::core`), in unit tests and as one of several nodes in the simulator.
 
@@ -47,7 +50,7 @@ pub struct Settings {
     /// `Some` when this daemon carries on after another (`heartbeat -R`, or a core that died): the groups that were
     /// held then, to be looked at with `status` and adopted.
     pub resumed: Option<Vec<ResourceName>>,
-    /// hostcache and delhostcache.
+    /// hostcache, delhostcache and hb_peers.
     pub remembered: Remembered,
 }
 

@@ -3,7 +3,7 @@
 //! * [`machine`]: what dopd does: requests of `drbd-peer-outdater`, messages of other dopds, ends of `drbdadm`;
 //! * [`outcome`]: the numbers that DRBD wants to hear from its fence-peer handler, and what `drbdadm` said;
 //! * [`frame`]: the messages on the socket between `drbd-peer-outdater` and dopd;
-//! * [`name`]: names of DRBD resources.
+//! * [`name`]: names of DRBD resources; `peers`: what is known of the other nodes.
 //!
 //! Pure. Promises: every request is answered once, within its time; 5 ("cannot be reached, is taken for dead") is said
 //! only of nodes that are not in the cluster or have left it; and no name from outside becomes anything but one

@@ -8,7 +8,7 @@ use crate::clients::request::{self, field};
 use crate::clients::{prometheus, screen};
 use crate::msg::{Message, fields};
 use crate::paths;
-use crate::sys::process::local_time;
+use crate::sys::clock::local_time;
 use crate::sys::terminal;
 use crate::time::{Duration, parse_time};
 use std::fmt::Write;

@@ -34,7 +34,7 @@ impl LastState {
         let (at, now) = (self.time(), sys::wall().0);
         format!(
             "{trouble}; last known state, of {} ({} ago)",
-            sys::process::local_time(at),
+            sys::clock::local_time(at),
             span(now.saturating_sub(at) * 1000)
         )
     }

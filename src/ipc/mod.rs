@@ -5,8 +5,8 @@
 //! * [`client`]: the other ends, for programs; [`questions`]: what they ask;
 //! * [`relay`]: the log of a client program, in the log of heartbeat;
 //! * [`outdater`]: the program drbd-peer-outdater, which asks dopd;
-//! * [`cl_status`], [`mover`], [`message_command`], [`node_command`]: the programs cl_status, hb_standby and hb_takeover,
-//!   hb_msg, hb_addnode and its like;
+//! * [`cl_status`], [`mover`], [`message_command`], [`node_command`], [`meatclient`]: the programs cl_status, hb_standby and
+//!   hb_takeover, hb_msg, hb_addnode and its like, meatclient;
 //! * [`pid_file`]: whether heartbeat runs;
 //! * `watch`, `last_state`: cl_status on the whole terminal; the status file it falls back to.
 //!

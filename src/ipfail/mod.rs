@@ -1,7 +1,7 @@
 //! ipfail decides: the node that hears more ping nodes serves.
 //!
 //! Both nodes' ipfail tell each other how many ping nodes they hear, in the words of heartbeat 3.0.6. What follows is
-//! never decided by one message but by how the two numbers have stood for a while ([`Relation`]):
+//! never decided by one message but by how the two numbers have stood for a while (`Relation`):
 //!
 //! * ours is lower for the settle time: our groups go to the other node;
 //! * equal for a while, after the partner had been worse: what came here for that goes home (`auto_failback on`);

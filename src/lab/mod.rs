@@ -11,6 +11,12 @@
 //! client─ eth0 ┘
 //! ```
 //!
+//! * [`handle`], [`options`], `verbs`, [`demo`]: for tests, for `hb_lab`, for newcomers;
+//! * [`plan`], [`site`], [`files`]: its shape, what a site's own files ask of it, its directories;
+//! * `control`, `fabric`, `netlink`: talking to the switch, what that does with a frame, how interfaces are made;
+//! * [`watch`], [`probe`], [`timeline`]: who answers, asked every millisecond;
+//! * [`classic`], [`flood`], [`talk`], `service`: heartbeat 3.0.6, junk, a client and a service as neighbours.
+//!
 //! The switch is a program and not the kernel's bridge: cutting one pair of nodes, one direction, or every third frame
 //! needs neither iptables nor a kernel module nor root.
 

@@ -52,7 +52,7 @@ pub struct Options {
     /// Ping nodes: hosts of their own on the lab's switch, each named by its address. Those that a file names and that are
     /// not here are addresses of the client.
     pub ping: Vec<IpAddr>,
-    /// The lab ends when this process does, however it dies, or when the [`Lab`] is dropped.
+    /// The lab ends when this process does, however it dies, or when the [`Lab`](super::Lab) is dropped.
     pub owned: bool,
     /// `None`: hb_lab is this program or lies near it.
     pub program: Option<PathBuf>,

@@ -1,5 +1,8 @@
 //! bcast, ucast, mcast (IPv4 and IPv6), serial, and the echoes of ping nodes.
 //!
+//! * `net`, `serial`, `echo`: opening them; `lock`: whose a serial line is; `port_user`: whose a UDP port is;
+//! * [`Port`]: reading and writing; `framer`, `queue`: the bytes of a serial line, in and out.
+//!
 //! The master opens a medium ([`open`]) with its rights; the core, which has none, gets the descriptor over the socket
 //! pair and reads and writes through a [`Port`]. Nothing in a port blocks: a full queue drops the oldest message.
 //!

@@ -14,7 +14,7 @@ use crate::ipc::client::{Client, Filter};
 use crate::ipc::command::send_command;
 use crate::msg::{Message, fields};
 use crate::sys::poll::wait;
-use crate::sys::{now, process, terminal};
+use crate::sys::{clock, now, process, terminal};
 use crate::time::Duration;
 use std::io::Write;
 
@@ -231,7 +231,7 @@ pub fn run(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     }
     let _ = writeln!(out, "{}", situation(&pair).1);
     for account in [&pair.ours, &pair.theirs] {
-        let _ = write!(out, "{}", show::side(account, &process::local_time));
+        let _ = write!(out, "{}", show::side(account, &clock::local_time));
     }
     let Some(victim) = &options.victim else {
         return offer(&pair, out);

@@ -2,7 +2,8 @@
 //!
 //! * [`classic`]: `>>>` … `<<<` text, for serial lines, FIFOs and shell scripts;
 //! * [`netstring`]: `###` … `%%%`, for UDP and ICMP;
-//! * [`stream`]: cutting classic messages out of a byte stream.
+//! * [`stream`]: cutting classic messages out of a byte stream;
+//! * `message`, [`fields`]: the list itself, and the names in it; `text`, `base64`: how values are written.
 //!
 //! Pure. Any bytes may be handed to the readers: they answer with a message or an error, never a panic, and never use
 //! more memory than the limits below allow.

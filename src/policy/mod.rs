@@ -9,7 +9,9 @@
 //! * [`place`], `scores`, `wishes`, `clones`, `masters`: the node and role that each resource is given;
 //! * `graph`, `steps`, `looks`, `orders`: every act that could be, and what each means for the others;
 //! * [`plan`]: the actions, each with those it waits for;
-//! * [`record`]: what an operation leaves in the status.
+//! * [`record`]: what an operation leaves in the status, `apply`: and of a plan, as if it had been carried out;
+//! * `managed`, `notify`: what the cluster must not touch; who is told before and after;
+//! * [`show`], [`summary`]: input and plan for people and as JSON.
 //!
 //! Pure: the same CIB and the same "now" give the same answer on every node, and in `crm_simulate`.
 

@@ -87,7 +87,7 @@ pub fn init(me: &NodeName, pipe: OwnedFd, debug: u8, also_stderr: bool) {
             // Terminal sequences of whoever wrote it must not reach the terminal of whoever reads the log.
             let text = record.args().to_string().replace('\n', " ");
             let text = text.replace(|c: char| c.is_control() && c != '\t', "?");
-            let now = sys::process::local_time(sys::wall().0);
+            let now = sys::clock::local_time(sys::wall().0);
             let (pid, word) = (std::process::id(), word(record.level(), &text));
             let lost = match DROPPED.swap(0, Ordering::Relaxed) {
                 0 => String::new(),

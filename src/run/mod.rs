@@ -15,7 +15,7 @@
 //! * `link`: what master and core say to each other
 //! * `say`: what of that waits, and what gives way, while the other one does not read
 //! * `access`: what the master does for clients of the API: names of `apiauth`, signals
-//! * `node_files`: hostcache and delhostcache on disk
+//! * `node_files`: hostcache, delhostcache and hb_peers on disk
 //! * `ipfail`: a client: the program around [`crate::ipfail`]
 //! * `lrmd`: a client, root: the program lrmd, which runs agents, and the library to order things of it
 //! * `monitor`: a client: the program hb_monitor around [`crate::checks`]

@@ -148,7 +148,7 @@ fn write_for_ever((slot, changed): &(Mutex<Slot>, Condvar)) {
     }
 }
 
-/// One of the two, whole.
+/// One of the three, whole.
 pub fn put(path: &Path, text: &str) {
     if let Err(e) = files::put(path, text.as_bytes(), 0o644, true) {
         log::error!(

@@ -2,7 +2,7 @@
 //!
 //! * [`words`], [`lines`]: a text as lines, a line as words with their columns;
 //! * [`parse`]: a line as an element of the CIB;
-//! * [`print`]: an element as lines, such that they load again unchanged;
+//! * [`mod@print`]: an element as lines, such that they load again unchanged;
 //! * [`draft`]: the working copy: what goes in, what goes with it, the difference as edits;
 //! * [`levels`], [`complete`]: the commands, and what a line may go on with;
 //! * [`verify`]: what is wrong with a configuration; what an agent says of itself, as text.

@@ -1,4 +1,4 @@
-//! Files that must be whole or absent, users, interfaces: what the checks and the key generator ask of the kernel.
+//! Files that must be whole or absent, and what else is asked of the kernel about files, users and interfaces.
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;

@@ -1,5 +1,10 @@
 //! The kernel: every `unsafe`, `libc::` and `nix::` of the project is in this room.
 //!
+//! * processes: [`process`], [`child`] (one script), [`program`] (a client), [`signals`], [`interrupt`], [`trace`], [`sections`];
+//! * between them: [`pair`], [`fifo`], [`local`], [`mark`], [`poll`];
+//! * the network: [`udp`], [`icmp`], [`raw_ip`], [`packet`], [`ethernet`], [`tcp`], [`netlink`], [`inet_diag`], [`namespace`];
+//! * the machine: [`clock`], [`files`], [`tty`], [`terminal`], [`watchdog`], [`reboot`].
+//!
 //! Wrappers take and give `OwnedFd`/`BorrowedFd`, never a bare number; all descriptors are close-on-exec. Nothing here
 //! decides anything.
 

@@ -1,4 +1,4 @@
-//! Processes of our own: starting the master, the core and the heir under their titles, rights, priorities.
+//! Processes of our own: starting them under their titles, with their rights, priorities and memory; asking after others.
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
@@ -385,47 +385,6 @@ pub fn wait_gone(pid: u32, limit: Duration) -> bool {
         }
     }
     false
-}
-
-/// The local time as `Nov 21 08:18:36`, for log lines.
-pub fn local_time(seconds: u64) -> String {
-    let (tm, month) = broken_down(seconds);
-    format!(
-        "{month} {:02} {:02}:{:02}:{:02}",
-        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
-    )
-}
-
-/// `Sat Nov 21 08:10:36 2026`: the local time as the C library's `ctime` writes it.
-pub fn local_date(seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    let (tm, month) = broken_down(seconds);
-    let day = DAYS[usize::try_from(tm.tm_wday).unwrap_or(0) % 7];
-    format!(
-        "{day} {month} {:>2} {:02}:{:02}:{:02} {}",
-        tm.tm_mday,
-        tm.tm_hour,
-        tm.tm_min,
-        tm.tm_sec,
-        tm.tm_year.saturating_add(1900)
-    )
-}
-
-/// The fields of a local time, and the name of its month.
-fn broken_down(seconds: u64) -> (libc::tm, &'static str) {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    // The type is the function's: its name is about to change in musl.
-    let time = seconds.try_into().unwrap_or(0);
-    // SAFETY: `tm` is plain numbers, for which zero is a value; both pointers live across the call.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&time, &mut tm);
-        tm
-    };
-    let month = MONTHS[usize::try_from(tm.tm_mon).unwrap_or(0) % 12];
-    (tm, month)
 }
 
 /// Sets an environment variable away before any thread exists.

@@ -193,7 +193,7 @@ impl Program {
         };
         program.feed(Event::History {
             lrm: program.here.history(),
-        })?; // XXX
+        })?;
         log::info!("node {} ({}): the crm begins", program.me, program.uuid);
         program.heard(heard)?;
         Ok(program)

@@ -1,6 +1,6 @@
 //! One line of the configuration language as an element of the CIB, with the ids that the classic shell gives its parts.
 //!
-//! * [`words`](super::words): the line's words;
+//! * [`words`]: the line's words;
 //! * [`cursor`]: reading them from left to right, and what was expected instead;
 //! * [`sets`], [`ids`]: pairs, sets of them, their ids;
 //! * [`resources`], [`constraints`], [`rules`], [`rest`]: the objects.
