@@ -3,7 +3,7 @@
 //! * processes: [`process`], [`child`] (one script), [`program`] (a client), [`signals`], [`interrupt`], [`trace`], [`sections`];
 //! * between them: [`pair`], [`fifo`], [`local`], [`mark`], [`poll`];
 //! * the network: [`udp`], [`icmp`], [`raw_ip`], [`packet`], [`ethernet`], [`tcp`], [`netlink`], [`inet_diag`], [`namespace`];
-//! * the machine: [`clock`], [`files`], [`tty`], [`terminal`], [`watchdog`], [`reboot`].
+//! * the machine: [`mod@clock`], [`files`], [`tty`], [`terminal`], [`watchdog`], [`reboot`].
 //!
 //! Wrappers take and give `OwnedFd`/`BorrowedFd`, never a bare number; all descriptors are close-on-exec. Nothing here
 //! decides anything.
