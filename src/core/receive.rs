@@ -17,6 +17,16 @@ const LONGEST_DT: Duration = Duration::from_secs(60);
 /// Field of ours in `NS_ackmsg`: the generation whose numbers are acknowledged. The classic does not say it.
 const ACK_LIFE: &str = "hb_life";
 
+/// What a numbered message is, by its number.
+enum Counts {
+    /// Over, or recorded.
+    Not,
+    /// Heard before.
+    AsCopy,
+    /// `closes`: it was the last one that was missing.
+    AsNew { closes: bool },
+}
+
 impl Core {
     /// A packet that came just now.
     pub fn receive(&mut self, now: Now, medium: MediumId, packet: &[u8]) {
@@ -282,80 +292,23 @@ impl Core {
             return false;
         };
         let is_status = message.kind() == "status";
-        let known = self.nodes[i].generation;
-        let mut closed = false;
-        if known.is_none() && self.nodes[i].past.is_some_and(|past| (generation, seq) <= past) {
-            // Recorded before we were started anew: the peer itself is beyond this number.
-            self.counters.add("stale_packets");
-            return false;
-        }
-        if known != Some(generation) {
-            self.lives_changed = true;
-            // Learned from every message, not only from `status` as in the classic, which drops what a restarted
-            // peer says before its first beat.
-            let node = &mut self.nodes[i];
-            node.generation = Some(generation);
-            node.window.restart_at(seq);
-            node.beating = false;
-            node.succeeded = known.is_some() && !node.is_dead();
-            // It begins to count, and to acknowledge, with what we say from now on.
-            node.acked = self.history.newest();
-            node.acked_at = now.mono;
-            node.begin_figures();
-            if let Some(known) = known {
-                log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
-                self.up.push_back(Up::Restarted { node: name.clone() });
+        let closes = match self.judge(now, i, generation, seq, is_status) {
+            Counts::AsNew { closes } => closes,
+            Counts::AsCopy => {
+                self.worth = Worth::Plain;
+                self.counters.add("duplicates");
+                self.link_heard(i, medium, at);
+                self.count_packet(i, medium, now.mono, seq);
+                return false;
             }
-            if self.nodes[i].is_dead() && !is_status {
-                self.revive(now, i, NodeStatus::Up);
-            }
-        } else if self.nodes[i].is_dead() {
-            let node = &mut self.nodes[i];
-            if node.window.last().is_some_and(|last| seq <= last) {
+            Counts::Not => {
                 self.counters.add("stale_packets");
                 return false;
             }
-            node.window.restart_at(seq);
-            node.acked = self.history.newest();
-            node.acked_at = now.mono;
-            log::error!("CRIT: Cluster node {name} returning after partition.");
-            let said = node.said;
-            self.revive(now, i, said);
-            self.up.push_back(Up::Returned { node: name.clone() });
-        } else {
-            let due = self.first_request(now.mono);
-            match self.nodes[i].window.judge(seq, due) {
-                Verdict::Next => {}
-                Verdict::AfterGap { missing } => {
-                    self.nodes[i].lost_since_status += missing;
-                    self.counters.complain(now.mono, Level::Warn, "gaps", || {
-                        format!("node {name}: {missing} lost packet(s) before {seq}; asking for them")
-                    });
-                }
-                Verdict::Late { complete: false } => {}
-                Verdict::Late { complete: true } => {
-                    log::info!("No pkts missing from {name}!");
-                    closed = true;
-                }
-                Verdict::Jump { lost } => {
-                    log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
-                }
-                Verdict::Again => {
-                    self.worth = Worth::Plain;
-                    self.counters.add("duplicates");
-                    self.link_heard(i, medium, at);
-                    self.count_packet(i, medium, now.mono, seq);
-                    return false;
-                }
-                Verdict::Old => {
-                    self.counters.add("stale_packets");
-                    return false;
-                }
-            }
-        }
+        };
         self.worth = Worth::Good;
         self.link_heard(i, medium, at);
-        if closed {
+        if closes {
             self.acknowledge_all(now, i);
         }
         self.count_packet(i, medium, now.mono, seq);
@@ -384,6 +337,91 @@ impl Core {
             message: message.into(),
         });
         newest
+    }
+
+    /// Whether a number counts, and what it says of its sender's life.
+    fn judge(&mut self, now: Now, i: usize, generation: Generation, seq: Seq, is_status: bool) -> Counts {
+        let node = &self.nodes[i];
+        match node.generation {
+            // Recorded before we were started anew: the peer itself is beyond this number.
+            None if node.past.is_some_and(|past| (generation, seq) <= past) => Counts::Not,
+            Some(known) if known == generation && node.is_dead() => match node.window.last() {
+                Some(last) if seq <= last => Counts::Not,
+                _ => self.returns(now, i, seq),
+            },
+            Some(known) if known == generation => self.judge_number(now, i, seq),
+            known => self.begins(now, i, known, generation, seq, is_status),
+        }
+    }
+
+    /// Learned from every message, not only from `status` as in the classic, which drops what a restarted peer says before its
+    /// first beat.
+    fn begins(
+        &mut self,
+        now: Now,
+        i: usize,
+        known: Option<Generation>,
+        generation: Generation,
+        seq: Seq,
+        is_status: bool,
+    ) -> Counts {
+        self.lives_changed = true;
+        let node = &mut self.nodes[i];
+        node.generation = Some(generation);
+        node.window.restart_at(seq);
+        node.beating = false;
+        node.succeeded = known.is_some() && !node.is_dead();
+        // It begins to count, and to acknowledge, with what we say from now on.
+        node.acked = self.history.newest();
+        node.acked_at = now.mono;
+        node.begin_figures();
+        if let Some(known) = known {
+            let name = node.name.clone();
+            log::info!("Heartbeat restart on node {name} (generation {known} -> {generation})");
+            self.up.push_back(Up::Restarted { node: name });
+        }
+        if self.nodes[i].is_dead() && !is_status {
+            self.revive(now, i, NodeStatus::Up);
+        }
+        Counts::AsNew { closes: false }
+    }
+
+    /// It was given up and had not been restarted.
+    fn returns(&mut self, now: Now, i: usize, seq: Seq) -> Counts {
+        let node = &mut self.nodes[i];
+        node.window.restart_at(seq);
+        node.acked = self.history.newest();
+        node.acked_at = now.mono;
+        let (name, said) = (node.name.clone(), node.said);
+        log::error!("CRIT: Cluster node {name} returning after partition.");
+        self.revive(now, i, said);
+        self.up.push_back(Up::Returned { node: name });
+        Counts::AsNew { closes: false }
+    }
+
+    fn judge_number(&mut self, now: Now, i: usize, seq: Seq) -> Counts {
+        let due = self.first_request(now.mono);
+        let node = &mut self.nodes[i];
+        let name = &node.name;
+        match node.window.judge(seq, due) {
+            Verdict::Next | Verdict::Late { complete: false } => {}
+            Verdict::AfterGap { missing } => {
+                node.lost_since_status += missing;
+                self.counters.complain(now.mono, Level::Warn, "gaps", || {
+                    format!("node {name}: {missing} lost packet(s) before {seq}; asking for them")
+                });
+            }
+            Verdict::Late { complete: true } => {
+                log::info!("No pkts missing from {name}!");
+                return Counts::AsNew { closes: true };
+            }
+            Verdict::Jump { lost } => {
+                log::error!("node {name}: lost a lot of packets! ({lost} before {seq}); counting starts anew");
+            }
+            Verdict::Again => return Counts::AsCopy,
+            Verdict::Old => return Counts::Not,
+        }
+        Counts::AsNew { closes: false }
     }
 
     fn revive(&mut self, now: Now, i: usize, status: NodeStatus) {
