@@ -252,7 +252,7 @@ fn files_that_are_too_large_together_are_refused_and_large_ones_work() {
         .write("hello", "ha.d/haresources", &of_size(90_000))
         .expect("written");
     assert_eq!(try_start(&c).code, Some(0));
-    c.wait("the group is up", || c.owners("web", "10.77.0.100") == ["hello"]);
+    c.wait("the group is up", || c.owners("hello", "10.77.0.100") == ["hello"]);
     c.lab
         .write("hello", "ha.d/haresources", &of_size(120_000))
         .expect("written");
@@ -262,5 +262,5 @@ fn files_that_are_too_large_together_are_refused_and_large_ones_work() {
         .write("hello", "ha.d/haresources", &of_size(80_000))
         .expect("written");
     c.reload("hello").good("reload");
-    assert_eq!(c.owners("web", "10.77.0.100"), ["hello"]);
+    assert_eq!(c.owners("hello", "10.77.0.100"), ["hello"]);
 }

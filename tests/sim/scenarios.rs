@@ -197,6 +197,29 @@ fn s4_02_a_healed_partition_costs_only_the_loser_its_groups() {
 }
 
 #[test]
+fn two_halves_find_each_other_long_before_the_next_beat() {
+    for phase in (0..2000).step_by(250) {
+        let mut sim = with(Config {
+            keepalive: ms(2000),
+            deadtime: ms(10_000),
+            initdead: ms(20_000),
+            ..Config::quick(2)
+        });
+        cut(&mut sim, 0, 1);
+        run(&mut sim, ms(20_000 + phase));
+        assert_eq!(
+            owners(&sim),
+            [vec![0, 1], vec![0, 1], vec![0, 1]],
+            "{phase}: each side serves all"
+        );
+        mend(&mut sim, 0, 1);
+        // A tenth of keepalive, what the network takes, and the scripts that stop three resources.
+        run(&mut sim, ms(200 + 50 + 3 * 80));
+        assert_eq!(owners(&sim), [vec![0], vec![1], vec![0]], "{phase}");
+    }
+}
+
+#[test]
 fn one_way_cuts_end_in_one_owner() {
     for (from, to) in [(0, 1), (1, 0)] {
         let mut sim = two("on");
