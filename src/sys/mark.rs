@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// 68 years.
-const FAR: libc::time_t = i32::MAX as libc::time_t;
+const FAR: i32 = i32::MAX;
 
 #[derive(Debug)]
 pub struct Mark(OwnedFd);
@@ -37,7 +37,7 @@ impl Mark {
     /// Now.
     pub fn set(&self) -> io::Result<()> {
         let at = libc::timespec {
-            tv_sec: FAR,
+            tv_sec: FAR.into(),
             tv_nsec: 0,
         };
         let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -64,7 +64,7 @@ impl Mark {
         // SAFETY: `spec` lives across the call and is what the kernel fills.
         let done = unsafe { libc::timerfd_gettime(self.0.as_raw_fd(), &mut spec) };
         let left = spec.it_value.tv_sec * 1000 + spec.it_value.tv_nsec / 1_000_000;
-        (done == 0 && left > 0).then(|| Duration::from_millis(u64::try_from(FAR * 1000 - left).unwrap_or(0)))
+        (done == 0 && left > 0).then(|| Duration::from_millis(u64::try_from(i64::from(FAR) * 1000 - left).unwrap_or(0)))
     }
 }
 
